@@ -1,0 +1,3 @@
+//! The same names, instrumented.
+
+pub(crate) use ::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};

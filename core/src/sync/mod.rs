@@ -1,0 +1,34 @@
+//! The one door to shared memory.
+//!
+//! Nothing else in this crate names an atomic, a cell, a lock or loom; what is behind the door is
+//! chosen here and only here. In an ordinary build that is `portable-atomic` (which is
+//! `core::sync::atomic` wherever the target has what is needed); under `--cfg bedplate_loom` it is
+//! loom's instrumented twin, so that the models of `loom-tests` check the very code that ships.
+//! `docs/ORDERINGS.md` lists what loom cannot see.
+
+#[cfg(bedplate_loom)]
+mod loom;
+#[cfg(not(bedplate_loom))]
+mod native;
+
+#[cfg(bedplate_loom)]
+pub(crate) use self::loom::{AtomicBool, AtomicUsize, Ordering, fence};
+#[cfg(not(bedplate_loom))]
+pub(crate) use self::native::{AtomicBool, AtomicUsize, Ordering, fence};
+
+pub(crate) mod lock;
+
+/// Defines a constructor that is `const` in ordinary builds, so that a type can live in a
+/// `static`, and an ordinary function under loom, whose types cannot be made in a constant.
+macro_rules! const_fn {
+    ($(#[$attribute:meta])* $visibility:vis fn $($rest:tt)*) => {
+        $(#[$attribute])*
+        #[cfg(not(bedplate_loom))]
+        $visibility const fn $($rest)*
+
+        $(#[$attribute])*
+        #[cfg(bedplate_loom)]
+        $visibility fn $($rest)*
+    };
+}
+pub(crate) use const_fn;

@@ -1,0 +1,2 @@
+//! placeholder replaced below
+#![forbid(unsafe_code)]
