@@ -70,7 +70,10 @@ pub(crate) const fn saturating_nanos(duration: Duration) -> u64 {
     if nanos > u64::MAX as u128 {
         u64::MAX
     } else {
-        #[expect(clippy::cast_possible_truncation, reason = "just compared with the maximum")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "just compared with the maximum"
+        )]
         let nanos = nanos as u64;
         nanos
     }
@@ -82,8 +85,14 @@ mod tests {
 
     #[test]
     fn arithmetic_saturates_at_both_ends() {
-        assert_eq!(Instant::MAX.saturating_add(Duration::from_secs(1)), Instant::MAX);
+        assert_eq!(
+            Instant::MAX.saturating_add(Duration::from_secs(1)),
+            Instant::MAX
+        );
         assert_eq!(Instant::ZERO.saturating_add(Duration::MAX), Instant::MAX);
-        assert_eq!(Instant::ZERO.saturating_duration_since(Instant::MAX), Duration::ZERO);
+        assert_eq!(
+            Instant::ZERO.saturating_duration_since(Instant::MAX),
+            Duration::ZERO
+        );
     }
 }

@@ -53,6 +53,7 @@ impl Pid {
 
     /// The place this process occupies; used again by later processes.
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "masked to 32 bits")]
     pub const fn slot(self) -> u32 {
         (self.0.get() & u32::MAX as u64) as u32
     }

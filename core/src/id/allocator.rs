@@ -41,13 +41,18 @@ struct Slot {
 enum State {
     Occupied,
     /// Vacant, and the next vacant slot of the list.
-    Vacant { next: Option<u32> },
+    Vacant {
+        next: Option<u32>,
+    },
     /// Every generation was used; never occupied again.
     Retired,
 }
 
 impl Slot {
-    const NEW: Self = Self { generation: 0, state: State::Vacant { next: None } };
+    const NEW: Self = Self {
+        generation: 0,
+        state: State::Vacant { next: None },
+    };
 }
 
 /// The bookkeeping both tables share; the slots themselves live beside it.
@@ -60,7 +65,11 @@ struct Free {
 }
 
 impl Free {
-    const NEW: Self = Self { head: None, untouched: 0, alive: 0 };
+    const NEW: Self = Self {
+        head: None,
+        untouched: 0,
+        alive: 0,
+    };
 
     /// Occupies a vacant slot among `slots`, or `None` when there is none.
     fn claim(&mut self, slots: &mut [Slot]) -> Option<Pid> {
@@ -138,7 +147,10 @@ impl<const N: usize> FixedPidAllocator<N> {
     /// A table in which nothing is alive.
     #[must_use]
     pub const fn new() -> Self {
-        Self { free: Free::NEW, slots: [Slot::NEW; N] }
+        Self {
+            free: Free::NEW,
+            slots: [Slot::NEW; N],
+        }
     }
 
     /// A new identity, alive until it is released.
@@ -146,9 +158,9 @@ impl<const N: usize> FixedPidAllocator<N> {
     /// # Errors
     /// [`TooManyProcesses`] when `N` processes are alive.
     pub fn allocate(&mut self) -> Result<Pid, TooManyProcesses> {
-        self.free
-            .claim(&mut self.slots)
-            .ok_or(TooManyProcesses { limit: u32::try_from(N).unwrap_or(u32::MAX) })
+        self.free.claim(&mut self.slots).ok_or(TooManyProcesses {
+            limit: u32::try_from(N).unwrap_or(u32::MAX),
+        })
     }
 
     /// Ends `pid`. Returns whether it was alive; a stale identity changes nothing.
@@ -191,7 +203,11 @@ impl PidAllocator {
     /// A table in which nothing is alive, for at most `limit` processes at a time.
     #[must_use]
     pub const fn new(limit: u32) -> Self {
-        Self { free: Free::NEW, slots: alloc::vec::Vec::new(), limit }
+        Self {
+            free: Free::NEW,
+            slots: alloc::vec::Vec::new(),
+            limit,
+        }
     }
 
     /// A new identity, alive until it is released.
@@ -205,7 +221,9 @@ impl PidAllocator {
         {
             self.slots.push(Slot::NEW);
         }
-        self.free.claim(&mut self.slots).ok_or(TooManyProcesses { limit: self.limit })
+        self.free
+            .claim(&mut self.slots)
+            .ok_or(TooManyProcesses { limit: self.limit })
     }
 
     /// Ends `pid`. Returns whether it was alive; a stale identity changes nothing.
@@ -243,7 +261,10 @@ mod tests {
 
     #[test]
     fn no_slots_is_full_at_once() {
-        assert_eq!(FixedPidAllocator::<0>::new().allocate(), Err(TooManyProcesses { limit: 0 }));
+        assert_eq!(
+            FixedPidAllocator::<0>::new().allocate(),
+            Err(TooManyProcesses { limit: 0 })
+        );
     }
 
     #[cfg(feature = "alloc")]

@@ -32,3 +32,19 @@ macro_rules! const_fn {
     };
 }
 pub(crate) use const_fn;
+
+/// An array of `$count` values of the expression: a constant in ordinary builds, made element by
+/// element under loom.
+#[cfg(not(bedplate_loom))]
+macro_rules! array {
+    ($value:expr; $count:expr) => {
+        [const { $value }; $count]
+    };
+}
+#[cfg(bedplate_loom)]
+macro_rules! array {
+    ($value:expr; $count:expr) => {
+        core::array::from_fn::<_, { $count }, _>(|_| $value)
+    };
+}
+pub(crate) use array;
