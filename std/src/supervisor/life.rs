@@ -58,15 +58,11 @@ fn spawn(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), Start
 fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit) {
     let Launch { spec, incarnation } = launch;
     let me = incarnation.me.clone();
-    let reason = if incarnation.stop.is_stopped() {
-        ExitReason::Shutdown
-    } else {
-        let ran = catch(|| spec.start_point.enter(|| (spec.body)(&incarnation)));
-        match ran {
-            Ok(ExitReason::Normal) if incarnation.stop.is_stopped() => ExitReason::Shutdown,
-            Ok(reason) => reason,
-            Err(report) => ExitReason::Panicked(Arc::new(report)),
-        }
+    // Also when it has been asked to stop meanwhile: what was started runs, and sees it at once.
+    let reason = match catch(|| spec.start_point.enter(|| (spec.body)(&incarnation))) {
+        Ok(ExitReason::Normal) if incarnation.stop.is_stopped() => ExitReason::Shutdown,
+        Ok(reason) => reason,
+        Err(report) => ExitReason::Panicked(Arc::new(report)),
     };
     // They may own the last of a user's values.
     discard(incarnation);
