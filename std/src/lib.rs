@@ -1,2 +1,6 @@
 //! placeholder replaced below
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod context;
