@@ -57,6 +57,12 @@ pub use self::chain::{Context, Iter, MAX_KEYS};
 pub use self::key::{ContextValue, Key, Value};
 pub use self::thread::Attached;
 
+#[cfg(feature = "tracing")]
+pub(crate) use self::{
+    chain::write_entries,
+    thread::{is_empty, watch},
+};
+
 /// Runs `body` with `value` under `key` in the current context.
 ///
 /// When `body` returns or panics, the context is again what it was before the call. A key that is

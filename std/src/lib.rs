@@ -4,3 +4,6 @@
 extern crate alloc;
 
 pub mod context;
+mod sync;
+#[cfg(feature = "tracing")]
+pub mod tracing_bridge;

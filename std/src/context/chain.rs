@@ -182,6 +182,23 @@ impl Context {
         body()
     }
 
+    /// True if both are the very same chain, which implies that they hold the same entries.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let same_chain = match (&self.newest, &other.newest) {
+            (Some(one), Some(two)) => Arc::ptr_eq(one, two),
+            (None, None) => true,
+            _ => false,
+        };
+        same_chain && self.dropped == other.dropped
+    }
+
+    /// The visible entries with their keys' identities, newest first.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&'static KeyIdentity, &Value)> {
+        self.visible_frames().map(|frame| (frame.key, &frame.value))
+    }
+
     fn frames(&self) -> impl Iterator<Item = &Frame> {
         iter::successors(self.newest.as_deref(), |frame| frame.older.as_deref())
     }
@@ -215,16 +232,26 @@ impl Frame {
 
 impl fmt::Display for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = "";
-        for (name, value) in self {
-            write!(f, "{separator}{name}={value}")?;
-            separator = " ";
-        }
-        if self.dropped > 0 {
-            write!(f, "{separator}context_dropped={}", self.dropped)?;
-        }
-        Ok(())
+        let dropped = (self.dropped > 0).then_some(self.dropped);
+        write_entries(f, self.iter(), dropped)
     }
+}
+
+/// Writes entries as they stand in a log line, and how many were dropped if that is to be told.
+pub(crate) fn write_entries<'a>(
+    f: &mut fmt::Formatter<'_>,
+    entries: impl Iterator<Item = (&'static str, &'a Value)>,
+    dropped: Option<u32>,
+) -> fmt::Result {
+    let mut separator = "";
+    for (name, value) in entries {
+        write!(f, "{separator}{name}={value}")?;
+        separator = " ";
+    }
+    if let Some(dropped) = dropped {
+        write!(f, "{separator}context_dropped={dropped}")?;
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Context {

@@ -114,6 +114,17 @@ pub enum Value {
     SharedText(Arc<str>),
 }
 
+impl Value {
+    /// The same to a reader; unlike `==`, a float that is not a number is the same as itself.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Float(one), Self::Float(two)) => one.to_bits() == two.to_bits(),
+            _ => self == other,
+        }
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -22,7 +22,7 @@
 //! so it is as long as what the caller holds.
 //!
 //! No code but this module's runs while a cell is borrowed: a replaced context is handed out and
-//! dropped after the borrow has ended.
+//! dropped, and the tracing bridge is told, after the borrow has ended.
 
 use core::{
     cell::{Cell, RefCell},
@@ -37,6 +37,9 @@ struct Thread {
     saved: RefCell<Vec<Saved>>,
     floor: Cell<usize>,
     next_serial: Cell<u64>,
+    /// True while the tracing bridge has something open that depends on the current context.
+    #[cfg(feature = "tracing")]
+    watched: Cell<bool>,
 }
 
 struct Saved {
@@ -52,6 +55,8 @@ thread_local! {
             saved: RefCell::new(Vec::new()),
             floor: Cell::new(0),
             next_serial: Cell::new(0),
+            #[cfg(feature = "tracing")]
+            watched: Cell::new(false),
         }
     };
 }
@@ -79,14 +84,27 @@ impl Thread {
 }
 
 /// Calls `look` with the current context; `None` if the thread's state is destroyed.
-pub(crate) fn peek<R>(look: impl FnOnce(&Context) -> R) -> Option<R> {
+pub(super) fn peek<R>(look: impl FnOnce(&Context) -> R) -> Option<R> {
     THREAD
         .try_with(|thread| look(&thread.current.borrow()))
         .ok()
 }
 
+/// True if there is no context to show.
+#[cfg(feature = "tracing")]
+pub(crate) fn is_empty() -> bool {
+    peek(Context::is_empty).unwrap_or(true)
+}
+
+/// Says whether the tracing bridge wants to hear of changes.
+#[cfg(feature = "tracing")]
+pub(crate) fn watch(wanted: bool) {
+    let _destroyed = THREAD.try_with(|thread| thread.watched.set(wanted));
+}
+
 pub(super) fn replace(next: impl FnOnce(&Context) -> Context) {
     let _old = THREAD.try_with(|thread| thread.swap(thread.derive(next)));
+    tell_bridge();
 }
 
 pub(super) fn attach(context: Context) -> Attached {
@@ -107,6 +125,7 @@ pub(super) fn attach(context: Context) -> Attached {
             }
         })
         .ok();
+    tell_bridge();
     Attached {
         entry,
         not_send: PhantomData,
@@ -128,7 +147,21 @@ fn detach(entry: Entry) {
         drop(saved);
         Some(thread.swap(restored))
     });
+    tell_bridge();
 }
+
+#[cfg(feature = "tracing")]
+fn tell_bridge() {
+    let watched = THREAD
+        .try_with(|thread| thread.watched.get())
+        .unwrap_or(false);
+    if watched {
+        crate::tracing_bridge::context_changed();
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+fn tell_bridge() {}
 
 /// The context is in force while this is held; made by [`Context::attach`].
 ///
@@ -184,6 +217,7 @@ impl Scope {
                 floor: thread.floor.replace(thread.saved.borrow().len()),
             })
             .ok();
+        tell_bridge();
         Self { outside }
     }
 }
@@ -201,5 +235,6 @@ impl Drop for Scope {
             drop(saved);
             thread.swap(restored)
         });
+        tell_bridge();
     }
 }

@@ -1,0 +1,4 @@
+//! The one door to threads, locks and atomics: no other module of this crate names them.
+
+#[cfg(feature = "tracing")]
+pub(crate) use std::sync::OnceLock;
