@@ -3,8 +3,9 @@
 //! Threads die: they panic, they return errors, they hang. `bedplate` gives them what Erlang/OTP
 //! gives its processes: a [`supervisor`] that starts them in order, starts them again when they
 //! crash, gives up when that does not help, and stops them in reverse order; an identity and an
-//! exit reason for every run ([`process`]); and a [`monitor`] for whoever wants to be told, exactly
-//! once, that one has ended.
+//! exit reason for every run ([`process`]); a [`monitor`] for whoever wants to be told, exactly
+//! once, that one has ended; and a [`context`] of typed values that nest, and that every run of a
+//! child starts from.
 //!
 //! ```
 //! use bedplate::supervisor::{ChildSpec, Supervisor};
@@ -34,8 +35,11 @@
 extern crate alloc;
 
 pub mod clock;
+pub mod context;
 pub mod monitor;
 pub mod process;
 pub mod stop;
 pub mod supervisor;
 mod sync;
+#[cfg(feature = "tracing")]
+pub mod tracing_bridge;

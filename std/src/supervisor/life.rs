@@ -59,7 +59,7 @@ fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit
     let Launch { spec, incarnation } = launch;
     let me = incarnation.me.clone();
     // Also when it has been asked to stop meanwhile: what was started runs, and sees it at once.
-    let reason = match catch(|| spec.start_point.enter(|| (spec.body)(&incarnation))) {
+    let reason = match catch(|| spec.context.run(|| (spec.body)(&incarnation))) {
         Ok(ExitReason::Normal) if incarnation.stop.is_stopped() => ExitReason::Shutdown,
         Ok(reason) => reason,
         Err(report) => ExitReason::Panicked(Arc::new(report)),

@@ -19,7 +19,6 @@ mod incarnation;
 mod info;
 mod life;
 mod spec;
-mod start_point;
 mod timer;
 mod tree;
 

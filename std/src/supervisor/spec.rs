@@ -1,7 +1,7 @@
 //! What is said about a child before it runs.
 
 use super::Incarnation;
-use super::start_point::StartPoint;
+use crate::context::{self, Context};
 use crate::process::{ExitReason, IntoExit};
 use bedplate_core::supervision::{ChildPlan, Restart, Stop};
 use core::fmt;
@@ -14,7 +14,7 @@ pub struct ChildSpec {
     pub(super) id: String,
     pub(super) plan: ChildPlan,
     pub(super) stack_size: Option<usize>,
-    pub(super) start_point: StartPoint,
+    pub(super) context: Context,
     pub(super) body: Body,
 }
 
@@ -26,6 +26,9 @@ impl ChildSpec {
     /// [`Incarnation::stop`] often enough to keep within its time to stop: a thread cannot be
     /// killed.
     ///
+    /// Every incarnation starts in the [context](crate::context) in which this is called, whatever
+    /// the one before it had set.
+    ///
     /// What the closure captures is shared by all its incarnations and survives their crashes. A
     /// captured `Mutex` that one incarnation poisoned is poisoned for all later ones.
     pub fn worker<R: IntoExit>(
@@ -36,7 +39,7 @@ impl ChildSpec {
             id: id.into(),
             plan: ChildPlan::default(),
             stack_size: None,
-            start_point: StartPoint::here(),
+            context: context::capture(),
             body: Box::new(move |incarnation| body(incarnation).into_exit()),
         }
     }
