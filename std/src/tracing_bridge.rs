@@ -1,4 +1,4 @@
-//! Puts the current [`context`](crate::context) on every `tracing` line of existing code.
+//! Puts the current [`context`] on every `tracing` line of existing code.
 //!
 //! ```
 //! use bedplate::context::{self, Key};
