@@ -14,7 +14,7 @@ use bedplate_core::supervision::{
     Machine, Phase, Restart, RestartIntensity, Stop, Strategy,
 };
 use core::time::Duration;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 /// The most children and restarts a sequence uses.
 const MOST: usize = 16;
@@ -273,7 +273,7 @@ fn plan(child: &Child) -> ChildPlan {
 /// any order, ticks come early and late, and old news is repeated.
 ///
 /// # Panics
-/// If a child runs twice at a time, numbers do not ascend, children are not stopped one by one from
+/// If a child runs twice at a time, children are not started one by one in order, numbers do not ascend, children are not stopped one by one from
 /// the last to the first, restarts exceed the intensity, old news has an effect, or the end does not
 /// come once and after everything else.
 pub fn run_late(bytes: &[u8]) {
@@ -303,12 +303,15 @@ struct Late {
     machine: Decisions,
     now: u64,
     limit: Intensity,
-    /// Whose start was ordered and whose end the machine has not been told; and whether the start
+    /// Whose start was ordered and whose end the machine has not been told, and whether the start
     /// was answered.
     alive: Vec<(IncarnationId, bool)>,
-    asked: Option<IncarnationId>,
+    /// Who is being stopped, and until when it may take.
+    asked: Option<(IncarnationId, u64)>,
     old_news: Vec<Event>,
-    last_number: Vec<(ChildKey, u64)>,
+    last_number: HashMap<ChildKey, u64>,
+    /// How long each child may take to stop.
+    limits: HashMap<ChildKey, u64>,
     ended: bool,
 }
 
@@ -316,10 +319,12 @@ impl Late {
     fn new(children: &[Child], intensity: u32, period: u64) -> Self {
         let limit = RestartIntensity::new(intensity, Duration::from_nanos(period)).unwrap();
         let mut machine = Machine::new(Strategy::OneForOne, limit, FixedChildren::new());
-        let keys = children
+        let added = children
             .iter()
-            .map(|child| (machine.add(plan(child)).unwrap(), 0))
-            .collect();
+            .map(|child| (machine.add(plan(child)).unwrap(), child));
+        let (last_number, limits) = added
+            .map(|(key, child)| ((key, 0), (key, child.limit)))
+            .unzip();
         Self {
             machine,
             now: 0,
@@ -327,7 +332,8 @@ impl Late {
             alive: Vec::new(),
             asked: None,
             old_news: Vec::new(),
-            last_number: keys,
+            last_number,
+            limits,
             ended: false,
         }
     }
@@ -362,7 +368,7 @@ impl Late {
 
     fn over(&mut self, id: IncarnationId, event: Event) {
         self.alive.retain(|&(other, _)| other != id);
-        self.asked = self.asked.filter(|&asked| asked != id);
+        self.asked = self.asked.filter(|&(asked, _)| asked != id);
         self.step(event);
         self.old_news
             .extend([event, Event::Started(id), Event::StartFailed(id)]);
@@ -400,10 +406,13 @@ impl Late {
                     assert_eq!(self.asked, None, "one at a time");
                     let last = self.alive.iter().map(|&(other, _)| other.child).max();
                     assert_eq!(last, Some(id.child), "from the last to the first");
-                    self.asked = Some(id);
+                    let limit = self.limits[&id.child];
+                    self.asked = Some((id, self.now + limit));
                 }
                 Action::Abandon(id) => {
-                    assert_eq!(self.asked.take(), Some(id), "who was not asked is not late");
+                    let (asked, deadline) = self.asked.take().expect("somebody was asked");
+                    assert_eq!(asked, id, "who was not asked is not late");
+                    assert!(self.now >= deadline, "it still has time");
                     self.alive.retain(|&(other, _)| other != id);
                     self.old_news.push(Event::Exited(id, Exit::Clean));
                 }
@@ -416,19 +425,29 @@ impl Late {
                 _ => unreachable!("an action this driver does not know"),
             }
         }
+        // First starts come one after the other, and as long as there are some to come, one is
+        // under way.
+        let mut first_starts = self.alive.iter().filter(|(id, _)| id.number == 1);
+        let under_way = first_starts.any(|&(_, answered)| !answered);
+        match self.machine.phase() {
+            Phase::Starting => assert!(under_way, "the start is stuck"),
+            Phase::Running => assert!(!under_way),
+            _ => {}
+        }
     }
 
     fn started(&mut self, id: IncarnationId) {
         let twin = self.alive.iter().any(|&(other, _)| other.child == id.child);
         assert!(!twin, "a child runs once at a time");
-        let last = self
-            .last_number
-            .iter_mut()
-            .find(|(key, _)| *key == id.child)
-            .unwrap();
-        assert_eq!(id.number, last.1 + 1);
-        last.1 = id.number;
-        if id.number > 1 {
+        let last = self.last_number.get_mut(&id.child).unwrap();
+        assert_eq!(id.number, *last + 1);
+        *last = id.number;
+        if id.number == 1 {
+            let mut others = self.alive.iter();
+            let in_order = others
+                .all(|(other, answered)| other.number > 1 || (*answered && other.child < id.child));
+            assert!(in_order, "first starts come one after the other");
+        } else {
             assert!(self.limit.admit(self.now), "more restarts than allowed");
         }
         self.alive.push((id, false));
