@@ -149,7 +149,6 @@ impl fmt::Debug for OnStop {
 
 /// Callbacks that are due.
 #[must_use]
-#[derive(Default)]
 pub(crate) struct Callbacks(BTreeMap<u64, Callback>);
 
 impl Callbacks {
