@@ -46,9 +46,13 @@ fn because_no_code_of_a_user_runs_under_the_lock() {
         let (capture, ready) = (AsksWhenDropped("capture"), ready.clone());
         move |me| {
             let _all_of_it = &capture;
-            let _guard = me.stop().on_stop(|| ask("callback"));
+            let (called, was_called) = mpsc::channel();
+            let _guard = me.stop().on_stop(move || {
+                ask("callback");
+                called.send(()).unwrap();
+            });
             ready.send("patient").unwrap();
-            while !me.stop().wait(PATIENCE) {}
+            was_called.recv_timeout(PATIENCE).unwrap();
             ask("body");
         }
     });

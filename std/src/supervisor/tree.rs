@@ -181,9 +181,8 @@ impl Tree {
             }
             Job::NoIdentity(id, error) => return Some(News::StartFailed(id, error)),
             Job::AskToStop(token, deadline) => {
-                let callbacks = token.request(deadline);
-                if !callbacks.is_empty() {
-                    run(Box::new(move || callbacks.run()));
+                if token.request(deadline) {
+                    run(Box::new(move || token.call_back()));
                 }
             }
             Job::Deliver(obituary) => obituary.deliver(),
