@@ -1,5 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
+#![warn(
+    clippy::std_instead_of_core,
+    clippy::std_instead_of_alloc,
+    clippy::alloc_instead_of_core
+)]
 
 #[cfg(any(feature = "alloc", test))]
 extern crate alloc;
@@ -10,6 +15,7 @@ pub mod clock;
 pub mod dedup;
 pub mod event;
 pub mod id;
+pub mod registry;
 pub mod ring;
 pub mod supervision;
 mod sync;

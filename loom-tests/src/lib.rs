@@ -1,1 +1,16 @@
-//! Oracles.
+//! The truth about bedplate's structures, told once and used by every driver.
+//!
+//! For each structure there is an *operation* (what can be asked of it, and how to read a sequence
+//! of operations from bytes), an *oracle* (the sequential truth, in obvious code), and a function
+//! that runs a sequence against both and insists that they agree. Property tests, fuzz targets and
+//! the replay of the fuzz corpus are one-line callers of that function.
+//!
+//! The loom models in `tests/loom_*.rs` use the same types; [`check`] runs a model under loom when
+//! that is compiled in, and with plain threads otherwise, so that models cannot rot between loom
+//! runs.
+
+mod driver;
+pub mod op;
+pub mod oracle;
+
+pub use driver::{check, thread};

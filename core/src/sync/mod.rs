@@ -16,6 +16,9 @@ pub(crate) use self::loom::{AtomicBool, AtomicUsize, Ordering, fence};
 #[cfg(not(bedplate_loom))]
 pub(crate) use self::native::{AtomicBool, AtomicUsize, Ordering, fence};
 
+/// Here where the target has what crossbeam-epoch needs.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) mod epoch;
 pub(crate) mod lock;
 
 /// Defines a constructor that is `const` in ordinary builds, so that a type can live in a

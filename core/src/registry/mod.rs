@@ -1,0 +1,121 @@
+//! Names and who holds them.
+//!
+//! A registry maps unique keys to the process that registered them and to a value. What sets it
+//! apart from a map is the [`Owner`]: the right to hold registrations. An owner's registrations
+//! can be changed by nobody else, and when the owner goes, they go with it, so that no name ever
+//! outlives its process.
+//!
+//! Two registries share these words:
+//!
+//! | | [`EpochRegistry`] | [`FixedRegistry`] |
+//! |---|---|---|
+//! | needs | an allocator and compare-and-swap (feature `alloc`) | neither |
+//! | size | grows | `N` entries |
+//! | readers | never wait and never hold anybody up | take the lock |
+//! | from interrupts | no | with [`CriticalSectionLock`] |
+//!
+//! # Semantics
+//! * A name that is taken is refused, and the refused key and value are given back.
+//! * Register, unregister and look-up are linearizable for each key. Listing is weakly consistent:
+//!   an entry that was there throughout is listed exactly once, one that came or went may be.
+//! * When dropping an [`Owner`] returns, none of its registrations can be found. Whoever makes the
+//!   death of a process known afterwards therefore leaves no window in which its names are stale.
+//! * Every registration is numbered. A [`Registration`] that is gone never stands for a later one
+//!   of the same key.
+
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod epoch;
+mod fixed;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod table;
+
+use crate::id::Pid;
+use core::fmt;
+
+#[cfg(feature = "critical-section")]
+pub use crate::sync::lock::CriticalSectionLock;
+pub use crate::sync::lock::RawLock;
+#[cfg(target_has_atomic = "ptr")]
+pub use crate::sync::lock::SpinLock;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub use epoch::{Entry, EpochRegistry, Guard, Handle, Iter, Memory, Owner};
+pub use fixed::{FixedOwner, FixedRegistry};
+
+/// Proof of one registration: who made it and which one it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Registration {
+    owner: Pid,
+    serial: Serial,
+}
+
+/// Which registration of a registry: no two share a serial, whatever their keys and processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Serial {
+    /// Which owner of the registry.
+    owner: usize,
+    /// Which registration of that owner.
+    number: u64,
+}
+
+impl Registration {
+    /// The process that registered.
+    #[must_use]
+    pub const fn owner(self) -> Pid {
+        self.owner
+    }
+}
+
+/// Why a registration was refused; the key and the value come back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RegisterError<K, V> {
+    /// Somebody holds the key.
+    AlreadyRegistered {
+        /// Who, at the moment of the refusal.
+        holder: Pid,
+        /// The refused key.
+        key: K,
+        /// The refused value.
+        value: V,
+    },
+    /// The registry holds as many entries as it may.
+    Full {
+        /// How many those are.
+        limit: usize,
+        /// The refused key.
+        key: K,
+        /// The refused value.
+        value: V,
+    },
+}
+
+impl<K, V> RegisterError<K, V> {
+    /// The refused key and value.
+    #[must_use]
+    pub fn into_inner(self) -> (K, V) {
+        match self {
+            Self::AlreadyRegistered { key, value, .. } | Self::Full { key, value, .. } => {
+                (key, value)
+            }
+        }
+    }
+}
+
+impl<K, V> fmt::Display for RegisterError<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyRegistered { holder, .. } => {
+                write!(f, "the key is already registered by {holder}")
+            }
+            Self::Full { limit, .. } => write!(f, "the registry is full: {limit} entries"),
+        }
+    }
+}
+
+impl<K, V> fmt::Debug for RegisterError<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<K, V> core::error::Error for RegisterError<K, V> {}

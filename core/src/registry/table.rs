@@ -1,0 +1,598 @@
+//! The lock-free hash table under [`EpochRegistry`](super::EpochRegistry): a split-ordered list.
+//!
+//! # Picture
+//! All entries form *one* list, sorted by their hash with the bits reversed. The buckets are only
+//! short cuts into it: a bucket points to a *sentinel* node that stands before all entries of the
+//! bucket. Because bits are reversed, doubling the number of buckets moves no entry: the entries
+//! of bucket `b` that belong to the new bucket `b + size` are already at the end of `b`'s run, and
+//! all it takes is another sentinel between them.
+//!
+//! ```text
+//! buckets   0           1 (of 2)              now 4: bucket 2 splits 0's run
+//!           ▼           ▼                     0       2       1
+//!          [S0]─►e─►e─►[S1]─►e─►e─►∎         [S0]─►e─►[S2]─►e─►[S1]─►e─►e─►∎
+//!
+//! node     ┌───────┬──────────────┬───────────────────────────────────┐
+//!          │ order │ next ⋮ mark  │ entry: owner, serial, key, value  │  (a sentinel has none)
+//!          └───────┴──────────────┴───────────────────────────────────┘
+//! ```
+//!
+//! # Paths
+//! *Find*: from the bucket's sentinel along the list until `order` is passed. Readers step over
+//! marked nodes and write nothing. A bucket without a sentinel is read through its parent's.
+//!
+//! *Insert*: search, unlinking marked nodes on the way; an entry of the same key refuses; else CAS
+//! the new node in **behind all nodes of the same order**. Two inserts of one key therefore CAS the
+//! same link, and one of them fails and searches again. The CAS is the linearization point.
+//!
+//! *Remove*: set the mark in the node's own `next` (the linearization point; it also freezes the
+//! link, so that nothing can be inserted behind a removed node), then search once, which unlinks it
+//! unless somebody else has.
+//!
+//! Whoever's CAS unlinks a node retires it, exactly once; it is freed when no guard that could have
+//! seen it is left. Sentinels and bucket arrays stay until the table goes.
+//!
+//! # Invariants
+//! * N1: a node reached through the table under a guard of the table's collector is not freed while
+//!   the guard lives.
+//! * N2: a marked node's `next` never changes again.
+//! * N3: of several unmarked nodes with one key at most one is in the list.
+//!
+//! # Orderings
+//! | tag | store side | load side | what it gives |
+//! |---|---|---|---|
+//! | R1 | a link is set, CAS Release | every load of a link, Acquire | the node behind it is initialised |
+//! | R2 | a bucket or segment is set, CAS Release | its load, Acquire | the sentinel or array is initialised |
+//! | R3 | mark, fetch_or Release | load of `next`, Acquire | what the remover did before is visible to whoever sees the key free |
+//!
+//! Literature: O. Shalev, N. Shavit, *Split-ordered lists: lock-free extensible hash tables* (JACM
+//! 2006); M. Michael, *High performance dynamic lock-free hash tables and list-based sets* (SPAA
+//! 2002) for the list; T. Harris (DISC 2001) for the mark.
+
+use super::Serial;
+use crate::id::Pid;
+use crate::sync::epoch::{Atomic, Guard, Owned, Shared, unprotected};
+use crate::sync::{AtomicUsize, Ordering};
+use alloc::boxed::Box;
+use core::mem;
+
+/// The mark in a node's `next`: the node is removed.
+const REMOVED: usize = 1;
+
+/// Buckets of an empty table; a power of two.
+const INITIAL_BUCKETS: usize = 2;
+
+/// Entries to a bucket before their number is doubled.
+const LOAD: usize = 2;
+
+/// Segment `s` holds the buckets `2^s .. 2^(s+1)`, segment 0 also bucket 0.
+const SEGMENTS: usize = usize::BITS as usize - 4;
+
+/// What a registration is, as far as the table is concerned.
+pub(super) struct Content<K, V> {
+    pub(super) owner: Pid,
+    pub(super) serial: Serial,
+    pub(super) key: K,
+    pub(super) value: V,
+}
+
+struct Node<K, V> {
+    order: usize,
+    next: Atomic<Node<K, V>>,
+    content: Option<Content<K, V>>,
+}
+
+struct Segment<K, V> {
+    buckets: Box<[Atomic<Node<K, V>>]>,
+}
+
+/// Where a key belongs: its bucket (by the low bits) and its place in the list.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    hash: usize,
+}
+
+impl Place {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low half is as good a hash"
+    )]
+    pub(super) const fn of_hash(hash: u64) -> Self {
+        Self {
+            hash: hash as usize,
+        }
+    }
+
+    /// Odd, so that it lies strictly between sentinels.
+    const fn order(self) -> usize {
+        self.hash.reverse_bits() | 1
+    }
+}
+
+pub(super) struct Table<K, V> {
+    segments: [Atomic<Segment<K, V>>; SEGMENTS],
+    /// How many buckets are in use: a power of two that only grows.
+    buckets: AtomicUsize,
+    len: AtomicUsize,
+    /// Nodes that were unlinked and not yet freed.
+    retired: AtomicUsize,
+}
+
+/// Where a search ended: the link in which a new node belongs, and what is in it now.
+struct Gap<'g, K, V> {
+    link: &'g Atomic<Node<K, V>>,
+    current: Shared<'g, Node<K, V>>,
+}
+
+enum Found<'g, K, V> {
+    Present(&'g Node<K, V>, &'g Content<K, V>),
+    Absent(Gap<'g, K, V>),
+}
+
+impl<K, V> Table<K, V> {
+    pub(super) fn new() -> Self {
+        Self {
+            segments: core::array::from_fn(|_| Atomic::null()),
+            buckets: AtomicUsize::new(INITIAL_BUCKETS),
+            len: AtomicUsize::new(0),
+            retired: AtomicUsize::new(0),
+        }
+    }
+
+    /// How many entries there are: those whose insertion was counted and whose removal was not.
+    pub(super) fn len(&self) -> usize {
+        // Relaxed: a count, nothing is read through it.
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// Nodes that were removed and wait until no guard can see them.
+    pub(super) fn retired(&self) -> usize {
+        // Relaxed: a count, nothing is read through it.
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of one node.
+    pub(super) const fn node_size() -> usize {
+        size_of::<Node<K, V>>()
+    }
+
+    /// The entry at `place` that `matches`.
+    pub(super) fn find<'g>(
+        &'g self,
+        place: Place,
+        guard: &'g Guard,
+        mut matches: impl FnMut(&Content<K, V>) -> bool,
+    ) -> Option<&'g Content<K, V>> {
+        let mut next = &self.nearest_sentinel(place.hash, guard)?.next;
+        loop {
+            // Acquire: the node behind the link is initialised; pairs with Release where a link is
+            // set [R1].
+            let node = deref(next.load(Ordering::Acquire, guard))?;
+            if node.order > place.order() {
+                return None;
+            }
+            if node.order == place.order()
+                && let Some(content) = &node.content
+                && matches(content)
+                // Acquire: if the key was freed, so is what its holder did before; pairs with
+                // Release in `remove` [R3]. For an entry that is there, this is the linearization
+                // point of the look-up.
+                && node.next.load(Ordering::Acquire, guard).tag() != REMOVED
+            {
+                return Some(content);
+            }
+            next = &node.next;
+        }
+    }
+
+    /// Puts `content` at `place` unless an entry there `conflicts`, in which case it gives the
+    /// content back with that entry's owner; or the table has `limit` entries, in which case it
+    /// gives it back with `None`.
+    pub(super) fn insert(
+        &self,
+        place: Place,
+        content: Content<K, V>,
+        limit: usize,
+        guard: &Guard,
+        mut conflicts: impl FnMut(&Content<K, V>, &K) -> bool,
+    ) -> Result<(), (Option<Pid>, Content<K, V>)> {
+        // Looked for first without an allocation and without counting: a refusal leaves no trace.
+        if let Some(other) = self.find(place, guard, |other| conflicts(other, &content.key)) {
+            return Err((Some(other.owner), content));
+        }
+        let counted = Counted::new(&self.len);
+        if counted.before >= limit {
+            return Err((None, content));
+        }
+        let start = self.sentinel(place.hash, guard);
+        let mut node = Owned::new(Node {
+            order: place.order(),
+            next: Atomic::null(),
+            content: Some(content),
+        });
+        loop {
+            let key = node.content.as_ref().map(|content| &content.key);
+            let found = self.search(start, place.order(), guard, |other| {
+                key.is_some_and(|key| conflicts(other, key))
+            });
+            let gap = match found {
+                Found::Present(_, other) => {
+                    let holder = other.owner;
+                    match node.into_box().content {
+                        Some(content) => return Err((Some(holder), content)),
+                        None => unreachable!("made with a content above"),
+                    }
+                }
+                Found::Absent(gap) => gap,
+            };
+            // Relaxed: nobody else sees the node yet; published by the exchange below.
+            node.next.store(gap.current, Ordering::Relaxed);
+            // Release: publish the node; pairs with Acquire where a link is loaded [R1].
+            // Relaxed on failure: the search starts again and loads afresh.
+            match gap.link.compare_exchange(
+                gap.current,
+                node,
+                Ordering::Release,
+                Ordering::Relaxed,
+                guard,
+            ) {
+                Ok(_) => break,
+                Err(failed) => node = failed.new,
+            }
+        }
+        self.grow_if_crowded(counted.keep());
+        Ok(())
+    }
+
+    /// Removes the entry at `place` that `matches`; whether there was one.
+    pub(super) fn remove(
+        &self,
+        place: Place,
+        guard: &Guard,
+        mut matches: impl FnMut(&Content<K, V>) -> bool,
+    ) -> bool {
+        let start = self.sentinel(place.hash, guard);
+        let Found::Present(node, _) = self.search(start, place.order(), guard, &mut matches) else {
+            return false;
+        };
+        // Release: hand on what was done under this name; pairs with Acquire where a key is found
+        // free [R3]. Acquire is not needed: nothing is read through the old value.
+        if node.next.fetch_or(REMOVED, Ordering::Release, guard).tag() == REMOVED {
+            return false; // Somebody else removed it in between.
+        }
+        // Relaxed: a count.
+        self.len.fetch_sub(1, Ordering::Relaxed);
+        // Unlinks it, unless somebody else did.
+        let _ = self.search(start, place.order(), guard, matches);
+        true
+    }
+
+    /// All entries, in the order of the list.
+    pub(super) fn iter<'g>(&'g self, guard: &'g Guard) -> Contents<'g, K, V> {
+        let first = self.nearest_sentinel(0, guard);
+        Contents {
+            next: first.map(|sentinel| &sentinel.next),
+            guard,
+        }
+    }
+
+    /// Walks from `start` to the end of `order`, unlinking removed nodes on the way.
+    fn search<'g>(
+        &'g self,
+        start: &'g Node<K, V>,
+        order: usize,
+        guard: &'g Guard,
+        mut matches: impl FnMut(&Content<K, V>) -> bool,
+    ) -> Found<'g, K, V> {
+        'restart: loop {
+            let mut link = &start.next;
+            // Acquire: the node behind the link is initialised; pairs with Release where a link is
+            // set [R1].
+            let mut current = link.load(Ordering::Acquire, guard);
+            loop {
+                let Some(node) = deref(current) else {
+                    return Found::Absent(Gap { link, current });
+                };
+                // Acquire: as above [R1]; and if it is marked, what the remover did before is
+                // visible; pairs with Release in `remove` [R3].
+                let next = node.next.load(Ordering::Acquire, guard);
+                if next.tag() == REMOVED {
+                    let next = next.with_tag(0);
+                    // Release: publish the node behind, which `next` names, anew from this link;
+                    // pairs with Acquire where a link is loaded [R1].
+                    // Relaxed on failure: the link changed, or its node was removed; start again.
+                    if link
+                        .compare_exchange(
+                            current,
+                            next,
+                            Ordering::Release,
+                            Ordering::Relaxed,
+                            guard,
+                        )
+                        .is_err()
+                    {
+                        continue 'restart;
+                    }
+                    self.retire(current, guard);
+                    current = next;
+                    continue;
+                }
+                if node.order > order {
+                    return Found::Absent(Gap { link, current });
+                }
+                if node.order == order
+                    && let Some(content) = &node.content
+                    && matches(content)
+                {
+                    return Found::Present(node, content);
+                }
+                link = &node.next;
+                current = next;
+            }
+        }
+    }
+
+    /// The sentinel of the bucket `hash` falls into, made if it is not there yet.
+    fn sentinel<'g>(&'g self, hash: usize, guard: &'g Guard) -> &'g Node<K, V> {
+        // Relaxed: an old, smaller number leads to an ancestor's sentinel, which is also right.
+        let buckets = self.buckets.load(Ordering::Relaxed);
+        self.sentinel_of_bucket(hash & (buckets - 1), guard)
+    }
+
+    fn sentinel_of_bucket<'g>(&'g self, bucket: usize, guard: &'g Guard) -> &'g Node<K, V> {
+        let cell = self.cell(bucket, guard);
+        // Acquire: the sentinel is initialised; pairs with Release below [R2].
+        if let Some(sentinel) = deref(cell.load(Ordering::Acquire, guard)) {
+            return sentinel;
+        }
+        let sentinel = if bucket == 0 {
+            // The head of the list. Release: publish it; pairs with Acquire above [R2].
+            // Acquire on failure: somebody else's is initialised [R2].
+            match cell.compare_exchange(
+                Shared::null(),
+                Owned::new(Node {
+                    order: 0,
+                    next: Atomic::null(),
+                    content: None,
+                }),
+                Ordering::Release,
+                Ordering::Acquire,
+                guard,
+            ) {
+                Ok(made) => made,
+                Err(failed) => failed.current,
+            }
+        } else {
+            let made = self.insert_sentinel(bucket, guard);
+            // Release: publish the sentinel; pairs with Acquire above [R2]. Every thread finds the
+            // same one in the list, so storing it twice is storing it once.
+            cell.store(made, Ordering::Release);
+            made
+        };
+        match deref(sentinel) {
+            Some(sentinel) => sentinel,
+            None => unreachable!("a bucket's cell never goes back to null"),
+        }
+    }
+
+    /// The one sentinel of `bucket` in the list, inserted if need be.
+    fn insert_sentinel<'g>(&'g self, bucket: usize, guard: &'g Guard) -> Shared<'g, Node<K, V>> {
+        let start = self.sentinel_of_bucket(parent(bucket), guard);
+        let order = bucket.reverse_bits();
+        let mut node = Owned::new(Node {
+            order,
+            next: Atomic::null(),
+            content: None,
+        });
+        loop {
+            // No entry has this order, so the search ends behind a sentinel of it, if there is one.
+            let Found::Absent(gap) = self.search(start, order - 1, guard, |_| false) else {
+                unreachable!("nothing matches")
+            };
+            if deref(gap.current).is_some_and(|next| next.order == order) {
+                return gap.current;
+            }
+            // Relaxed: nobody else sees the node yet.
+            node.next.store(gap.current, Ordering::Relaxed);
+            // Release: publish the node; pairs with Acquire where a link is loaded [R1].
+            // Relaxed on failure: the search starts again and loads afresh.
+            match gap.link.compare_exchange(
+                gap.current,
+                node,
+                Ordering::Release,
+                Ordering::Relaxed,
+                guard,
+            ) {
+                Ok(made) => return made,
+                Err(failed) => node = failed.new,
+            }
+        }
+    }
+
+    /// The sentinel of the nearest bucket at or above `hash`'s that has one; `None` in a table that
+    /// never had an entry. Writes nothing.
+    fn nearest_sentinel<'g>(&'g self, hash: usize, guard: &'g Guard) -> Option<&'g Node<K, V>> {
+        // Relaxed: as in `sentinel`.
+        let mut bucket = hash & (self.buckets.load(Ordering::Relaxed) - 1);
+        loop {
+            let (segment, offset) = segment_of(bucket);
+            // Acquire: the array is initialised; pairs with Release in `cell` [R2].
+            if let Some(segment) = deref(self.segments[segment].load(Ordering::Acquire, guard)) {
+                // Acquire: the sentinel is initialised; pairs with Release where it is set [R2].
+                let sentinel = segment.buckets[offset].load(Ordering::Acquire, guard);
+                if let Some(sentinel) = deref(sentinel) {
+                    return Some(sentinel);
+                }
+            }
+            if bucket == 0 {
+                return None;
+            }
+            bucket = parent(bucket);
+        }
+    }
+
+    /// The cell of `bucket`, its segment made if it is not there yet.
+    fn cell<'g>(&'g self, bucket: usize, guard: &'g Guard) -> &'g Atomic<Node<K, V>> {
+        let (index, offset) = segment_of(bucket);
+        let slot = &self.segments[index];
+        // Acquire: the array is initialised; pairs with Release below [R2].
+        let mut segment = slot.load(Ordering::Acquire, guard);
+        if segment.is_null() {
+            let size = 1 << index.max(1);
+            let buckets = (0..size).map(|_| Atomic::null()).collect();
+            // Release: publish the array; pairs with Acquire above [R2].
+            // Acquire on failure: somebody else's is initialised [R2].
+            segment = match slot.compare_exchange(
+                Shared::null(),
+                Owned::new(Segment { buckets }),
+                Ordering::Release,
+                Ordering::Acquire,
+                guard,
+            ) {
+                Ok(made) => made,
+                Err(failed) => failed.current,
+            };
+        }
+        match deref(segment) {
+            Some(segment) => &segment.buckets[offset],
+            None => unreachable!("made above"),
+        }
+    }
+
+    fn grow_if_crowded(&self, len: usize) {
+        // Relaxed: a number; see `sentinel`.
+        let buckets = self.buckets.load(Ordering::Relaxed);
+        if len / LOAD > buckets && buckets.trailing_zeros() as usize + 1 < SEGMENTS {
+            // Relaxed: as above. If it fails, somebody else doubled it.
+            let _ = self.buckets.compare_exchange(
+                buckets,
+                buckets * 2,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+        }
+    }
+
+    /// Hands an unlinked node to the collector.
+    fn retire(&self, node: Shared<'_, Node<K, V>>, guard: &Guard) {
+        // Relaxed: a count.
+        self.retired.fetch_add(1, Ordering::Relaxed);
+        let retired: *const AtomicUsize = &raw const self.retired;
+        let node = node.as_raw().cast_mut();
+        let free = move || {
+            // SAFETY: the collector is dropped, and with it the last deferred call run, before the
+            // table it belongs to (the order of the fields of `Shared` in `epoch.rs`).
+            let retired = unsafe { &*retired };
+            // SAFETY: made by `Owned::new`, a `Box`; unlinked and retired exactly once, by the one
+            // thread whose exchange unlinked it; and no guard that could have seen it is left.
+            drop(unsafe { Box::from_raw(node) });
+            // Relaxed: a count.
+            retired.fetch_sub(1, Ordering::Relaxed);
+        };
+        // SAFETY: the closure may run on any thread (keys and values are `Send` wherever a table
+        // is shared), and only uses what outlives the collector, as said within.
+        unsafe { guard.defer_unchecked(free) };
+    }
+}
+
+impl<K, V> Drop for Table<K, V> {
+    fn drop(&mut self) {
+        // SAFETY: nobody else reaches the table any more, and no guard of it is left.
+        let guard = unsafe { unprotected() };
+        // Relaxed, here and below: exclusive access, acquired by whoever drops the table.
+        let mut next = self.segments[0].load(Ordering::Relaxed, guard);
+        // SAFETY: exclusive access; a segment that is set is initialised.
+        let head = unsafe { next.as_ref() }.map(|segment| &segment.buckets[0]);
+        let mut node = head.map_or(Shared::null(), |cell| cell.load(Ordering::Relaxed, guard));
+        while !node.is_null() {
+            // SAFETY: every node still in the list, marked or not, was made by `Owned::new`, is
+            // linked from exactly one node, and was not retired: retired nodes are unlinked.
+            let owned = unsafe { node.into_owned() };
+            // Relaxed: as above.
+            node = owned.next.load(Ordering::Relaxed, guard).with_tag(0);
+        }
+        for slot in &mut self.segments {
+            next = mem::replace(slot, Atomic::null()).load(Ordering::Relaxed, guard);
+            if !next.is_null() {
+                // SAFETY: exclusive access; a segment is made by `Owned::new` and freed only here.
+                drop(unsafe { next.into_owned() });
+            }
+        }
+    }
+}
+
+/// One entry counted before it is visible, so that their number never exceeds the limit and every
+/// entry that is found was counted. Not counted after all if dropped, also by a key that panics.
+struct Counted<'a> {
+    len: &'a AtomicUsize,
+    before: usize,
+}
+
+impl<'a> Counted<'a> {
+    fn new(len: &'a AtomicUsize) -> Self {
+        // Relaxed: a count.
+        Self {
+            len,
+            before: len.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// The entry is there to stay; how many there are with it.
+    fn keep(self) -> usize {
+        mem::ManuallyDrop::new(self).before + 1
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        // Relaxed: a count.
+        self.len.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The entries of a table; see [`Table::iter`].
+pub(super) struct Contents<'g, K, V> {
+    next: Option<&'g Atomic<Node<K, V>>>,
+    guard: &'g Guard,
+}
+
+impl<'g, K, V> Iterator for Contents<'g, K, V> {
+    type Item = &'g Content<K, V>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            // Acquire: the node behind the link is initialised; pairs with Release where a link is
+            // set [R1].
+            let node = deref(self.next?.load(Ordering::Acquire, self.guard));
+            self.next = node.map(|node| &node.next);
+            let node = node?;
+            if let Some(content) = &node.content
+                // Acquire: as in `find` [R3].
+                && node.next.load(Ordering::Acquire, self.guard).tag() != REMOVED
+            {
+                return Some(content);
+            }
+        }
+    }
+}
+
+/// The node or segment behind a pointer loaded from the table under the guard of `'g`.
+fn deref<'g, T>(pointer: Shared<'g, T>) -> Option<&'g T> {
+    // SAFETY: the pointer was loaded with Acquire from a link, cell or slot, so what it points to is
+    // initialised [R1, R2]; the guard keeps it from being freed (N1); nobody has it mutably.
+    unsafe { pointer.with_tag(0).as_ref() }
+}
+
+/// The bucket whose run contained `bucket`'s before that was split off: without the highest bit.
+const fn parent(bucket: usize) -> usize {
+    bucket & !(1 << bucket.ilog2())
+}
+
+/// The segment of a bucket and its index therein.
+const fn segment_of(bucket: usize) -> (usize, usize) {
+    if bucket < 2 {
+        return (0, bucket);
+    }
+    let segment = bucket.ilog2() as usize;
+    (segment, bucket - (1 << segment))
+}

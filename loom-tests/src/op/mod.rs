@@ -1,0 +1,39 @@
+//! What can be asked of each structure, and sequences of it read from bytes.
+
+pub mod dedup;
+pub mod registry;
+pub mod ring;
+
+/// Bytes as a source of decisions; after the last one there are only zeros and no more operations.
+#[derive(Clone, Debug)]
+pub struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    /// All of `bytes`.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// Whether something is left.
+    #[must_use]
+    pub const fn more(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// The next byte, or zero.
+    pub fn byte(&mut self) -> u8 {
+        match self.0.split_first() {
+            Some((&first, rest)) => {
+                self.0 = rest;
+                first
+            }
+            None => 0,
+        }
+    }
+
+    /// A number below `end`, which is not zero.
+    pub fn below(&mut self, end: u8) -> u8 {
+        self.byte() % end
+    }
+}
