@@ -12,6 +12,8 @@
 use bedplate_core::clock::Instant;
 use bedplate_core::dedup::{Cause, Decision, DedupWindow, Summary};
 use bedplate_core::event::{Event, EventKind, Level};
+use bedplate_core::id::FixedPidAllocator;
+use bedplate_core::registry::{CriticalSectionLock, FixedRegistry, RegisterError};
 use bedplate_core::ring::{EventRing, Overwrite, Reader, Received, Writer};
 use bedplate_firmware::report;
 use bedplate_firmware::timer::Timer;
@@ -24,12 +26,23 @@ const NANOS_PER_TICK: u64 = 1_000;
 const CAPACITY: usize = 16;
 /// The handler's events have that many keys, in turn.
 const KEYS: u64 = 5;
+/// The names of a process that comes and goes.
+const NAMES: [&str; 2] = ["pump", "valve"];
+/// The name of a process that stays.
+const CONSOLE: &str = "console";
+/// How often it does.
+const OWNERS: u32 = 1_000;
 /// How many events of one key a dedup window spans: one passes, the others are suppressed.
 const REPEATS: u64 = 4;
 
 /// The shard of the timer interrupt: its handler writes, `main` reads.
 static SHARD: EventRing<CAPACITY> = EventRing::new();
 
+/// Who holds which name; the handler looks things up in it too, hence the kind of lock.
+static DIRECTORY: FixedRegistry<&str, u32, 8, CriticalSectionLock> = FixedRegistry::new();
+
+/// Pushes one event a tick, and looks whether a released owner's names go in one step: of the two
+/// names, which are registered in this order and released together, the second is never alone.
 #[exception]
 fn SysTick() {
     static mut TICKS: u64 = 0;
@@ -44,6 +57,12 @@ fn SysTick() {
         value: *TICKS,
     });
     *TICKS += 1;
+
+    let [first, second] = NAMES.map(|name| DIRECTORY.whereis(name));
+    assert!(
+        second.is_none() || first == second,
+        "half an owner's names are gone"
+    );
 }
 
 #[entry]
@@ -53,6 +72,7 @@ fn main() -> ! {
     keeping_up(&mut log);
     windows_close_by_time(&mut log);
     falling_behind(&mut log, &mut timer);
+    names_vanish_with_their_owner(&mut timer);
     timer.stop();
     every_event_is_accounted_for(&mut log);
     report::passed("skeleton")
@@ -126,6 +146,46 @@ fn falling_behind(log: &mut Log, timer: &mut Timer) {
         "a reader that sleeps through the ring's capacity loses events"
     );
     assert!(log.gaps > 1, "it did so more than once");
+}
+
+/// A process comes and goes, under the eyes of the interrupt; another one stays.
+fn names_vanish_with_their_owner(timer: &mut Timer) {
+    let mut pids = FixedPidAllocator::<4>::new();
+    let resident = pids.allocate().expect("the table is empty");
+    let mut console = DIRECTORY.owner(resident);
+    console
+        .register(CONSOLE, 0)
+        .expect("the directory is empty");
+
+    timer.set_period(701);
+    let ticks_before = ticks();
+    for round in 0..OWNERS {
+        let pid = pids.allocate().expect("one process is alive");
+        let mut owner = DIRECTORY.owner(pid);
+        for name in NAMES {
+            owner
+                .register(name, round)
+                .expect("the last holder is gone, and so are its names");
+            assert_eq!(DIRECTORY.lookup(name), Some((pid, round)));
+        }
+        let Err(RegisterError::AlreadyRegistered { holder, .. }) = owner.register(CONSOLE, round)
+        else {
+            panic!("a name that is taken was given away");
+        };
+        assert_eq!(holder, resident);
+        drop(owner);
+        assert_eq!(NAMES.map(|name| DIRECTORY.whereis(name)), [None; 2]);
+        assert_eq!(DIRECTORY.lookup(CONSOLE), Some((resident, 0)));
+        assert!(pids.release(pid));
+    }
+    let watched = ticks() - ticks_before;
+    assert!(
+        watched > 300,
+        "the interrupt looked on {watched} times only"
+    );
+    drop(console);
+    assert!(DIRECTORY.is_empty());
+    report::say!("registry: {OWNERS} owners released, looked at {watched} times meanwhile");
 }
 
 /// With the interrupt off the books must balance exactly, on both sides of the ring.
