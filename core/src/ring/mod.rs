@@ -261,8 +261,10 @@ pub struct Stats {
 fn claim(flag: &AtomicBool) -> bool {
     #[cfg(target_has_atomic = "ptr")]
     {
-        // Acquire: continue the counts of the last holder; pairs with Release in its drop [E5].
-        !flag.swap(true, Ordering::Acquire)
+        // Acquire: continue the counts of the last holder; pairs with Release in `give_back` [E5].
+        // Relaxed on failure: nothing is read. An exchange, since a failed claim writes nothing.
+        flag.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
     }
     #[cfg(not(target_has_atomic = "ptr"))]
     {

@@ -1,0 +1,236 @@
+//! Models of the epoch registry, over the real crossbeam-epoch.
+//!
+//! Every value is a [`Tracked`]: it counts itself in and out, so that each model ends by asserting
+//! that nothing leaked and nothing was freed twice; and it holds one of loom's cells, so that a
+//! read after it was freed, or before it was initialised, is seen.
+
+#[cfg(bedplate_loom)]
+use loom::{cell::UnsafeCell, sync::Arc, sync::atomic::AtomicUsize};
+#[cfg(not(bedplate_loom))]
+use std::sync::{Arc, atomic::AtomicUsize};
+
+use bedplate_core::id::Pid;
+use bedplate_core::registry::{EpochRegistry, Handle, RegisterError};
+use core::hash::BuildHasherDefault;
+use core::num::NonZeroU32;
+use core::sync::atomic::Ordering::SeqCst;
+use loom_tests::op::registry::{Constant, Mix};
+use loom_tests::{check, thread};
+
+struct Tracked {
+    alive: Arc<AtomicUsize>,
+    #[cfg(bedplate_loom)]
+    number: UnsafeCell<u32>,
+    #[cfg(not(bedplate_loom))]
+    number: u32,
+}
+
+impl Tracked {
+    fn new(number: u32, alive: &Arc<AtomicUsize>) -> Self {
+        alive.fetch_add(1, SeqCst);
+        #[cfg(bedplate_loom)]
+        let number = UnsafeCell::new(number);
+        Self {
+            alive: Arc::clone(alive),
+            number,
+        }
+    }
+
+    #[cfg(bedplate_loom)]
+    fn number(&self) -> u32 {
+        // SAFETY: only read while shared; written once, before.
+        self.number.with(|number| unsafe { *number })
+    }
+
+    #[cfg(not(bedplate_loom))]
+    fn number(&self) -> u32 {
+        self.number
+    }
+}
+
+// SAFETY: the cell is only written when the value is made and when it is dropped.
+#[cfg(bedplate_loom)]
+unsafe impl Sync for Tracked {}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        #[cfg(bedplate_loom)]
+        // SAFETY: dropped, so exclusively held; loom reports whoever still reads.
+        self.number.with_mut(|number| unsafe { *number = u32::MAX });
+        self.alive.fetch_sub(1, SeqCst);
+    }
+}
+
+type Names<H = Mix> = EpochRegistry<u8, Tracked, BuildHasherDefault<H>>;
+
+fn pid(slot: u32) -> Pid {
+    Pid::new(slot, NonZeroU32::MIN)
+}
+
+fn at_rest<H>(registry: Names<H>, alive: &Arc<AtomicUsize>) {
+    assert!(registry.is_empty(), "no entry is left");
+    drop(registry);
+    assert_eq!(
+        alive.load(SeqCst),
+        0,
+        "no value is left, and none was freed twice"
+    );
+}
+
+fn look<H: Default + core::hash::Hasher>(
+    handle: &Handle<u8, Tracked, BuildHasherDefault<H>>,
+    key: u8,
+) -> Option<(Pid, u32)> {
+    let guard = handle.pin();
+    guard
+        .lookup(&key)
+        .map(|entry| (entry.owner(), entry.value().number()))
+}
+
+/// [R1, R2] Two processes register one key: one gets it, the other learns who did.
+#[test]
+fn register_against_register() {
+    check(|| {
+        let alive = Arc::new(AtomicUsize::new(0));
+        let registry = Names::<Mix>::with_hasher(BuildHasherDefault::default());
+        let contend = |registry: &Names, slot: u32, alive: &Arc<AtomicUsize>| {
+            let handle = registry.handle();
+            let mut owner = registry.owner(pid(slot));
+            let result = owner
+                .register(&handle.pin(), 7, Tracked::new(slot, alive))
+                .map(|_| ())
+                .map_err(|error| match error {
+                    RegisterError::AlreadyRegistered { holder, value, .. } => {
+                        assert_eq!(value.number(), slot, "the refused value comes back");
+                        holder
+                    }
+                    other => panic!("{other}"),
+                });
+            (owner, result)
+        };
+        let (theirs, their_alive) = (registry.clone(), Arc::clone(&alive));
+        let other = thread::spawn(move || contend(&theirs, 1, &their_alive));
+        let (my_owner, mine) = contend(&registry, 0, &alive);
+        let (their_owner, theirs) = other.join().expect("no panic");
+        let winner = match (mine, theirs) {
+            (Ok(()), Err(holder)) if holder == pid(0) => 0,
+            (Err(holder), Ok(())) if holder == pid(1) => 1,
+            results => panic!("exactly one wins, and the other knows: {results:?}"),
+        };
+        let handle = registry.handle();
+        assert_eq!(look(&handle, 7), Some((pid(winner), winner)));
+        assert_eq!(registry.len(), 1);
+        drop((my_owner, their_owner, handle));
+        at_rest(registry, &alive);
+    });
+}
+
+/// [R1, R3] A name is registered, given up and registered by another, while somebody looks: never
+/// an owner with another's value, never a name that is gone for good.
+#[test]
+fn unregister_and_register_against_lookup() {
+    check(|| {
+        let alive = Arc::new(AtomicUsize::new(0));
+        let registry = Names::<Mix>::with_hasher(BuildHasherDefault::default());
+        let handle = registry.handle();
+        let mut first = registry.owner(pid(1));
+        first
+            .register(&handle.pin(), 7, Tracked::new(1, &alive))
+            .expect("free");
+        let (theirs, their_alive) = (registry.clone(), Arc::clone(&alive));
+        let changing = thread::spawn(move || {
+            let handle = theirs.handle();
+            assert!(first.unregister(&handle.pin(), &7));
+            let mut second = theirs.owner(pid(2));
+            second
+                .register(&handle.pin(), 7, Tracked::new(2, &their_alive))
+                .expect("given up");
+            (first, second)
+        });
+        let mut seen_second = false;
+        for _ in 0..2 {
+            match look(&handle, 7) {
+                None => assert!(!seen_second, "the second keeps it"),
+                Some((owner, number)) => {
+                    assert_eq!(owner, pid(number), "an owner with its own value");
+                    assert!(number == 2 || !seen_second, "the first does not come back");
+                    seen_second |= number == 2;
+                }
+            }
+        }
+        let owners = changing.join().expect("no panic");
+        assert_eq!(look(&handle, 7), Some((pid(2), 2)));
+        drop((owners, handle));
+        at_rest(registry, &alive);
+    });
+}
+
+/// [R3] Death is observed after the names are gone: whoever learns of it may register at once.
+#[test]
+fn owner_drop_before_death_is_known() {
+    check(|| {
+        let alive = Arc::new(AtomicUsize::new(0));
+        let registry = Names::<Mix>::with_hasher(BuildHasherDefault::default());
+        let handle = registry.handle();
+        let mut dying = registry.owner(pid(1));
+        dying
+            .register(&handle.pin(), 7, Tracked::new(1, &alive))
+            .expect("free");
+        let dead = Arc::new(AtomicUsize::new(0));
+        let death = Arc::clone(&dead);
+        let dying = thread::spawn(move || {
+            drop(dying);
+            death.store(1, core::sync::atomic::Ordering::Release);
+        });
+        let mut successor = registry.owner(pid(2));
+        let was_dead = dead.load(core::sync::atomic::Ordering::Acquire) == 1;
+        let result = successor.register(&handle.pin(), 7, Tracked::new(2, &alive));
+        match &result {
+            Ok(_) => {}
+            Err(RegisterError::AlreadyRegistered { holder, .. }) => {
+                assert!(!was_dead, "a name outlived the news of its owner's death");
+                assert_eq!(*holder, pid(1));
+            }
+            Err(other) => panic!("{other}"),
+        }
+        drop(result); // and the value in it, if it was refused
+        dying.join().expect("no panic");
+        let expected = (!successor.is_empty()).then_some((pid(2), 2));
+        assert_eq!(look(&handle, 7), expected);
+        drop((successor, handle));
+        at_rest(registry, &alive);
+    });
+}
+
+/// [R1] Neighbours in one bucket come and go at the same time: each change stays.
+#[test]
+fn neighbours_change_at_once() {
+    check(|| {
+        let alive = Arc::new(AtomicUsize::new(0));
+        // All keys have one hash, so the entries lie side by side.
+        let registry = Names::<Constant>::with_hasher(BuildHasherDefault::default());
+        let handle = registry.handle();
+        let mut leaving = registry.owner(pid(1));
+        leaving
+            .register(&handle.pin(), 1, Tracked::new(1, &alive))
+            .expect("free");
+        let theirs = registry.clone();
+        let leaving = thread::spawn(move || {
+            let handle = theirs.handle();
+            assert!(leaving.unregister(&handle.pin(), &1));
+            leaving
+        });
+        let mut coming = registry.owner(pid(2));
+        coming
+            .register(&handle.pin(), 2, Tracked::new(2, &alive))
+            .expect("free");
+        let leaving = leaving.join().expect("no panic");
+        assert_eq!(
+            (look(&handle, 1), look(&handle, 2)),
+            (None, Some((pid(2), 2)))
+        );
+        assert_eq!(handle.pin().iter().count(), 1);
+        drop((leaving, coming, handle));
+        at_rest(registry, &alive);
+    });
+}
