@@ -6,10 +6,11 @@
 //! ever decoded from words that were encoded together.
 
 use crate::clock::Instant;
+use crate::sync::SLOT_WORDS;
 
-/// How many machine words a record has: with the stamp, a ring slot is eight words, which is one
-/// cache line on a 64-bit target and 32 bytes on a 32-bit one.
-pub const RECORD_WORDS: usize = 7;
+/// How many machine words a record has: seven. With the stamp, a ring slot is eight words, which is
+/// one cache line on a 64-bit target and 32 bytes on a 32-bit one.
+pub const RECORD_WORDS: usize = SLOT_WORDS;
 
 /// A record in the form in which a ring stores it.
 pub type Words = [usize; RECORD_WORDS];

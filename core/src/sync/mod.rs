@@ -12,9 +12,9 @@ mod loom;
 mod native;
 
 #[cfg(bedplate_loom)]
-pub(crate) use self::loom::{AtomicBool, AtomicUsize, Ordering, fence};
+pub(crate) use self::loom::{AtomicBool, AtomicUsize, Ordering, SLOT_WORDS, fence};
 #[cfg(not(bedplate_loom))]
-pub(crate) use self::native::{AtomicBool, AtomicUsize, Ordering, fence};
+pub(crate) use self::native::{AtomicBool, AtomicUsize, Ordering, SLOT_WORDS, fence};
 
 /// Here where the target has what crossbeam-epoch needs.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
