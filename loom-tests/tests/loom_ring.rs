@@ -46,7 +46,7 @@ fn forever<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
 
-/// [E1, E2, E3] A reader beside a writer that laps it.
+/// [E1, E2] A reader beside a writer that laps it.
 #[test]
 fn overwriting_writer_against_reader() {
     check(|| {
@@ -80,7 +80,7 @@ fn overwriting_writer_against_reader() {
     });
 }
 
-/// [E4] A writer that may not overwrite, against a reader that makes room: nothing is lost.
+/// [E1, E3] A writer that may not overwrite, against a reader that makes room: nothing is lost.
 #[test]
 fn rejecting_writer_against_reader() {
     check(|| {
@@ -113,7 +113,7 @@ fn rejecting_writer_against_reader() {
     });
 }
 
-/// [E5] Two threads in turn hold the writing end; each goes on where the other stopped.
+/// [E4] Two threads in turn hold the writing end; each goes on where the other stopped.
 #[test]
 fn the_writing_end_is_handed_on() {
     check(|| {

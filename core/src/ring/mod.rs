@@ -43,11 +43,13 @@
 //! # Orderings
 //! | tag | store side | load side | what it gives |
 //! |---|---|---|---|
-//! | E1 | `stamp := 2t+2` Release | first look at the stamp, Acquire | payload of `t` is visible |
+//! | E1 | `tail := t+1` Release | load of `tail`, Acquire | the payload of `t` is visible, or that of a later ticket |
 //! | E2 | fence(Release) after `stamp := 2t+1` | fence(Acquire) before the second look | a word of a later ticket cannot be read under an unchanged stamp |
-//! | E3 | `tail := t+1` Release | load of `tail`, Acquire | slot `t` is complete once counted |
-//! | E4 | `head` Release | load of `head` in `Reject`, Acquire | the words were copied before they are overwritten |
-//! | E5 | claim given back, Release | claim taken, Acquire | the next writer or reader continues the last one's counts |
+//! | E3 | `head` Release | load of `head` in `Reject`, Acquire | the words were copied before they are overwritten |
+//! | E4 | claim given back, Release | claim taken, Acquire | the next writer or reader continues the last one's counts |
+//!
+//! The even stamp needs no ordering of its own: a reader looks at a slot only once the tail counts its
+//! ticket (E1), and from then on the stamp can only tell it that the slot has moved on.
 //!
 //! # Limits
 //! Tickets are machine words and wrap. A reader must look at least once in 2³¹ pushes on a 32-bit
@@ -261,14 +263,14 @@ pub struct Stats {
 fn claim(flag: &AtomicBool) -> bool {
     #[cfg(target_has_atomic = "ptr")]
     {
-        // Acquire: continue the counts of the last holder; pairs with Release in `give_back` [E5].
+        // Acquire: continue the counts of the last holder; pairs with Release in `give_back` [E4].
         // Relaxed on failure: nothing is read. An exchange, since a failed claim writes nothing.
         flag.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
     }
     #[cfg(not(target_has_atomic = "ptr"))]
     {
-        // Acquire: as above [E5].
+        // Acquire: as above [E4].
         let free = !flag.load(Ordering::Acquire);
         // Relaxed: a mark for later calls in this or an interrupted context.
         flag.store(true, Ordering::Relaxed);
@@ -278,6 +280,6 @@ fn claim(flag: &AtomicBool) -> bool {
 
 /// Clears `flag` at the end of a claim.
 fn give_back(flag: &AtomicBool) {
-    // Release: hand on the counts; pairs with Acquire in `claim` [E5].
+    // Release: hand on the counts; pairs with Acquire in `claim` [E4].
     flag.store(false, Ordering::Release);
 }

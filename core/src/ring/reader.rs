@@ -47,7 +47,7 @@ pub struct Reader<'r, const N: usize, P: Policy, R: Record> {
 
 impl<'r, const N: usize, P: Policy, R: Record> Reader<'r, N, P, R> {
     pub(super) fn new(ring: &'r EventRing<N, P, R>) -> Self {
-        // Relaxed: the claim ordered the last reader's store before this load [E5].
+        // Relaxed: the claim ordered the last reader's store before this load [E4].
         Self {
             ring,
             ticket: ring.head.load(Ordering::Relaxed),
@@ -62,7 +62,7 @@ impl<'r, const N: usize, P: Policy, R: Record> Reader<'r, N, P, R> {
         reason = "`None` is not the end: more may come"
     )]
     pub fn next(&mut self) -> Option<Received<R>> {
-        // Acquire: every counted slot is complete; pairs with Release in `Writer::write` [E3].
+        // Acquire: every counted slot is complete; pairs with Release in `Writer::write` [E1].
         let tail = self.ring.tail.load(Ordering::Acquire);
         let waiting = tail.wrapping_sub(self.ticket);
         if waiting == 0 {
@@ -76,7 +76,7 @@ impl<'r, const N: usize, P: Policy, R: Record> Reader<'r, N, P, R> {
             return Some(Received::Record(R::decode(words)));
         }
         // The writer is, or was, in this slot with a later ticket.
-        // Acquire: as above [E3].
+        // Acquire: as above [E1].
         let now = self.ring.tail.load(Ordering::Acquire);
         let gap = if now == tail {
             1 // It stands in this one; the rest is intact.
@@ -118,7 +118,7 @@ impl<'r, const N: usize, P: Policy, R: Record> Reader<'r, N, P, R> {
         self.ticket = self.ticket.wrapping_add(count);
         self.sequence += count as u64;
         // Release: the words were copied before the writer may reuse the slot; pairs with Acquire
-        // in `Writer::push` under `Reject` [E4].
+        // in `Writer::push` under `Reject` [E3].
         self.ring.head.store(self.ticket, Ordering::Release);
     }
 }

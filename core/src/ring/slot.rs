@@ -27,18 +27,19 @@ impl Slot {
         // Release: no payload word before the odd stamp; pairs with fence(Acquire) in `read` [E2].
         fence(Ordering::Release);
         for (to, word) in self.words.iter().zip(words) {
-            // Relaxed: published by the stamp below.
+            // Relaxed: published by the tail.
             to.store(word, Ordering::Relaxed);
         }
-        // Release: publish the payload; pairs with Acquire in `read` [E1].
-        self.stamp.store(complete(ticket), Ordering::Release);
+        // Relaxed: nobody looks for this ticket before the tail counts it [E1].
+        self.stamp.store(complete(ticket), Ordering::Relaxed);
     }
 
-    /// The record of `ticket`, or `None` if the slot holds another or is being written.
+    /// The record of `ticket`, or `None` if the slot holds another or is being written. Only called
+    /// for a ticket that the tail counts.
     #[inline]
     pub(super) fn read(&self, ticket: usize) -> Option<Words> {
-        // Acquire: see the payload this stamp stands for; pairs with Release in `write` [E1].
-        if self.stamp.load(Ordering::Acquire) != complete(ticket) {
+        // Relaxed: the ticket was counted, so its payload, or that of a later one, is visible [E1].
+        if self.stamp.load(Ordering::Relaxed) != complete(ticket) {
             return None;
         }
         let mut words = [0; RECORD_WORDS];

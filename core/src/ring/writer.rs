@@ -21,7 +21,7 @@ pub struct Writer<'r, const N: usize, P: Policy, R: Record> {
 
 impl<'r, const N: usize, P: Policy, R: Record> Writer<'r, N, P, R> {
     pub(super) fn new(ring: &'r EventRing<N, P, R>) -> Self {
-        // Relaxed: the claim ordered the last writer's store before this load [E5].
+        // Relaxed: the claim ordered the last writer's store before this load [E4].
         Self {
             ring,
             ticket: ring.tail.load(Ordering::Relaxed),
@@ -34,7 +34,7 @@ impl<'r, const N: usize, P: Policy, R: Record> Writer<'r, N, P, R> {
         ring.slots[self.ticket & (N - 1)].write(self.ticket, record.encode());
         self.ticket = self.ticket.wrapping_add(1);
         // Release: the slot is complete before it is counted; pairs with Acquire in
-        // `Reader::next` [E3].
+        // `Reader::next` [E1].
         ring.tail.store(self.ticket, Ordering::Release);
     }
 }
@@ -55,7 +55,7 @@ impl<const N: usize, R: Record> Writer<'_, N, Reject, R> {
     #[inline]
     pub fn push(&mut self, record: R) -> Result<(), Full<R>> {
         // Acquire: the reader has copied what we are about to overwrite; pairs with Release in
-        // `Reader::advance` [E4].
+        // `Reader::advance` [E3].
         let head = self.ring.head.load(Ordering::Acquire);
         if self.ticket.wrapping_sub(head) >= N {
             // Relaxed: a counter that only this writer stores.

@@ -1,0 +1,210 @@
+//! How often may children be restarted before that is itself the fault?
+//!
+//! ```text
+//! intensity 3            ┌── period, both ends included ──┐
+//! ───────x───────────────x────────x───────────────────────? now
+//!     forgotten       oldest                              refused: it would be the fourth
+//! ```
+//!
+//! Erlang/OTP keeps the list of restart times, prunes it, and counts. Whether the count passes the
+//! limit depends only on the last `intensity` times, so a ring of that many is enough, and only
+//! its oldest entry is ever looked at. Times are exact to the nanosecond, where OTP counts whole
+//! seconds.
+
+use crate::clock::{Instant, saturating_nanos};
+use core::fmt;
+use core::time::Duration;
+
+/// At most `intensity` restarts in any closed window of `period`.
+///
+/// `MAX` is the largest intensity the value has room for. O(1) time; memory for `MAX` instants,
+/// fixed.
+///
+/// ```
+/// use bedplate_core::clock::Instant;
+/// use bedplate_core::supervision::RestartIntensity;
+/// use core::time::Duration;
+///
+/// let mut restarts = RestartIntensity::<8>::new(2, Duration::from_secs(5))?;
+/// let at = |seconds: u64| Instant::from_nanos(seconds * 1_000_000_000);
+/// assert!(restarts.admit(at(0)).is_ok());
+/// assert!(restarts.admit(at(1)).is_ok());
+/// assert!(restarts.admit(at(5)).is_err());     // the window is closed: 0 s still counts at 5 s
+/// assert!(restarts.admit(at(6)).is_ok());
+/// # Ok::<(), bedplate_core::supervision::IntensityError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct RestartIntensity<const MAX: usize> {
+    /// The last `intensity` admitted times; the first `len` are in use.
+    times: [Instant; MAX],
+    /// Where the next time goes: the oldest one once the ring is full.
+    next: usize,
+    len: usize,
+    intensity: usize,
+    period: Duration,
+}
+
+impl<const MAX: usize> RestartIntensity<MAX> {
+    /// A limit under which nothing has been restarted yet. An intensity of 0 refuses every
+    /// restart.
+    ///
+    /// # Errors
+    /// [`IntensityError::TooHigh`] when `intensity` exceeds `MAX`;
+    /// [`IntensityError::ZeroPeriod`] when `period` is zero, which would limit nothing.
+    pub const fn new(intensity: u32, period: Duration) -> Result<Self, IntensityError> {
+        if intensity as usize > MAX {
+            return Err(IntensityError::TooHigh {
+                intensity,
+                most: MAX,
+            });
+        }
+        if period.is_zero() {
+            return Err(IntensityError::ZeroPeriod);
+        }
+        let intensity = intensity as usize;
+        Ok(Self {
+            times: [Instant::ZERO; MAX],
+            next: 0,
+            len: 0,
+            intensity,
+            period,
+        })
+    }
+
+    /// Counts a restart at `now`, or refuses it. `now` never goes back; where it does, the earlier
+    /// time counts as simultaneous with the latest.
+    ///
+    /// # Errors
+    /// [`TooManyRestarts`] when it would be one more than `intensity` within `period`. A refused
+    /// restart did not happen and is not counted.
+    pub fn admit(&mut self, now: Instant) -> Result<(), TooManyRestarts> {
+        if self.len == self.intensity {
+            let period = saturating_nanos(self.period);
+            let full = self.times[..self.len].get(self.next).is_none_or(|&oldest| {
+                saturating_nanos(now.saturating_duration_since(oldest)) <= period
+            });
+            if full {
+                return Err(TooManyRestarts);
+            }
+        } else {
+            self.len += 1;
+        }
+        self.times[self.next] = now;
+        self.next = (self.next + 1) % self.intensity;
+        Ok(())
+    }
+
+    /// The number of restarts allowed in a window.
+    #[must_use]
+    pub fn intensity(&self) -> u32 {
+        // It was a `u32` when it came in.
+        u32::try_from(self.intensity).unwrap_or(u32::MAX)
+    }
+
+    /// The length of the window.
+    #[must_use]
+    pub const fn period(&self) -> Duration {
+        self.period
+    }
+}
+
+/// One restart more than the intensity allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TooManyRestarts;
+
+impl fmt::Display for TooManyRestarts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("too many restarts within the period")
+    }
+}
+
+impl core::error::Error for TooManyRestarts {}
+
+/// Why a restart limit was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IntensityError {
+    /// More restarts than there is room to remember.
+    TooHigh {
+        /// The intensity asked for.
+        intensity: u32,
+        /// The largest possible one.
+        most: usize,
+    },
+    /// A period of zero limits nothing.
+    ZeroPeriod,
+}
+
+impl fmt::Display for IntensityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooHigh { intensity, most } => {
+                write!(
+                    f,
+                    "a restart intensity of {intensity} exceeds the possible {most}"
+                )
+            }
+            Self::ZeroPeriod => f.write_str("a restart period of zero limits nothing"),
+        }
+    }
+}
+
+impl core::error::Error for IntensityError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn at(nanos: u64) -> Instant {
+        Instant::from_nanos(nanos)
+    }
+
+    #[test]
+    fn the_window_is_closed_to_the_nanosecond() {
+        let mut restarts = RestartIntensity::<3>::new(3, Duration::from_secs(5)).unwrap();
+        for second in 0..3 {
+            assert!(restarts.admit(at(second * SECOND)).is_ok());
+        }
+        assert_eq!(restarts.clone().admit(at(5 * SECOND)), Err(TooManyRestarts));
+        assert_eq!(restarts.admit(at(5 * SECOND + 1)), Ok(()));
+    }
+
+    #[test]
+    fn an_intensity_of_zero_refuses_the_first() {
+        let mut restarts = RestartIntensity::<0>::new(0, Duration::from_nanos(1)).unwrap();
+        assert_eq!(restarts.admit(at(SECOND)), Err(TooManyRestarts));
+    }
+
+    #[test]
+    fn steady_crashes_below_the_rate_never_exhaust_it() {
+        let mut restarts = RestartIntensity::<8>::new(3, Duration::from_millis(300)).unwrap();
+        for crash in 0..1_000 {
+            assert_eq!(restarts.admit(at(crash * SECOND / 5)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn extremes_of_time_do_not_overflow() {
+        let mut restarts = RestartIntensity::<1>::new(1, Duration::MAX).unwrap();
+        assert_eq!(restarts.admit(Instant::ZERO), Ok(()));
+        assert_eq!(restarts.admit(Instant::MAX), Err(TooManyRestarts));
+    }
+
+    #[test]
+    fn limits_that_cannot_be_kept_are_refused() {
+        assert_eq!(
+            RestartIntensity::<4>::new(5, Duration::from_secs(1)).unwrap_err(),
+            IntensityError::TooHigh {
+                intensity: 5,
+                most: 4
+            }
+        );
+        assert_eq!(
+            RestartIntensity::<4>::new(1, Duration::ZERO).unwrap_err(),
+            IntensityError::ZeroPeriod
+        );
+    }
+}

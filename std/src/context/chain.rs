@@ -1,0 +1,325 @@
+//! The immutable chain of frames behind a [`Context`].
+//!
+//! A frame never changes once it is made, so chains may share it. `depth` counts the frames of the
+//! chain, hidden ones too; when it reaches [`MAX_KEYS`], the chain is rebuilt without the hidden
+//! frames, so that only *different* keys count towards the limit and a chain is never longer than
+//! the limit: its walk, its destructor's recursion and its printing are all bounded.
+
+use alloc::sync::Arc;
+use core::{fmt, iter, ptr};
+
+use super::key::{ContextValue, Key, KeyIdentity, Value};
+use super::thread::{self, Attached};
+
+/// How many different keys a context can hold.
+pub const MAX_KEYS: usize = 32;
+
+/// An immutable set of key-value entries, in the order in which they were added.
+///
+/// Cloning costs one reference count. It prints its entries newest first, `key=value` separated by
+/// spaces, each key once, with its newest value; if values were dropped at the limit of
+/// [`MAX_KEYS`], a last entry `context_dropped=` says how many.
+///
+/// ```
+/// use bedplate::context::{Context, Key};
+/// static JOB: Key<u64> = Key::new("job");
+/// static STEP: Key<&'static str> = Key::new("step");
+///
+/// let context = Context::empty().with_value(&JOB, 7).with_value(&STEP, "load");
+/// assert_eq!(context.to_string(), "step=load job=7");
+/// assert_eq!(context.with_value(&JOB, 8).to_string(), "job=8 step=load");
+/// ```
+#[derive(Clone, Default)]
+pub struct Context {
+    newest: Option<Arc<Frame>>,
+    dropped: u32,
+}
+
+struct Frame {
+    key: &'static KeyIdentity,
+    value: Value,
+    depth: usize,
+    /// True if this frame or an older one has a local key.
+    holds_local: bool,
+    older: Option<Arc<Frame>>,
+}
+
+impl Context {
+    /// A context without entries.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self {
+            newest: None,
+            dropped: 0,
+        }
+    }
+
+    /// This context with `value` under `key` as its newest entry.
+    ///
+    /// If it already holds [`MAX_KEYS`] other keys, the value is left out and
+    /// [`dropped`](Self::dropped) is one more. O(1), except that a chain full of hidden values is
+    /// tidied first, which is O(`MAX_KEYS`²).
+    #[must_use]
+    pub fn with_value<T: ContextValue>(&self, key: &'static Key<T>, value: T) -> Self {
+        self.push(key, value)
+    }
+
+    pub(super) fn push<T: ContextValue>(&self, key: &'static Key<T>, value: T) -> Self {
+        self.push_frame(key.identity(), value.into_value())
+    }
+
+    fn push_frame(&self, key: &'static KeyIdentity, value: Value) -> Self {
+        let full = self
+            .newest
+            .as_ref()
+            .is_some_and(|frame| frame.depth == MAX_KEYS);
+        if !full {
+            return Self {
+                newest: Some(Frame::on(self.newest.clone(), key, value)),
+                dropped: self.dropped,
+            };
+        }
+        let mut tidied = self.rebuilt(|other| !ptr::eq(other, key));
+        if tidied
+            .newest
+            .as_ref()
+            .is_some_and(|frame| frame.depth == MAX_KEYS)
+        {
+            tidied.dropped = tidied.dropped.saturating_add(1);
+        } else {
+            tidied.newest = Some(Frame::on(tidied.newest.take(), key, value));
+        }
+        tidied
+    }
+
+    /// A new chain of the visible frames whose key is wanted.
+    fn rebuilt(&self, wanted: impl Fn(&'static KeyIdentity) -> bool) -> Self {
+        let visible: Vec<&Frame> = self
+            .visible_frames()
+            .filter(|frame| wanted(frame.key))
+            .collect();
+        let newest = visible.into_iter().rev().fold(None, |older, frame| {
+            Some(Frame::on(older, frame.key, frame.value.clone()))
+        });
+        Self {
+            newest,
+            dropped: self.dropped,
+        }
+    }
+
+    pub(super) fn inheritable(&self) -> Self {
+        match &self.newest {
+            Some(frame) if frame.holds_local => self.rebuilt(|key| !key.local),
+            _ => self.clone(),
+        }
+    }
+
+    /// The value of `key`, or `None` if it is not set. O(depth).
+    #[must_use]
+    pub fn get<T: ContextValue>(&self, key: &'static Key<T>) -> Option<T> {
+        self.value_of(key.identity()).and_then(T::from_value)
+    }
+
+    pub(crate) fn value_of(&self, key: &'static KeyIdentity) -> Option<&Value> {
+        self.frames()
+            .find(|frame| ptr::eq(frame.key, key))
+            .map(|frame| &frame.value)
+    }
+
+    /// True if there is no entry and none was dropped.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.newest.is_none() && self.dropped == 0
+    }
+
+    /// How many entries it has, hidden values not counted. O(depth²), at most [`MAX_KEYS`]².
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// How many values were left out because the context was full.
+    #[must_use]
+    pub const fn dropped(&self) -> u32 {
+        self.dropped
+    }
+
+    /// The entries, newest first, each key once with its newest value.
+    #[must_use]
+    pub const fn iter(&self) -> Iter<'_> {
+        Iter {
+            context: self,
+            next: self.newest.as_ref(),
+        }
+    }
+
+    /// Makes this the current context of the calling thread until the guard is dropped.
+    ///
+    /// It replaces the whole current context; nothing is merged. Guards may be dropped in any
+    /// order. A guard that is forgotten keeps the context in force until the enclosing
+    /// [`with`](super::with) or [`run`](Self::run) ends.
+    ///
+    /// ```
+    /// use bedplate::context::{self, Context, Key};
+    /// static JOB: Key<u64> = Key::new("job");
+    ///
+    /// let attached = Context::empty().with_value(&JOB, 7).attach();
+    /// assert_eq!(context::get(&JOB), Some(7));
+    /// drop(attached);
+    /// assert_eq!(context::get(&JOB), None);
+    /// ```
+    #[must_use = "the context is current only while the guard is held"]
+    pub fn attach(&self) -> Attached {
+        thread::attach(self.clone())
+    }
+
+    /// Runs `body` in this context, and restores the caller's context when it returns or panics.
+    ///
+    /// It replaces the whole current context; nothing is merged. For a closure that another thread
+    /// will call see [`in_context`](super::in_context).
+    pub fn run<R>(&self, body: impl FnOnce() -> R) -> R {
+        let _scope = thread::Scope::enter(|_| self.clone());
+        body()
+    }
+
+    /// True if both are the very same chain, which implies that they hold the same entries.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let same_chain = match (&self.newest, &other.newest) {
+            (Some(one), Some(two)) => Arc::ptr_eq(one, two),
+            (None, None) => true,
+            _ => false,
+        };
+        same_chain && self.dropped == other.dropped
+    }
+
+    /// The visible entries with their keys' identities, newest first.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&'static KeyIdentity, &Value)> {
+        self.visible_frames().map(|frame| (frame.key, &frame.value))
+    }
+
+    fn frames(&self) -> impl Iterator<Item = &Frame> {
+        iter::successors(self.newest.as_deref(), |frame| frame.older.as_deref())
+    }
+
+    fn visible_frames(&self) -> impl Iterator<Item = &Frame> {
+        self.frames().filter(|frame| self.shows(frame))
+    }
+
+    /// True if no newer frame hides `frame`, which is one of this chain's.
+    fn shows(&self, frame: &Frame) -> bool {
+        self.frames()
+            .find(|other| ptr::eq(other.key, frame.key))
+            .is_some_and(|newest| ptr::eq(newest, frame))
+    }
+}
+
+impl Frame {
+    fn on(older: Option<Arc<Self>>, key: &'static KeyIdentity, value: Value) -> Arc<Self> {
+        let (depth, older_local) = older
+            .as_ref()
+            .map_or((0, false), |frame| (frame.depth, frame.holds_local));
+        Arc::new(Self {
+            key,
+            value,
+            depth: depth + 1,
+            holds_local: older_local || key.local,
+            older,
+        })
+    }
+}
+
+impl fmt::Display for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dropped = (self.dropped > 0).then_some(self.dropped);
+        write_entries(f, self.iter(), dropped)
+    }
+}
+
+/// Writes entries as they stand in a log line, and how many were dropped if that is to be told.
+pub(crate) fn write_entries<'a>(
+    f: &mut fmt::Formatter<'_>,
+    entries: impl Iterator<Item = (&'static str, &'a Value)>,
+    dropped: Option<u32>,
+) -> fmt::Result {
+    let mut separator = "";
+    for (name, value) in entries {
+        write!(f, "{separator}{name}={value}")?;
+        separator = " ";
+    }
+    if let Some(dropped) = dropped {
+        write!(f, "{separator}context_dropped={dropped}")?;
+    }
+    Ok(())
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Context {{{self}}}")
+    }
+}
+
+/// The entries of a [`Context`], newest first; made by [`Context::iter`].
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    context: &'a Context,
+    next: Option<&'a Arc<Frame>>,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (&'static str, &'a Value);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let frame = self.next?;
+            self.next = frame.older.as_ref();
+            if self.context.shows(frame) {
+                return Some((frame.key.name, &frame.value));
+            }
+        }
+    }
+}
+
+impl iter::FusedIterator for Iter<'_> {}
+
+impl<'a> IntoIterator for &'a Context {
+    type Item = (&'static str, &'a Value);
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.key.name, self.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static A: Key<u32> = Key::new("a");
+    static SAME_NAME: Key<u32> = Key::new("a");
+
+    #[test]
+    fn keys_of_one_name_are_different_keys() {
+        let context = Context::empty().with_value(&A, 1);
+        assert_eq!(context.get(&SAME_NAME), None);
+        assert_eq!(context.with_value(&SAME_NAME, 2).len(), 2);
+    }
+
+    #[test]
+    fn hidden_values_do_not_count_towards_the_limit() {
+        let mut context = Context::empty();
+        for round in 0..1000 {
+            context = context.with_value(&A, round);
+            assert!(context.newest.as_ref().unwrap().depth <= MAX_KEYS);
+        }
+        assert_eq!(context.to_string(), "a=999");
+        assert_eq!(context.dropped(), 0);
+    }
+}

@@ -1,0 +1,66 @@
+//! How many threads supervisors may start.
+//!
+//! Near the system's limit (about 16,000 threads with Linux's usual `vm.max_map_count`) a thread
+//! that is just being born fails where it cannot report it, and the whole process is aborted. So
+//! the number of supervised threads is limited well below, and reaching the limit is an error
+//! value.
+
+use crate::sync::Mutex;
+
+/// Half of what an ordinary Linux can bear.
+const DEFAULT_LIMIT: usize = 8_000;
+
+struct Budget {
+    live: usize,
+    limit: usize,
+}
+
+static BUDGET: Mutex<Budget> = Mutex::new(Budget {
+    live: 0,
+    limit: DEFAULT_LIMIT,
+});
+
+/// Sets how many supervised threads may live at a time in this process; 8,000 unless set.
+///
+/// Threads that already run are not affected. A child that is refused a thread is a child that
+/// could not be started: it counts against its supervisor's restart intensity.
+pub fn limit_threads(limit: usize) {
+    BUDGET.lock().limit = limit;
+}
+
+/// How many supervised threads are alive, abandoned ones included.
+#[must_use]
+pub fn threads() -> usize {
+    BUDGET.lock().live
+}
+
+/// The right to have one thread; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct ThreadPermit(());
+
+/// The limit is reached.
+#[derive(Debug)]
+pub(crate) struct NoThreadLeft {
+    pub(crate) live: usize,
+    pub(crate) limit: usize,
+}
+
+impl ThreadPermit {
+    pub(crate) fn claim() -> Result<Self, NoThreadLeft> {
+        let mut budget = BUDGET.lock();
+        if budget.live >= budget.limit {
+            return Err(NoThreadLeft {
+                live: budget.live,
+                limit: budget.limit,
+            });
+        }
+        budget.live += 1;
+        Ok(Self(()))
+    }
+}
+
+impl Drop for ThreadPermit {
+    fn drop(&mut self) {
+        BUDGET.lock().live -= 1;
+    }
+}

@@ -1,0 +1,183 @@
+//! One incarnation as others see it: who it is, whether it lives, how it ended, who watches.
+//!
+//! ```text
+//!  Alive { watchers } ──publish(reason)──► Over(reason)
+//! ```
+//!
+//! `publish` happens once; whoever comes second (the thread itself, or whoever abandons it) is
+//! told so and changes nothing. Watchers are taken out in the same step, so a monitor is either in
+//! the list that was taken, or sees the reason: its `Down` comes exactly once.
+
+use super::{ExitReason, Pid, leave};
+use crate::monitor::{InboxShared, MonitorRef};
+use crate::sync::{Arc, Mutex, Weak};
+use alloc::collections::BTreeMap;
+use core::fmt;
+
+/// A handle on one incarnation of a child; it never means a later one.
+///
+/// It owns nothing: clones may be kept anywhere and keep nobody alive. The reason of an
+/// incarnation that ended is kept as long as a handle on it.
+#[derive(Clone)]
+pub struct ChildRef(Arc<Shared>);
+
+struct Shared {
+    path: Arc<str>,
+    pid: Pid,
+    incarnation: u64,
+    life: Mutex<Life>,
+}
+
+type Watchers = BTreeMap<MonitorRef, Weak<InboxShared>>;
+
+enum Life {
+    Alive(Watchers),
+    Over(ExitReason),
+}
+
+impl ChildRef {
+    pub(super) fn new(path: Arc<str>, pid: Pid, incarnation: u64) -> Self {
+        let life = Mutex::new(Life::Alive(Watchers::new()));
+        Self(Arc::new(Shared {
+            path,
+            pid,
+            incarnation,
+            life,
+        }))
+    }
+
+    /// Stands for an incarnation of which nothing is known but that it is over.
+    pub(crate) fn gone(pid: Pid) -> Self {
+        let life = Mutex::new(Life::Over(ExitReason::Gone));
+        Self(Arc::new(Shared {
+            path: Arc::from("?"),
+            pid,
+            incarnation: 0,
+            life,
+        }))
+    }
+
+    /// The name of the supervisor and the id of the child, as in `app/ingest`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.0.path
+    }
+
+    /// The id of the child within its supervisor.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.0.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The identity of this incarnation.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.0.pid
+    }
+
+    /// Which incarnation of the child this is, counted from 1; starts that failed count too.
+    #[must_use]
+    pub fn incarnation(&self) -> u64 {
+        self.0.incarnation
+    }
+
+    /// Whether this incarnation has not ended. The answer may be old when it arrives; to be told
+    /// of the end, monitor it.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        matches!(*self.0.life.lock(), Life::Alive(_))
+    }
+
+    /// How this incarnation ended; `None` while it is alive.
+    #[must_use]
+    pub fn exit_reason(&self) -> Option<ExitReason> {
+        match &*self.0.life.lock() {
+            Life::Alive(_) => None,
+            Life::Over(reason) => Some(reason.clone()),
+        }
+    }
+
+    /// Makes `reason` the way this incarnation ended, unless it has ended already (`None`).
+    /// Whoever calls this has released the incarnation's names.
+    pub(crate) fn publish(&self, reason: ExitReason) -> Option<Obituary> {
+        let mut life = self.0.life.lock();
+        match &mut *life {
+            Life::Alive(watchers) => {
+                let watchers = core::mem::take(watchers);
+                *life = Life::Over(reason.clone());
+                Some(Obituary {
+                    child: self.clone(),
+                    reason,
+                    watchers,
+                })
+            }
+            Life::Over(_) => None,
+        }
+    }
+
+    /// Adds a watcher, or says how the incarnation ended.
+    pub(crate) fn watch(
+        &self,
+        monitor: MonitorRef,
+        inbox: Weak<InboxShared>,
+    ) -> Result<(), ExitReason> {
+        match &mut *self.0.life.lock() {
+            Life::Alive(watchers) => {
+                watchers.insert(monitor, inbox);
+                Ok(())
+            }
+            Life::Over(reason) => Err(reason.clone()),
+        }
+    }
+
+    pub(crate) fn unwatch(&self, monitor: MonitorRef) {
+        if let Life::Alive(watchers) = &mut *self.0.life.lock() {
+            watchers.remove(&monitor);
+        }
+    }
+}
+
+impl fmt::Debug for ChildRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ChildRef({} {})", self.path(), self.pid())
+    }
+}
+
+impl fmt::Display for ChildRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.path(), self.pid())
+    }
+}
+
+impl PartialEq for ChildRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.pid() == other.pid()
+    }
+}
+
+impl Eq for ChildRef {}
+
+/// A published end that nobody has been told of yet.
+#[must_use]
+pub(crate) struct Obituary {
+    child: ChildRef,
+    reason: ExitReason,
+    watchers: Watchers,
+}
+
+impl Obituary {
+    /// Gives the identity back and tells every watcher, in the order in which they came.
+    pub(crate) fn deliver(self) {
+        let Self {
+            child,
+            reason,
+            watchers,
+        } = self;
+        leave(child.pid());
+        for (monitor, inbox) in watchers {
+            if let Some(inbox) = inbox.upgrade() {
+                inbox.deliver(monitor, &child, &reason);
+            }
+        }
+    }
+}

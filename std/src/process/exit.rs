@@ -1,0 +1,122 @@
+//! How an incarnation ended.
+
+use super::panic::PanicReport;
+use crate::supervisor::StartError;
+use crate::sync::Arc;
+use core::error::Error;
+use core::fmt;
+use core::time::Duration;
+
+/// How an incarnation of a child, or a supervisor, ended. Cloning is cheap.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ExitReason {
+    /// It finished its work.
+    Normal,
+    /// It was asked to stop and obeyed.
+    Shutdown,
+    /// It returned an error.
+    Failed(Arc<dyn Error + Send + Sync>),
+    /// It panicked.
+    Panicked(Arc<PanicReport>),
+    /// It never came to run.
+    NotStarted(Arc<StartError>),
+    /// It was asked to stop and did not within its time. A thread cannot be killed: it may still
+    /// run, but it is nobody any more.
+    Abandoned {
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// A supervisor had to restart its children more often than it may.
+    GaveUp(Arc<GaveUp>),
+    /// It is over, and how it ended is no longer known.
+    Gone,
+}
+
+impl ExitReason {
+    /// Whether it ended as it should: `Normal` or `Shutdown`. A transient child is not restarted
+    /// after a clean end.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        matches!(self, Self::Normal | Self::Shutdown)
+    }
+}
+
+impl fmt::Display for ExitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Normal => f.write_str("finished"),
+            Self::Shutdown => f.write_str("stopped when asked to"),
+            Self::Failed(error) => write!(f, "failed: {error}"),
+            Self::Panicked(report) => write!(f, "panicked: {report}"),
+            Self::NotStarted(error) => write!(f, "was not started: {error}"),
+            Self::Abandoned { after } => write!(f, "did not stop within {after:?}, abandoned"),
+            Self::GaveUp(why) => write!(f, "gave up: {why}"),
+            Self::Gone => f.write_str("ended in an unknown way"),
+        }
+    }
+}
+
+/// Why a supervisor gave up.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct GaveUp {
+    /// The child that would have had to be restarted once more.
+    pub child: String,
+    /// How many restarts were allowed …
+    pub restarts: u32,
+    /// … within this time.
+    pub within: Duration,
+    /// How that child ended the last time.
+    pub last: ExitReason,
+}
+
+impl fmt::Display for GaveUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            child,
+            restarts,
+            within,
+            last,
+        } = self;
+        write!(
+            f,
+            "more than {restarts} restarts within {within:?}; at last, {child} {last}"
+        )
+    }
+}
+
+/// What the body of a child may return.
+///
+/// ```
+/// use bedplate::process::{ExitReason, IntoExit};
+///
+/// assert!(matches!(().into_exit(), ExitReason::Normal));
+/// let error: Result<(), std::num::ParseIntError> = "x".parse::<u8>().map(drop);
+/// assert!(matches!(error.into_exit(), ExitReason::Failed(_)));
+/// ```
+pub trait IntoExit {
+    /// The reason this value stands for.
+    fn into_exit(self) -> ExitReason;
+}
+
+impl IntoExit for () {
+    fn into_exit(self) -> ExitReason {
+        ExitReason::Normal
+    }
+}
+
+impl IntoExit for ExitReason {
+    fn into_exit(self) -> ExitReason {
+        self
+    }
+}
+
+impl<E: Into<Box<dyn Error + Send + Sync>>> IntoExit for Result<(), E> {
+    fn into_exit(self) -> ExitReason {
+        match self {
+            Ok(()) => ExitReason::Normal,
+            Err(error) => ExitReason::Failed(Arc::from(error.into())),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Panics of supervised threads, caught once and reported once.
+//!
+//! Only the panic hook learns where a panic happened, and only `catch_unwind` ends it. So one hook
+//! is installed for the whole process, at the first start of a supervisor, in front of the one
+//! that was there. On a thread that runs the body of a child it notes message and place and is
+//! silent, for the supervisor reports the end; on every other thread it only calls its predecessor.
+//! Nothing is printed twice.
+//!
+//! A program that sets a hook of its own afterwards displaces this one; reports then have their
+//! message, but no place.
+
+use crate::sync::{Once, thread};
+use core::any::Any;
+use core::cell::RefCell;
+use core::fmt;
+use core::panic::AssertUnwindSafe;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::panic::{PanicHookInfo, catch_unwind};
+
+/// One panic of a supervised thread.
+#[non_exhaustive]
+pub struct PanicReport {
+    /// What was said. `"non-text payload"` when it was not text.
+    pub message: String,
+    /// File, line and column; `None` when another panic hook displaced ours, or when a panic was
+    /// resumed rather than raised.
+    pub location: Option<String>,
+    /// The name of the thread.
+    pub thread: String,
+    backtrace: Option<Backtrace>,
+}
+
+impl PanicReport {
+    /// Where the thread was, if the environment asked for it (`RUST_BACKTRACE`). Names are
+    /// resolved when it is first printed, not when the thread panics.
+    #[must_use]
+    pub const fn backtrace(&self) -> Option<&Backtrace> {
+        self.backtrace.as_ref()
+    }
+}
+
+impl fmt::Debug for PanicReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PanicReport")
+            .field("message", &self.message)
+            .field("location", &self.location)
+            .field("thread", &self.thread)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for PanicReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.location {
+            Some(location) => write!(f, " at {location}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the hook noted on this thread.
+enum Note {
+    /// No body of a child is running here.
+    Unsupervised,
+    Listening,
+    Heard {
+        message: String,
+        location: Option<String>,
+        backtrace: Option<Backtrace>,
+    },
+}
+
+thread_local! {
+    static NOTE: RefCell<Note> = const { RefCell::new(Note::Unsupervised) };
+}
+
+/// Puts the hook in place; once for the process.
+pub(crate) fn install_hook() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !take_note(info) {
+                previous(info);
+            }
+        }));
+    });
+}
+
+/// Notes a panic of a supervised thread; `false` on any other. Must not panic: that would abort.
+fn take_note(info: &PanicHookInfo<'_>) -> bool {
+    let noted = NOTE.try_with(|note| {
+        let Ok(mut note) = note.try_borrow_mut() else {
+            return false;
+        };
+        if matches!(*note, Note::Unsupervised) {
+            return false;
+        }
+        let backtrace = Backtrace::capture();
+        let captured = backtrace.status() == BacktraceStatus::Captured;
+        *note = Note::Heard {
+            message: text(info.payload()).to_owned(),
+            location: info.location().map(ToString::to_string),
+            backtrace: captured.then_some(backtrace),
+        };
+        true
+    });
+    noted.unwrap_or(false)
+}
+
+/// Runs the body of a child. A panic ends here; its payload is dropped, whatever its destructor
+/// does.
+pub(crate) fn catch<R>(body: impl FnOnce() -> R) -> Result<R, PanicReport> {
+    NOTE.with(|note| *note.borrow_mut() = Note::Listening);
+    // The body's captures are shared by all incarnations; that they survive a panic in a sound
+    // state is the business of whoever wrote them, as documented at `ChildSpec::worker`.
+    let result = catch_unwind(AssertUnwindSafe(body));
+    let note = NOTE.with(|note| note.replace(Note::Unsupervised));
+    result.map_err(|payload| {
+        let message = text(&*payload).to_owned();
+        discard(payload);
+        let (location, backtrace) = match note {
+            // An earlier panic, which the body caught itself, is not the one that ended it.
+            Note::Heard {
+                message: heard,
+                location,
+                backtrace,
+            } if heard == message => (location, backtrace),
+            _ => (None, None),
+        };
+        let thread = thread::current().name().unwrap_or_default().to_owned();
+        PanicReport {
+            message,
+            location,
+            thread,
+            backtrace,
+        }
+    })
+}
+
+/// Calls a user's code whose panic must not go further; the panic hook reports it.
+pub(crate) fn contain(call: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+        // Its destructor may panic in turn, and so may that one's payload, without end.
+        core::mem::forget(payload);
+    }
+}
+
+/// Drops a user's value, whose destructor may panic.
+pub(crate) fn discard<T>(value: T) {
+    contain(|| drop(value));
+}
+
+fn text(payload: &(dyn Any + Send)) -> &str {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        text
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text
+    } else {
+        "non-text payload"
+    }
+}

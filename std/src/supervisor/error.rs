@@ -1,0 +1,107 @@
+//! Why a supervisor or a child did not start.
+
+use crate::process::GaveUp;
+use crate::sync::Arc;
+use bedplate_core::supervision::IntensityError;
+use core::error::Error;
+use core::fmt;
+use std::io;
+
+/// Why a supervisor, or one of its children, did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A name or an id that cannot be used.
+    BadName {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Two children of one supervisor have this id.
+    DuplicateId(String),
+    /// The restart limit is not possible.
+    BadLimit(IntensityError),
+    /// A supervisor with so many children is not possible.
+    TooManyChildren {
+        /// How many it may have.
+        limit: usize,
+    },
+    /// As many supervised threads are alive as [`limit_threads`](crate::process::limit_threads)
+    /// allows.
+    ThreadBudget {
+        /// How many are alive.
+        live: usize,
+        /// How many may be.
+        limit: usize,
+    },
+    /// There is no identity left.
+    TooManyProcesses {
+        /// How many there are.
+        limit: u32,
+    },
+    /// The system refused a thread.
+    Spawn(io::Error),
+    /// This child did not start. Those before it have been stopped again.
+    Child {
+        /// Its id.
+        id: String,
+        /// Why.
+        error: Arc<StartError>,
+    },
+    /// Children that had been started ended too often while others were being started.
+    GaveUp(Arc<GaveUp>),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadName { name, problem } => write!(f, "the name {name:?} {problem}"),
+            Self::DuplicateId(id) => write!(f, "two children have the id {id:?}"),
+            Self::BadLimit(error) => error.fmt(f),
+            Self::TooManyChildren { limit } => {
+                write!(f, "a supervisor may have at most {limit} children")
+            }
+            Self::ThreadBudget { live, limit } => {
+                write!(f, "{live} supervised threads are alive and {limit} may be")
+            }
+            Self::TooManyProcesses { limit } => write!(f, "all {limit} identities are in use"),
+            Self::Spawn(error) => write!(f, "the system refused a thread: {error}"),
+            Self::Child { id, error } => write!(f, "child {id:?} did not start: {error}"),
+            Self::GaveUp(why) => write!(f, "gave up while starting: {why}"),
+        }
+    }
+}
+
+impl Error for StartError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::BadLimit(error) => Some(error),
+            Self::Spawn(error) => Some(error),
+            Self::Child { error, .. } => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+/// Checks a name before it becomes part of a path and the name of a thread.
+pub(super) fn check_name(name: &str) -> Result<(), StartError> {
+    /// Longer names help nobody; Linux shows 15 bytes of them.
+    const LONGEST: usize = 128;
+
+    let problem = if name.is_empty() {
+        "is empty"
+    } else if name.len() > LONGEST {
+        "is longer than 128 bytes"
+    } else if name.contains('\0') {
+        "contains a NUL byte"
+    } else if name.contains('/') {
+        "contains a slash, which separates a supervisor from its children"
+    } else {
+        return Ok(());
+    };
+    Err(StartError::BadName {
+        name: name.to_owned(),
+        problem,
+    })
+}

@@ -1,0 +1,46 @@
+//! What the body of a child is given: who it is, and whether it may go on.
+
+use super::ChildRef;
+use crate::process::ExitReason;
+use crate::stop::StopToken;
+
+/// One run of a child, as its body sees it.
+#[derive(Debug)]
+pub struct Incarnation {
+    pub(super) me: ChildRef,
+    pub(super) stop: StopToken,
+    pub(super) last_exit: Option<ExitReason>,
+}
+
+impl Incarnation {
+    /// Whether this incarnation has been asked to stop. Clones of the token may be given to other
+    /// threads.
+    #[must_use]
+    pub const fn stop(&self) -> &StopToken {
+        &self.stop
+    }
+
+    /// The handle by which others know this incarnation.
+    #[must_use]
+    pub const fn me(&self) -> &ChildRef {
+        &self.me
+    }
+
+    /// Which incarnation this is: 1 for the first. A start that failed used up a number too.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.me.incarnation()
+    }
+
+    /// How often the child was restarted to come to this incarnation: 0 for the first.
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        self.number() - 1
+    }
+
+    /// How the incarnation before this one ended.
+    #[must_use]
+    pub const fn last_exit(&self) -> Option<&ExitReason> {
+        self.last_exit.as_ref()
+    }
+}

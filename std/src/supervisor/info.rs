@@ -1,0 +1,69 @@
+//! What a supervisor says about its children.
+
+use super::ChildRef;
+use crate::process::ExitReason;
+use bedplate_core::supervision::ChildState;
+use core::fmt;
+use core::time::Duration;
+
+/// One child, as it was at one moment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ChildInfo {
+    /// Its id.
+    pub id: String,
+    /// What it was doing.
+    pub state: ChildState,
+    /// The number of its present or last incarnation; 0 before the first.
+    pub incarnation: u64,
+    /// Its present incarnation; `None` when it does not run.
+    pub child: Option<ChildRef>,
+    /// How the incarnation before ended.
+    pub last_exit: Option<ExitReason>,
+}
+
+/// How many children a supervisor had at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Children it knows, running or not.
+    pub specs: usize,
+    /// Children that run, or are being started or stopped.
+    pub active: usize,
+    /// Threads that were abandoned and have not ended since.
+    pub abandoned: usize,
+}
+
+/// How a supervisor's children ended when it stopped.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// The ids of those that stopped cleanly, in the order in which they did.
+    pub clean: Vec<String>,
+    /// Those that ended in another way while they were being stopped, and the child for which the
+    /// supervisor had given up, if it had.
+    pub failed: Vec<(String, ExitReason)>,
+    /// The ids of those that did not stop in time. Their threads may still run.
+    pub abandoned: Vec<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            clean,
+            failed,
+            abandoned,
+            took,
+        } = self;
+        write!(f, "{} stopped cleanly in {took:?}", clean.len())?;
+        for (id, reason) in failed {
+            write!(f, "; {id} {reason}")?;
+        }
+        for id in abandoned {
+            write!(f, "; {id} abandoned")?;
+        }
+        Ok(())
+    }
+}

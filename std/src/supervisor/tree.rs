@@ -1,0 +1,463 @@
+//! The shared part of a supervisor, and the loop in which any thread runs it.
+//!
+//! There is no supervisor thread. Whoever has news, mostly a thread that is about to end, runs
+//! [`Tree::drive`]:
+//!
+//! ```text
+//! lock ── machine.step(now, event) ── note what follows as jobs ── unlock ── do the jobs
+//!   ▲                                                                            │
+//!   └─────────────────── a start succeeded or failed ◄───────────────────────────┘
+//! ```
+//!
+//! Under the lock there is only bookkeeping: no code of a user, no destructor of a user's value
+//! (they go out as [`Job::Drop`]), no thread is started and nobody is woken. So whoever asks about
+//! children never waits for a child. Two threads may do jobs of one supervisor at the same time;
+//! that is sound because the stop token and the identity of an incarnation exist before anybody
+//! can be told to stop it, and because the machine recognises late events.
+
+use super::info::{ChildInfo, Counts, ShutdownReport};
+use super::life::{self, Launch};
+use super::{ChildRef, ChildSpec, Incarnation, StartError, timer};
+use crate::clock;
+use crate::process::panic::{contain, discard};
+use crate::process::{self, ExitReason, GaveUp};
+use crate::stop::{Callbacks, StopToken};
+use crate::sync::{Arc, Condvar, Mutex, thread};
+use alloc::collections::VecDeque;
+use bedplate_core::clock::Instant;
+use bedplate_core::supervision::{
+    Action, ChildKey, End, Event, Exit, GrowingChildren, IncarnationId, Machine, Phase, Stop,
+};
+
+/// The largest restart intensity; a ring of so many instants is part of every supervisor.
+pub(super) const MAX_INTENSITY: usize = 128;
+
+pub(super) type Decisions = Machine<GrowingChildren, MAX_INTENSITY>;
+
+/// What every handle on a supervisor and every thread of its children share.
+pub(super) struct Tree {
+    name: String,
+    state: Mutex<State>,
+    /// Notified when all children have been started, and when the supervisor has ended.
+    changed: Condvar,
+}
+
+struct State {
+    machine: Decisions,
+    entries: Vec<Entry>,
+    up: bool,
+    /// The child whose first start failed.
+    start_error: Option<(String, Arc<StartError>)>,
+    gave_up: Option<Arc<GaveUp>>,
+    report: ShutdownReport,
+    /// Threads that were abandoned and have not ended.
+    abandoned: usize,
+    /// The deadline the timer was last told.
+    scheduled: Option<Instant>,
+    ended: Option<ExitReason>,
+}
+
+/// What is known of a child beyond what the machine knows.
+struct Entry {
+    key: ChildKey,
+    spec: Arc<ChildSpec>,
+    current: Option<Current>,
+    last_exit: Option<ExitReason>,
+}
+
+struct Current {
+    child: ChildRef,
+    stop: StopToken,
+}
+
+/// News for the machine, with what the machine has no use for.
+pub(super) enum News {
+    Start,
+    Started(IncarnationId),
+    StartFailed(IncarnationId, Arc<StartError>),
+    Exited(IncarnationId, ExitReason),
+    Shutdown,
+    Tick,
+}
+
+/// What is to be done outside the lock.
+enum Job {
+    Launch(IncarnationId, Launch),
+    /// An incarnation for which there was no identity.
+    NoIdentity(IncarnationId, Arc<StartError>),
+    AskToStop(StopToken, Option<Instant>),
+    Deliver(process::child::Obituary),
+    Schedule(Instant),
+    NotifyWaiting,
+    DropReason(ExitReason),
+    DropEntry(Entry),
+}
+
+/// How a supervisor's start went, when it is known.
+pub(super) enum StartOutcome {
+    Up,
+    Failed(StartError),
+}
+
+impl Tree {
+    /// A supervisor that has not started, with `specs` in the order of their keys.
+    pub(super) fn new(
+        name: String,
+        machine: Decisions,
+        specs: Vec<(ChildKey, ChildSpec)>,
+    ) -> Arc<Self> {
+        let entries = specs.into_iter().map(|(key, spec)| Entry {
+            key,
+            spec: Arc::new(spec),
+            current: None,
+            last_exit: None,
+        });
+        let state = State {
+            machine,
+            entries: entries.collect(),
+            up: false,
+            start_error: None,
+            gave_up: None,
+            report: ShutdownReport::default(),
+            abandoned: 0,
+            scheduled: None,
+            ended: None,
+        };
+        Arc::new(Self {
+            name,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Tells the machine what happened and does what follows.
+    pub(super) fn drive(self: &Arc<Self>, news: News) {
+        self.drive_with(news, Callbacks::run);
+    }
+
+    /// Called by the timer, which must not run code of a user.
+    pub(super) fn deadline_passed(self: &Arc<Self>) {
+        self.drive_with(News::Tick, run_elsewhere);
+    }
+
+    fn drive_with(self: &Arc<Self>, news: News, run: fn(Callbacks)) {
+        let mut pending = VecDeque::from([news]);
+        while let Some(news) = pending.pop_front() {
+            for job in self.decide(news) {
+                pending.extend(self.perform(job, run));
+            }
+        }
+    }
+
+    /// One critical section: the machine's step and the bookkeeping that belongs to it.
+    fn decide(&self, news: News) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        let now = clock::now();
+        let mut state = self.state.lock();
+        state.step(now, &self.name, news, &mut jobs);
+        let deadline = state.machine.next_deadline();
+        if let Some(deadline) = deadline.filter(|_| deadline != state.scheduled) {
+            // Before a callback of a user can keep this thread.
+            jobs.insert(0, Job::Schedule(deadline));
+        }
+        state.scheduled = deadline;
+        jobs
+    }
+
+    fn perform(self: &Arc<Self>, job: Job, run: fn(Callbacks)) -> Option<News> {
+        match job {
+            Job::Launch(id, launch) => {
+                return Some(match life::launch(self, id, launch) {
+                    Ok(()) => News::Started(id),
+                    Err(error) => News::StartFailed(id, error),
+                });
+            }
+            Job::NoIdentity(id, error) => return Some(News::StartFailed(id, error)),
+            Job::AskToStop(token, deadline) => run(token.request(deadline)),
+            Job::Deliver(obituary) => obituary.deliver(),
+            Job::Schedule(deadline) => timer::schedule(deadline, Arc::downgrade(self)),
+            Job::NotifyWaiting => self.changed.notify_all(),
+            Job::DropReason(reason) => discard(reason),
+            Job::DropEntry(entry) => discard(entry),
+        }
+        None
+    }
+
+    /// Waits until all children have been started, or the supervisor has ended instead.
+    pub(super) fn wait_started(&self) -> StartOutcome {
+        let state = self.state.lock();
+        let state = self
+            .changed
+            .wait_while(state, |state| !state.up && state.ended.is_none());
+        match (&state.ended, &state.start_error) {
+            (Some(ExitReason::NotStarted(_)), Some((id, error))) => {
+                let (id, error) = (id.clone(), error.clone());
+                StartOutcome::Failed(StartError::Child { id, error })
+            }
+            (Some(ExitReason::GaveUp(why)), _) if !state.up => {
+                StartOutcome::Failed(StartError::GaveUp(why.clone()))
+            }
+            _ => StartOutcome::Up,
+        }
+    }
+
+    /// Waits until the supervisor has ended.
+    pub(super) fn wait_ended(&self) -> ExitReason {
+        let state = self.state.lock();
+        let state = self
+            .changed
+            .wait_while(state, |state| state.ended.is_none());
+        state.ended.clone().unwrap_or(ExitReason::Gone)
+    }
+
+    pub(super) fn report(&self) -> ShutdownReport {
+        self.state.lock().report.clone()
+    }
+
+    pub(super) fn children(&self) -> Vec<ChildInfo> {
+        let state = self.state.lock();
+        let entries = state.entries.iter();
+        let infos = entries.filter_map(|entry| {
+            let child = state.machine.child(entry.key)?;
+            Some(ChildInfo {
+                id: entry.spec.id.clone(),
+                state: child.state(),
+                incarnation: child.incarnation(),
+                child: entry.current.as_ref().map(|current| current.child.clone()),
+                last_exit: entry.last_exit.clone(),
+            })
+        });
+        infos.collect()
+    }
+
+    pub(super) fn child(&self, id: &str) -> Option<ChildRef> {
+        let state = self.state.lock();
+        let entry = state.entries.iter().find(|entry| entry.spec.id == id)?;
+        entry.current.as_ref().map(|current| current.child.clone())
+    }
+
+    pub(super) fn count(&self) -> Counts {
+        let state = self.state.lock();
+        let active = state
+            .entries
+            .iter()
+            .filter(|entry| entry.current.is_some())
+            .count();
+        Counts {
+            specs: state.entries.len(),
+            active,
+            abandoned: state.abandoned,
+        }
+    }
+}
+
+impl State {
+    fn step(&mut self, now: Instant, name: &str, news: News, jobs: &mut Vec<Job>) {
+        let was_stopping = matches!(self.machine.phase(), Phase::Stopping(_));
+        let (event, id, reason) = match news {
+            News::Start => (Event::Start, None, None),
+            News::Started(id) => (Event::Started(id), None, None),
+            News::StartFailed(id, error) => (
+                Event::StartFailed(id),
+                Some(id),
+                Some(ExitReason::NotStarted(error)),
+            ),
+            News::Exited(id, reason) => {
+                let exit = if reason.is_clean() {
+                    Exit::Clean
+                } else {
+                    Exit::Abnormal
+                };
+                (Event::Exited(id, exit), Some(id), Some(reason))
+            }
+            News::Shutdown => (Event::Shutdown, None, None),
+            News::Tick => (Event::Tick, None, None),
+        };
+        let Ok(actions) = self.machine.step(now, event) else {
+            // A confirmation that its own exit has overtaken, or the end of an abandoned thread.
+            if let Event::Exited(..) = event {
+                self.abandoned = self.abandoned.saturating_sub(1);
+            }
+            jobs.extend(reason.map(Job::DropReason));
+            return;
+        };
+        if let (Some(id), Some(reason)) = (id, reason) {
+            self.over(id, reason, was_stopping, jobs);
+        }
+        for action in actions {
+            match action {
+                Action::Start(id) => self.prepare(id, name, jobs),
+                Action::Stop(id) => self.ask_to_stop(now, id, jobs),
+                Action::Abandon(id) => self.abandon(id, jobs),
+                Action::Forget(key) => {
+                    if let Some(index) = self.entries.iter().position(|entry| entry.key == key) {
+                        jobs.push(Job::DropEntry(self.entries.remove(index)));
+                    }
+                }
+                Action::Up => {
+                    self.up = true;
+                    jobs.push(Job::NotifyWaiting);
+                }
+                Action::End(end) => self.end(end, jobs),
+                // The machine has no other action as yet.
+                _ => debug_assert!(false, "an action this driver does not know"),
+            }
+        }
+    }
+
+    fn entry(&mut self, key: ChildKey) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.key == key)
+    }
+
+    /// An incarnation is over; the machine has taken note.
+    fn over(
+        &mut self,
+        id: IncarnationId,
+        reason: ExitReason,
+        was_stopping: bool,
+        jobs: &mut Vec<Job>,
+    ) {
+        let Some(entry) = self.entry(id.child) else {
+            return;
+        };
+        entry.current = None;
+        let child = entry.spec.id.clone();
+        jobs.extend(entry.last_exit.replace(reason.clone()).map(Job::DropReason));
+        let ending = match self.machine.phase() {
+            Phase::Stopping(end) | Phase::Ended(end) => Some(end),
+            _ => None,
+        };
+        if ending == Some(End::StartFailed(id.child)) {
+            if let ExitReason::NotStarted(error) = &reason {
+                self.start_error
+                    .get_or_insert((child.clone(), error.clone()));
+            }
+        }
+        let gave_up = ending == Some(End::GaveUp(id.child)) && self.gave_up.is_none();
+        if gave_up {
+            let limit = self.machine.limit();
+            self.gave_up = Some(Arc::new(GaveUp {
+                child: child.clone(),
+                restarts: limit.intensity(),
+                within: limit.period(),
+                last: reason.clone(),
+            }));
+        }
+        if was_stopping || gave_up {
+            if reason.is_clean() && !gave_up {
+                self.report.clean.push(child);
+            } else {
+                self.report.failed.push((child, reason));
+            }
+        }
+    }
+
+    /// Gives the next incarnation its identity and its stop token.
+    fn prepare(&mut self, id: IncarnationId, name: &str, jobs: &mut Vec<Job>) {
+        let Some(entry) = self.entry(id.child) else {
+            return;
+        };
+        let path = Arc::from(format!("{name}/{}", entry.spec.id));
+        match process::enter(path, id.number) {
+            Ok(child) => {
+                let stop = StopToken::new();
+                entry.current = Some(Current {
+                    child: child.clone(),
+                    stop: stop.clone(),
+                });
+                let last_exit = entry.last_exit.clone();
+                let incarnation = Incarnation {
+                    me: child,
+                    stop,
+                    last_exit,
+                };
+                jobs.push(Job::Launch(
+                    id,
+                    Launch {
+                        spec: entry.spec.clone(),
+                        incarnation,
+                    },
+                ));
+            }
+            Err(full) => {
+                let error = StartError::TooManyProcesses { limit: full.limit };
+                jobs.push(Job::NoIdentity(id, Arc::new(error)));
+            }
+        }
+    }
+
+    fn ask_to_stop(&mut self, now: Instant, id: IncarnationId, jobs: &mut Vec<Job>) {
+        let Some(entry) = self.entry(id.child) else {
+            return;
+        };
+        let deadline = match entry.spec.plan.stop {
+            Stop::Within(limit) => Some(now.saturating_add(limit)),
+            Stop::Forever => None,
+        };
+        if let Some(current) = &entry.current {
+            jobs.push(Job::AskToStop(current.stop.clone(), deadline));
+        }
+    }
+
+    /// Shuts an incarnation out, unless its own end came first.
+    fn abandon(&mut self, id: IncarnationId, jobs: &mut Vec<Job>) {
+        let Some(entry) = self.entry(id.child) else {
+            return;
+        };
+        let Some(current) = entry.current.take() else {
+            return;
+        };
+        let after = match entry.spec.plan.stop {
+            Stop::Within(limit) => limit,
+            Stop::Forever => return,
+        };
+        let child = entry.spec.id.clone();
+        life::release_names(&current.child);
+        match current.child.publish(ExitReason::Abandoned { after }) {
+            Some(obituary) => {
+                jobs.push(Job::Deliver(obituary));
+                self.report.abandoned.push(child);
+            }
+            None => {
+                let reason = current.child.exit_reason().unwrap_or(ExitReason::Gone);
+                if reason.is_clean() {
+                    self.report.clean.push(child);
+                } else {
+                    self.report.failed.push((child, reason));
+                }
+            }
+        }
+        // In either case the machine will call its exit stale when it comes.
+        self.abandoned += 1;
+    }
+
+    fn end(&mut self, end: End, jobs: &mut Vec<Job>) {
+        let reason = match (end, &self.start_error, &self.gave_up) {
+            (End::StartFailed(_), Some((_, error)), _) => ExitReason::NotStarted(error.clone()),
+            (End::GaveUp(_), _, Some(why)) => ExitReason::GaveUp(why.clone()),
+            _ => ExitReason::Shutdown,
+        };
+        self.ended = Some(reason);
+        // Bodies may hold handles on this very supervisor.
+        jobs.extend(self.entries.drain(..).map(Job::DropEntry));
+        jobs.push(Job::NotifyWaiting);
+    }
+}
+
+/// Runs callbacks on a thread of their own; here only if there is none to be had.
+fn run_elsewhere(callbacks: Callbacks) {
+    if callbacks.is_empty() {
+        return;
+    }
+    let shared = Arc::new(Mutex::new(callbacks));
+    let theirs = shared.clone();
+    let take = |shared: &Mutex<Callbacks>| core::mem::take(&mut *shared.lock());
+    let helper = thread::Builder::new().name("bedplate-stop".to_owned());
+    if helper.spawn(move || take(&theirs).run()).is_err() {
+        contain(|| take(&shared).run());
+    }
+}

@@ -1,0 +1,102 @@
+//! A child that does not stop in time is shut out: one `Down`, no second life, nobody waits.
+
+use bedplate::monitor::Inbox;
+use bedplate::process::{self, ExitReason};
+use bedplate::supervisor::{ChildSpec, Stop, Supervisor};
+use core::time::Duration;
+use std::sync::{Mutex, mpsc};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_millis(20);
+
+#[test]
+fn and_its_late_end_is_nobodys_news() {
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let (ended, seen) = mpsc::channel();
+    let deaf = ChildSpec::worker("deaf", move |_| {
+        held.lock().unwrap().recv().unwrap_err();
+        ended.send(()).unwrap();
+    });
+    let polite = ChildSpec::worker("polite", |me| while !me.stop().wait(PATIENCE) {});
+    let supervisor = Supervisor::builder("app")
+        .child(polite)
+        .child(deaf.stop(Stop::Within(LIMIT)))
+        .start()
+        .unwrap();
+    let inbox = Inbox::new();
+    let child = supervisor.handle().child("deaf").unwrap();
+    inbox.monitor(&child);
+
+    let report = supervisor.shutdown();
+    assert_eq!(report.abandoned, ["deaf"]);
+    assert_eq!(report.clean, ["polite"]);
+    assert!(report.took >= LIMIT);
+    let down = inbox.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(
+        down.reason,
+        ExitReason::Abandoned { after: LIMIT }
+    ));
+    assert!(!child.is_alive());
+    assert_eq!(process::find(child.pid()), None);
+
+    drop(release);
+    seen.recv_timeout(PATIENCE).unwrap();
+    assert!(
+        seen.recv_timeout(PATIENCE).is_err(),
+        "the body is gone, and its captures with it"
+    );
+    assert!(inbox.try_recv().is_none());
+    assert!(matches!(
+        child.exit_reason(),
+        Some(ExitReason::Abandoned { .. })
+    ));
+}
+
+#[test]
+fn even_if_nobody_waits_for_the_supervisor() {
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let deaf = ChildSpec::worker("deaf", move |_| {
+        held.lock().unwrap().recv().unwrap_err();
+    });
+    let supervisor = Supervisor::builder("app")
+        .child(deaf.stop(Stop::Within(LIMIT)))
+        .start()
+        .unwrap();
+    let inbox = Inbox::new();
+    inbox.monitor(&supervisor.handle().child("deaf").unwrap());
+    drop(supervisor);
+    let down = inbox.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(down.reason, ExitReason::Abandoned { .. }));
+    drop(release);
+}
+
+#[test]
+fn even_if_the_callback_that_should_end_it_hangs() {
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(Some(held));
+    let (ready, is_ready) = mpsc::channel();
+    let hanging = ChildSpec::worker("hanging", move |me| -> () {
+        let held = held.lock().unwrap().take().unwrap();
+        let _guard = me.stop().on_stop(move || {
+            held.recv().unwrap_err();
+        });
+        ready.send(()).unwrap();
+        loop {
+            std::thread::park();
+        }
+    });
+    let supervisor = Supervisor::builder("app")
+        .child(hanging.stop(Stop::Within(LIMIT)))
+        .start()
+        .unwrap();
+    is_ready.recv_timeout(PATIENCE).unwrap();
+    let inbox = Inbox::new();
+    inbox.monitor(&supervisor.handle().child("hanging").unwrap());
+    let stopper = std::thread::spawn(move || supervisor.shutdown());
+    let down = inbox.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(down.reason, ExitReason::Abandoned { .. }));
+    drop(release);
+    assert_eq!(stopper.join().unwrap().abandoned, ["hanging"]);
+}

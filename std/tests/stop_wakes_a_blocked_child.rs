@@ -1,0 +1,88 @@
+//! A request to stop reaches a child wherever it blocks.
+
+use bedplate::supervisor::{ChildSpec, Supervisor};
+use core::time::Duration;
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Mutex, mpsc};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const EVER: Duration = Duration::MAX;
+
+#[test]
+fn in_accept_through_a_callback() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (ready, is_ready) = mpsc::channel();
+    let server = ChildSpec::worker("server", move |me| -> io::Result<()> {
+        let address = listener.local_addr()?;
+        let _unblock = me.stop().on_stop(move || drop(TcpStream::connect(address)));
+        ready.send(()).unwrap();
+        while !me.stop().is_stopped() {
+            listener.accept()?;
+        }
+        Ok(())
+    });
+    let supervisor = Supervisor::builder("app").child(server).start().unwrap();
+    is_ready.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(supervisor.shutdown().clean, ["server"]);
+}
+
+#[test]
+fn in_wait_whoever_eats_its_park_token() {
+    let (ready, is_ready) = mpsc::channel();
+    let sleeper = ChildSpec::worker("sleeper", move |me| {
+        std::thread::current().unpark();
+        std::thread::park();
+        assert!(!me.stop().wait(Duration::ZERO));
+        assert_eq!(me.stop().deadline(), None);
+        ready.send(me.stop().clone()).unwrap();
+        assert!(me.stop().wait(EVER));
+        assert!(me.stop().wait(EVER), "it stays so");
+    });
+    let supervisor = Supervisor::builder("app").child(sleeper).start().unwrap();
+    let token = is_ready.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(supervisor.shutdown().clean, ["sleeper"]);
+    assert!(token.is_stopped());
+    assert!(token.deadline() > Some(bedplate::clock::now()));
+}
+
+#[test]
+fn callbacks_run_once_in_order_and_past_one_that_panics() {
+    let (calls, seen) = mpsc::channel();
+    let (ready, is_ready) = mpsc::channel();
+    let child = ChildSpec::worker("child", move |me| {
+        let call = |what: &'static str| {
+            let calls = calls.clone();
+            move || calls.send(what).unwrap()
+        };
+        let _first = me.stop().on_stop(call("first"));
+        let _panicking = me.stop().on_stop(|| panic!("a callback panics"));
+        drop(me.stop().on_stop(call("taken back")));
+        let _second = me.stop().on_stop(call("second"));
+        ready.send(()).unwrap();
+        while !me.stop().wait(PATIENCE) {}
+        let _late = me.stop().on_stop(call("late"));
+    });
+    let supervisor = Supervisor::builder("app").child(child).start().unwrap();
+    is_ready.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(supervisor.shutdown().clean, ["child"]);
+    // The callbacks and the child run side by side.
+    let mut calls = seen.iter().collect::<Vec<_>>();
+    calls.retain(|&call| call != "late");
+    assert_eq!(calls, ["first", "second"]);
+}
+
+#[test]
+fn whatever_the_moment() {
+    for _ in 0..300 {
+        let (go, wait) = mpsc::channel::<()>();
+        let wait = Mutex::new(wait);
+        let child = ChildSpec::worker("child", move |me| {
+            let _going = wait.lock().unwrap().try_recv();
+            while !me.stop().wait(EVER) {}
+        });
+        let supervisor = Supervisor::builder("app").child(child).start().unwrap();
+        let _ = go.send(());
+        assert_eq!(supervisor.shutdown().clean, ["child"]);
+    }
+}
