@@ -16,6 +16,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<(), Failure> {
         }
     }
     let host = shell::host()?;
+    let forgotten = shell::root().join("xtask/lsan.supp");
     // The target is named so that build scripts and macros, which are not instrumented, are built
     // apart.
     shell::run(
@@ -25,6 +26,10 @@ pub(crate) fn run(mut arguments: Parser) -> Result<(), Failure> {
             .arg(shell::target_dir("asan"))
             .env("RUSTC_BOOTSTRAP", "1")
             .env("RUSTFLAGS", "-Zsanitizer=address")
+            .env(
+                "LSAN_OPTIONS",
+                format!("print_suppressions=0:suppressions={}", forgotten.display()),
+            )
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .arg("--")
             .args(filter),
