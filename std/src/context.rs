@@ -60,7 +60,7 @@ pub use self::thread::Attached;
 #[cfg(feature = "tracing")]
 pub(crate) use self::{
     chain::write_entries,
-    thread::{is_empty, watch},
+    thread::{is_current, is_empty, watch},
 };
 
 /// Runs `body` with `value` under `key` in the current context.

@@ -4,7 +4,7 @@
 //! gives its processes: a [`supervisor`] that starts them in order, starts them again when they
 //! crash, gives up when that does not help, and stops them in reverse order; an identity and an
 //! exit reason for every run ([`process`]); a [`monitor`] for whoever wants to be told, exactly
-//! once, that one has ended; and a [`context`] of typed values that nest, and that every run of a
+//! once, that one has ended; a [`registry`] whose names are never stale; and a [`context`] of typed values that nest, and that every run of a
 //! child starts from.
 //!
 //! ```
@@ -38,6 +38,7 @@ pub mod clock;
 pub mod context;
 pub mod monitor;
 pub mod process;
+pub mod registry;
 pub mod stop;
 pub mod supervisor;
 mod sync;

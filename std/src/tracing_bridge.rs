@@ -1,4 +1,4 @@
-//! Puts the current [`context`] on every `tracing` line of existing code.
+//! Puts the current [context] on every `tracing` line of existing code.
 //!
 //! ```
 //! use bedplate::context::{self, Key};
@@ -182,23 +182,22 @@ impl Bridge {
         if context::is_empty() || opened::is_busy() {
             return;
         }
-        let around = cx.lookup_current();
-        let shown = around.as_ref().and_then(|current| {
-            current.scope().find_map(|span| {
-                span.extensions()
-                    .get::<Shown>()
-                    .map(|shown| shown.0.clone())
-            })
-        });
-        let current = context::current();
-        if shown.as_ref().is_some_and(|shown| shown.is_same(&current)) {
-            return;
+        let inside = cx.current_span().id().cloned();
+        if let Some(inside) = &inside {
+            if opened::is_checked(&self.0, inside) {
+                return;
+            }
         }
+        let current = context::current();
+        let shown = shown_around(cx);
         let missing = Missing {
             current: &current,
             shown: shown.as_ref(),
         };
         if missing.is_nothing() {
+            if let Some(inside) = inside {
+                opened::checked(&self.0, inside, current);
+            }
             return;
         }
         let Some(dispatch) = self.0.dispatch() else {
@@ -208,13 +207,21 @@ impl Bridge {
         if let Some(span) = cx.span(&id) {
             span.extensions_mut().insert(Shown(current.clone()));
         }
-        opened::entered(
-            Arc::clone(&self.0),
-            around.map(|span| span.id()),
-            id,
-            current,
-        );
+        opened::checked(&self.0, id.clone(), current.clone());
+        opened::entered(Arc::clone(&self.0), inside, id, current);
     }
+}
+
+/// The context that the current span and those around it show.
+fn shown_around<S>(cx: &layer::Context<'_, S>) -> Option<Context>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    cx.lookup_current()?.scope().find_map(|span| {
+        span.extensions()
+            .get::<Shown>()
+            .map(|shown| shown.0.clone())
+    })
 }
 
 /// In the extensions of a `ctx` span: the context that it shows together with those around it.
@@ -242,7 +249,8 @@ impl Missing<'_> {
     }
 
     fn is_nothing(&self) -> bool {
-        self.entries().next().is_none() && self.dropped().is_none()
+        self.shown.is_some_and(|shown| shown.is_same(self.current))
+            || (self.entries().next().is_none() && self.dropped().is_none())
     }
 }
 

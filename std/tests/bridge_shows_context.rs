@@ -249,10 +249,10 @@ fn trap_1_left_over_verdicts_do_not_hide_the_context() {
         .with(text(&warnings).with_filter(LevelFilter::WARN))
         .with(tracing_bridge::layer());
     with_default(subscriber, || {
+        tracing::dispatcher::get_default(|dispatch| {
+            assert!(dispatch.enabled(&PROBE));
+        });
         context::with(&REQUEST_ID, 7, || {
-            tracing::dispatcher::get_default(|dispatch| {
-                assert!(dispatch.enabled(&PROBE));
-            });
             warn!("seen by both");
         });
     });
@@ -413,14 +413,18 @@ fn trap_5_two_dispatchers_in_one_scope() {
                 on(&second, &|| info!("elsewhere"));
                 info!("inner");
             });
-            on(&second, &|| {
-                // Spans of the first dispatcher go while the second is the default.
-                context::with(&REQUEST_ID, 2, || info!("elsewhere"));
+            context::with(&OPERATION, "b", || {
+                info!("inner");
+                on(&second, &|| {
+                    // Both spans of the first dispatcher go while the second is the default.
+                    context::with(&REQUEST_ID, 2, || info!("elsewhere"));
+                });
             });
             info!("outer");
         });
+        // These two spans go when there is no default any more.
+        context::with(&OPERATION, "c", || on(&first, &|| info!("inner")));
     });
-    // The spans go after their dispatchers have ceased to be the default.
     on(&first, &|| info!("plain"));
     assert_eq!(
         (first_count.still_open(), second_count.still_open()),
@@ -433,7 +437,9 @@ fn trap_5_two_dispatchers_in_one_scope() {
  INFO ctx{ctx=request_id=1}: outer
  INFO ctx{ctx=request_id=1}:ctx{ctx=operation=a}: inner
  INFO ctx{ctx=request_id=1}:ctx{ctx=operation=a}: inner
+ INFO ctx{ctx=request_id=1}:ctx{ctx=operation=b}: inner
  INFO ctx{ctx=request_id=1}: outer
+ INFO ctx{ctx=request_id=1}:ctx{ctx=operation=c}: inner
  INFO plain
 "
     );
@@ -441,7 +447,7 @@ fn trap_5_two_dispatchers_in_one_scope() {
         second_written.take(),
         "\
 \x20INFO ctx{ctx=operation=a request_id=1}: elsewhere
- INFO ctx{ctx=request_id=2}: elsewhere
+ INFO ctx{ctx=request_id=2 operation=b}: elsewhere
 "
     );
 }

@@ -96,6 +96,12 @@ pub(crate) fn is_empty() -> bool {
     peek(Context::is_empty).unwrap_or(true)
 }
 
+/// True if `context` is the very chain that is current.
+#[cfg(feature = "tracing")]
+pub(crate) fn is_current(context: &Context) -> bool {
+    peek(|current| current.is_same(context)).unwrap_or(false)
+}
+
 /// Says whether the tracing bridge wants to hear of changes.
 #[cfg(feature = "tracing")]
 pub(crate) fn watch(wanted: bool) {

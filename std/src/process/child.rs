@@ -10,6 +10,7 @@
 
 use super::{ExitReason, Pid, leave};
 use crate::monitor::{InboxShared, MonitorRef};
+use crate::registry::HeldNames;
 use crate::sync::{Arc, Mutex, Weak};
 use alloc::collections::BTreeMap;
 use core::fmt;
@@ -25,6 +26,7 @@ struct Shared {
     path: Arc<str>,
     pid: Pid,
     incarnation: u64,
+    names: HeldNames,
     life: Mutex<Life>,
 }
 
@@ -42,6 +44,7 @@ impl ChildRef {
             path,
             pid,
             incarnation,
+            names: HeldNames::new(),
             life,
         }))
     }
@@ -53,6 +56,7 @@ impl ChildRef {
             path: Arc::from("?"),
             pid,
             incarnation: 0,
+            names: HeldNames::new(),
             life,
         }))
     }
@@ -95,6 +99,16 @@ impl ChildRef {
             Life::Alive(_) => None,
             Life::Over(reason) => Some(reason.clone()),
         }
+    }
+
+    /// The names it holds.
+    pub(crate) fn names(&self) -> &HeldNames {
+        &self.0.names
+    }
+
+    /// A handle that does not keep the exit reason.
+    pub(crate) fn downgrade(&self) -> WeakChild {
+        WeakChild(Arc::downgrade(&self.0))
     }
 
     /// Makes `reason` the way this incarnation ended, unless it has ended already (`None`).
@@ -156,6 +170,17 @@ impl PartialEq for ChildRef {
 }
 
 impl Eq for ChildRef {}
+
+/// A [`ChildRef`] for the registry: when it is freed, some time later on some thread, no destructor
+/// of a user's value runs with it.
+pub(crate) struct WeakChild(Weak<Shared>);
+
+impl WeakChild {
+    /// The handle again, as long as anybody has one. The process table has while the child lives.
+    pub(crate) fn upgrade(&self) -> Option<ChildRef> {
+        self.0.upgrade().map(ChildRef)
+    }
+}
 
 /// A published end that nobody has been told of yet.
 #[must_use]

@@ -1,6 +1,7 @@
 //! Why a supervisor or a child did not start.
 
 use crate::process::GaveUp;
+use crate::registry::NameError;
 use crate::sync::Arc;
 use bedplate_core::supervision::IntensityError;
 use core::error::Error;
@@ -40,6 +41,13 @@ pub enum StartError {
         /// How many there are.
         limit: u32,
     },
+    /// The name the child was to be registered under.
+    Name {
+        /// The name.
+        name: String,
+        /// Why it was not to be had.
+        error: NameError,
+    },
     /// The system refused a thread.
     Spawn(io::Error),
     /// This child did not start. Those before it have been stopped again.
@@ -66,6 +74,7 @@ impl fmt::Display for StartError {
                 write!(f, "{live} supervised threads are alive and {limit} may be")
             }
             Self::TooManyProcesses { limit } => write!(f, "all {limit} identities are in use"),
+            Self::Name { name, error } => write!(f, "cannot be called {name:?}: {error}"),
             Self::Spawn(error) => write!(f, "the system refused a thread: {error}"),
             Self::Child { id, error } => write!(f, "child {id:?} did not start: {error}"),
             Self::GaveUp(why) => write!(f, "gave up while starting: {why}"),
@@ -77,6 +86,7 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::BadLimit(error) => Some(error),
+            Self::Name { error, .. } => Some(error),
             Self::Spawn(error) => Some(error),
             Self::Child { error, .. } => Some(&**error),
             _ => None,

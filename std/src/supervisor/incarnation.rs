@@ -2,6 +2,7 @@
 
 use super::ChildRef;
 use crate::process::ExitReason;
+use crate::registry::NameError;
 use crate::stop::StopToken;
 
 /// One run of a child, as its body sees it.
@@ -36,6 +37,21 @@ impl Incarnation {
     #[must_use]
     pub fn restarts(&self) -> u64 {
         self.number() - 1
+    }
+
+    /// Registers this incarnation under `name` in the [registry](crate::registry), until it gives
+    /// the name up or ends.
+    ///
+    /// # Errors
+    /// [`NameError`] if the name cannot be used, is taken (by this incarnation too), or this
+    /// incarnation was abandoned.
+    pub fn register(&self, name: &str) -> Result<(), NameError> {
+        self.me.names().register(&self.me, name)
+    }
+
+    /// Gives up `name`. Returns whether this incarnation held it.
+    pub fn unregister(&self, name: &str) -> bool {
+        self.me.names().unregister(name)
     }
 
     /// How the incarnation before this one ended.

@@ -47,7 +47,17 @@ fn spawn(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), Start
     if let Some(bytes) = launch.spec.stack_size {
         builder = builder.stack_size(bytes);
     }
-    claim_name(&launch.spec, &launch.incarnation.me)?;
+    if let Some(name) = &launch.spec.name {
+        launch
+            .incarnation
+            .me
+            .names()
+            .register(&launch.incarnation.me, name)
+            .map_err(|error| StartError::Name {
+                name: name.clone(),
+                error,
+            })?;
+    }
     builder
         .spawn(move || live(tree, id, launch, permit))
         .map_err(StartError::Spawn)?;
@@ -77,16 +87,8 @@ fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit
 
 /// Steps 2 to 4 of the end; without effect if the incarnation was abandoned before.
 fn end(me: &ChildRef, reason: ExitReason) {
-    release_names(me);
+    me.names().release();
     if let Some(obituary) = me.publish(reason) {
         obituary.deliver();
     }
 }
-
-/// Registers the incarnation under the name its specification asks for.
-fn claim_name(_spec: &ChildSpec, _me: &ChildRef) -> Result<(), StartError> {
-    Ok(())
-}
-
-/// Frees every name the incarnation holds. Runs no code of a user.
-pub(super) fn release_names(_me: &ChildRef) {}

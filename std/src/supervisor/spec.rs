@@ -13,6 +13,7 @@ type Body = Box<dyn Fn(&Incarnation) -> ExitReason + Send + Sync>;
 pub struct ChildSpec {
     pub(super) id: String,
     pub(super) plan: ChildPlan,
+    pub(super) name: Option<String>,
     pub(super) stack_size: Option<usize>,
     pub(super) context: Context,
     pub(super) body: Body,
@@ -38,6 +39,7 @@ impl ChildSpec {
         Self {
             id: id.into(),
             plan: ChildPlan::default(),
+            name: None,
             stack_size: None,
             context: context::capture(),
             body: Box::new(move |incarnation| body(incarnation).into_exit()),
@@ -53,6 +55,14 @@ impl ChildSpec {
     /// How long it may take to stop before it is abandoned; five seconds unless set.
     pub fn stop(mut self, stop: Stop) -> Self {
         self.plan.stop = stop;
+        self
+    }
+
+    /// Registers every incarnation under `name` in the [registry](crate::registry), from before its
+    /// body starts until it ends. If the name is taken, the incarnation does not start, which counts
+    /// as a restart.
+    pub fn register(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
         self
     }
 

@@ -416,7 +416,7 @@ impl State {
             Stop::Forever => return,
         };
         let child = entry.spec.id.clone();
-        life::release_names(&current.child);
+        current.child.names().release();
         match current.child.publish(ExitReason::Abandoned { after }) {
             Some(obituary) => {
                 jobs.push(Job::Deliver(obituary));

@@ -35,11 +35,21 @@ struct Opened {
     shows: Context,
 }
 
+/// The answer to the last question whether the spans around an event show its context: in
+/// `inside`, they show `context`. What is around a span never changes, so it holds until that span
+/// is exited; and as it holds on to the context, no other can be taken for it.
+struct Checked {
+    home: Arc<Home>,
+    inside: Id,
+    context: Context,
+}
+
 /// Bounded without a limit of its own: each shows an entry that those around it do not, so there
 /// are at most [`MAX_KEYS`](context::MAX_KEYS) for each span that the program has entered.
 struct ThisThread {
     open: RefCell<Vec<Opened>>,
     exited: RefCell<Vec<Opened>>,
+    checked: RefCell<Option<Checked>>,
     /// True while layers are told of a `ctx` span.
     busy: Cell<bool>,
 }
@@ -49,9 +59,33 @@ thread_local! {
         ThisThread {
             open: RefCell::new(Vec::new()),
             exited: RefCell::new(Vec::new()),
+            checked: RefCell::new(None),
             busy: Cell::new(false),
         }
     };
+}
+
+/// True if it is known already that the current context is shown around an event in `inside`.
+pub(super) fn is_checked(home: &Arc<Home>, inside: &Id) -> bool {
+    THIS_THREAD
+        .try_with(|thread| {
+            thread.checked.borrow().as_ref().is_some_and(|checked| {
+                checked.inside == *inside
+                    && Arc::ptr_eq(&checked.home, home)
+                    && context::is_current(&checked.context)
+            })
+        })
+        .unwrap_or(false)
+}
+
+/// Remembers that `context` is shown around an event in `inside`.
+pub(super) fn checked(home: &Arc<Home>, inside: Id, context: Context) {
+    let checked = Checked {
+        home: Arc::clone(home),
+        inside,
+        context,
+    };
+    let _old = THIS_THREAD.try_with(|thread| thread.checked.replace(Some(checked)));
 }
 
 /// True if no `ctx` span may be opened now.
@@ -99,6 +133,10 @@ pub(crate) fn context_changed() {
 
 /// A span was exited on this thread: leaves the spans that were opened inside it.
 pub(super) fn span_exited(home: &Arc<Home>, id: &Id) {
+    let _old = THIS_THREAD.try_with(|thread| {
+        let mut checked = thread.checked.borrow_mut();
+        checked.take_if(|checked| checked.inside == *id)
+    });
     leave_where(|opened| opened.inside.as_ref() == Some(id) && Arc::ptr_eq(&opened.home, home));
 }
 
@@ -196,6 +234,7 @@ impl Opened {
         let Some(dispatch) = self.home.dispatch() else {
             return Ok(());
         };
+        // A scoped default slows the dispatch of all threads while it lasts: only where needed.
         while_busy(|| {
             if is_default {
                 dispatch.try_close(self.id);
