@@ -26,11 +26,11 @@ const NANOS_PER_TICK: u64 = 1_000;
 const CAPACITY: usize = 16;
 /// The handler's events have that many keys, in turn.
 const KEYS: u64 = 5;
-/// The names of a process that comes and goes.
+/// The names of processes that come and go.
 const NAMES: [&str; 2] = ["pump", "valve"];
 /// The name of a process that stays.
 const CONSOLE: &str = "console";
-/// How often it does.
+/// How many such processes there are, one after the other.
 const OWNERS: u32 = 1_000;
 /// How many events of one key a dedup window spans: one passes, the others are suppressed.
 const REPEATS: u64 = 4;
