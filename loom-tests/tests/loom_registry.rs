@@ -13,7 +13,7 @@ use bedplate_core::id::Pid;
 use bedplate_core::registry::{EpochRegistry, Handle, RegisterError};
 use core::hash::BuildHasherDefault;
 use core::num::NonZeroU32;
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use loom_tests::op::registry::{Constant, Mix};
 use loom_tests::{check, thread};
 
@@ -27,7 +27,7 @@ struct Tracked {
 
 impl Tracked {
     fn new(number: u32, alive: &Arc<AtomicUsize>) -> Self {
-        alive.fetch_add(1, SeqCst);
+        alive.fetch_add(1, Relaxed);
         #[cfg(bedplate_loom)]
         let number = UnsafeCell::new(number);
         Self {
@@ -57,7 +57,7 @@ impl Drop for Tracked {
         #[cfg(bedplate_loom)]
         // SAFETY: dropped, so exclusively held; loom reports whoever still reads.
         self.number.with_mut(|number| unsafe { *number = u32::MAX });
-        self.alive.fetch_sub(1, SeqCst);
+        self.alive.fetch_sub(1, Relaxed);
     }
 }
 
@@ -71,7 +71,7 @@ fn at_rest<H>(registry: Names<H>, alive: &Arc<AtomicUsize>) {
     assert!(registry.is_empty(), "no entry is left");
     drop(registry);
     assert_eq!(
-        alive.load(SeqCst),
+        alive.load(Relaxed),
         0,
         "no value is left, and none was freed twice"
     );
