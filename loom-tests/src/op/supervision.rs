@@ -381,10 +381,10 @@ impl Late {
         }
         let place = usize::from(bytes.below(u8::try_from(count).unwrap()));
         let event = self.old_news[place];
-        if let Event::Started(id) = event {
-            if self.alive.iter().any(|&(other, _)| other == id) {
-                return;
-            }
+        if let Event::Started(id) = event
+            && self.alive.iter().any(|&(other, _)| other == id)
+        {
+            return;
         }
         let before = self.machine.clone();
         assert!(

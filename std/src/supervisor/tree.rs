@@ -353,11 +353,11 @@ impl State {
             Phase::Stopping(end) | Phase::Ended(end) => Some(end),
             _ => None,
         };
-        if ending == Some(End::StartFailed(id.child)) {
-            if let ExitReason::NotStarted(error) = &reason {
-                self.start_error
-                    .get_or_insert((child.clone(), error.clone()));
-            }
+        if ending == Some(End::StartFailed(id.child))
+            && let ExitReason::NotStarted(error) = &reason
+        {
+            self.start_error
+                .get_or_insert((child.clone(), error.clone()));
         }
         let gave_up = ending == Some(End::GaveUp(id.child)) && self.gave_up.is_none();
         if gave_up {
