@@ -242,3 +242,54 @@ fn neighbours_change_at_once() {
         at_rest(registry, &alive);
     });
 }
+
+/// [R1] Somebody reads past a neighbour that leaves to one that comes: what is found is whole.
+#[test]
+fn reading_past_neighbours_that_change() {
+    check(|| {
+        let alive = Arc::new(AtomicUsize::new(0));
+        let registry = Names::<Constant>::with_hasher(BuildHasherDefault::default());
+        let handle = registry.handle();
+        let mut leaving = registry.owner(pid(1));
+        leaving
+            .register(&handle.pin(), 1, Tracked::new(1, &alive))
+            .expect("free");
+        let theirs = registry.clone();
+        let leaving = thread::spawn(move || {
+            let handle = theirs.handle();
+            assert!(leaving.unregister(&handle.pin(), &1));
+            leaving
+        });
+        let (theirs, their_alive) = (registry.clone(), Arc::clone(&alive));
+        let coming = thread::spawn(move || {
+            let handle = theirs.handle();
+            let mut coming = theirs.owner(pid(2));
+            coming
+                .register(&handle.pin(), 2, Tracked::new(2, &their_alive))
+                .expect("free");
+            coming
+        });
+        {
+            let guard = handle.pin();
+            let mut numbers = [0; 2];
+            for (at, entry) in guard.iter().enumerate() {
+                assert_eq!(u32::from(*entry.key()), entry.value().number());
+                numbers[at] = entry.value().number();
+            }
+            assert!(
+                [[0, 0], [1, 0], [2, 0], [1, 2]].contains(&numbers),
+                "{numbers:?}"
+            );
+        }
+        if let Some(found) = look(&handle, 2) {
+            assert_eq!(found, (pid(2), 2));
+        }
+        let owners = (
+            leaving.join().expect("no panic"),
+            coming.join().expect("no panic"),
+        );
+        assert_eq!(registry.len(), 1);
+        drop((owners, handle));
+        at_rest(registry, &alive);
+    });
+}
