@@ -13,7 +13,7 @@ use bedplate_core::id::Pid;
 use bedplate_core::registry::{EpochRegistry, Handle, RegisterError};
 use core::hash::BuildHasherDefault;
 use core::num::NonZeroU32;
-use core::sync::atomic::Ordering::SeqCst;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use loom_tests::op::registry::{Constant, Mix};
 use loom_tests::{check, thread};
 
@@ -176,17 +176,25 @@ fn owner_drop_before_death_is_known() {
         dying
             .register(&handle.pin(), 7, Tracked::new(1, &alive))
             .expect("free");
-        let dead = Arc::new(AtomicUsize::new(0));
-        let death = Arc::clone(&dead);
+        let (dead, work) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (death, working) = (Arc::clone(&dead), Arc::clone(&work));
         let dying = thread::spawn(move || {
+            working.store(1, Relaxed); // the last thing it does under its name
             drop(dying);
-            death.store(1, core::sync::atomic::Ordering::Release);
+            death.store(1, Release);
         });
         let mut successor = registry.owner(pid(2));
-        let was_dead = dead.load(core::sync::atomic::Ordering::Acquire) == 1;
+        let was_dead = dead.load(Acquire) == 1;
+        if look(&handle, 7).is_none() {
+            assert_eq!(
+                work.load(Relaxed),
+                1,
+                "whoever finds a name free sees what its holder did"
+            );
+        }
         let result = successor.register(&handle.pin(), 7, Tracked::new(2, &alive));
         match &result {
-            Ok(_) => {}
+            Ok(_) => assert_eq!(work.load(Relaxed), 1, "so does whoever takes it"),
             Err(RegisterError::AlreadyRegistered { holder, .. }) => {
                 assert!(!was_dead, "a name outlived the news of its owner's death");
                 assert_eq!(*holder, pid(1));
