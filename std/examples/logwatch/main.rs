@@ -34,8 +34,8 @@ mod worker;
 use args::Args;
 use bedplate::monitor::Inbox;
 use bedplate::process::Pid;
+use bedplate::registry;
 use bedplate::supervisor::{ChildSpec, ChildState, Restart, Supervisor};
-use bedplate_core::registry::EpochRegistry;
 use clap::Parser as _;
 use core::time::Duration;
 use output::{Batch, Format, Sink};
@@ -82,7 +82,6 @@ fn main() -> ExitCode {
     }
     let shared = Arc::new(Shared {
         sink: Sink::new(io::stdout()),
-        names: EpochRegistry::with_limit_and_hasher(MAX_SOURCES, Default::default()),
         most_names: AtomicUsize::new(0),
         interval: args.interval,
         inject_crash: args
@@ -90,7 +89,7 @@ fn main() -> ExitCode {
             .as_ref()
             .map(|pattern| memchr::memmem::Finder::new(pattern.as_bytes()).into_owned()),
     });
-    let at_start = shared.names.len();
+    let at_start = registry::count();
 
     let mut reports: Vec<SourceReport> = Vec::new();
     let mut tree: Vec<Branch> = Vec::new();
@@ -137,7 +136,7 @@ fn main() -> ExitCode {
             at_start,
             // Relaxed: the workers have ended.
             at_most: shared.most_names.load(Ordering::Relaxed),
-            at_end: shared.names.len(),
+            at_end: registry::count(),
         },
         events: progress.finish(),
     };
@@ -175,6 +174,15 @@ fn check_sources(args: &Args) -> Result<(), String> {
     }
 }
 
+/// Under which name a source's worker is registered: the source's, unless it is too long for one.
+fn registered_name(index: usize, source: &str) -> String {
+    if source.len() > 255 {
+        format!("source-{index}")
+    } else {
+        source.to_owned()
+    }
+}
+
 /// A source with its supervisor.
 struct Branch {
     report: usize,
@@ -204,7 +212,11 @@ fn start(args: &Args, shared: &Arc<Shared>, index: usize, name: &str, source: So
     let worker = ChildSpec::worker(READER, move |me| worker::run(&state, &shared, me));
     let supervisor = Supervisor::builder(format!("source-{index}"))
         .limit(args.restarts, args.period)
-        .child(worker.restart(Restart::Transient))
+        .child(
+            worker
+                .register(registered_name(index, name))
+                .restart(Restart::Transient),
+        )
         .start()?;
     Ok((watched, supervisor))
 }

@@ -25,13 +25,12 @@ use crate::template::Keys;
 use crate::window::Repetitions;
 use bedplate::clock;
 use bedplate::context::{self, Key};
+use bedplate::registry;
 use bedplate::supervisor::Incarnation;
 use bedplate_core::clock::Instant;
 use bedplate_core::event::{Event, EventKind, Level};
-use bedplate_core::registry::EpochRegistry;
 use bedplate_core::ring::{EventRing, Overwrite, Writer};
 use core::time::Duration;
-use foldhash::fast::RandomState;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -59,12 +58,9 @@ static SOURCE: Key<Arc<str>> = Key::new("source");
 static RESTARTS: Key<u64> = Key::new("restarts");
 static LINE: Key<u64> = Key::new("line");
 
-type Names = EpochRegistry<Arc<str>, (), RandomState>;
-
 /// What all workers share.
 pub(crate) struct Shared {
     pub(crate) sink: Sink,
-    pub(crate) names: Names,
     pub(crate) most_names: AtomicUsize,
     pub(crate) interval: Duration,
     pub(crate) inject_crash: Option<memchr::memmem::Finder<'static>>,
@@ -209,15 +205,10 @@ pub(crate) fn run(watched: &Watched, shared: &Shared, me: &Incarnation) -> Resul
 }
 
 fn work(watched: &Watched, shared: &Shared, me: &Incarnation) -> Result<(), String> {
-    let names = shared.names.handle();
-    let mut owner = shared.names.owner(me.me().pid());
-    owner
-        .register(&names.pin(), Arc::clone(&watched.name), ())
-        .map_err(|error| error.to_string())?;
     // Relaxed: a statistic.
     shared
         .most_names
-        .fetch_max(shared.names.len(), Ordering::Relaxed);
+        .fetch_max(registry::count(), Ordering::Relaxed);
     let mut lease = watched
         .lease()
         .ok_or("an abandoned worker still has the source")?;
@@ -420,7 +411,6 @@ mod tests {
         let finder = inject_crash.map(|text| memchr::memmem::Finder::new(text).into_owned());
         Arc::new(Shared {
             sink: Sink::new(std::io::sink()),
-            names: EpochRegistry::with_limit_and_hasher(1, RandomState::default()),
             most_names: AtomicUsize::new(0),
             interval: Duration::from_secs(3600),
             inject_crash: finder,
@@ -475,7 +465,6 @@ mod tests {
             totals.read,
             totals.passed + totals.collapsed + totals.rejected + totals.lost
         );
-        assert_eq!(shared.names.len(), 0, "names are gone with their owners");
         totals
     }
 
@@ -517,7 +506,6 @@ mod tests {
         }
         let broken = Shared {
             sink: Sink::new(Broken),
-            names: EpochRegistry::with_limit_and_hasher(1, RandomState::default()),
             most_names: AtomicUsize::new(0),
             interval: Duration::ZERO,
             inject_crash: None,
