@@ -137,10 +137,17 @@ fn unregister_and_register_against_lookup() {
         first
             .register(&handle.pin(), 7, Tracked::new(1, &alive))
             .expect("free");
+        let work = Arc::new(AtomicUsize::new(0));
         let (theirs, their_alive) = (registry.clone(), Arc::clone(&alive));
+        let working = Arc::clone(&work);
         let changing = thread::spawn(move || {
             let handle = theirs.handle();
-            assert!(first.unregister(&handle.pin(), &7));
+            {
+                // Pinned before: a pin is a fence, which would hide a missing Release of the mark.
+                let guard = handle.pin();
+                working.store(1, Relaxed); // the last thing it does under this name
+                assert!(first.unregister(&guard, &7));
+            }
             let mut second = theirs.owner(pid(2));
             second
                 .register(&handle.pin(), 7, Tracked::new(2, &their_alive))
@@ -148,8 +155,17 @@ fn unregister_and_register_against_lookup() {
             (first, second)
         });
         let mut seen_second = false;
+        let guard = handle.pin(); // for the same reason
         for _ in 0..2 {
-            match look(&handle, 7) {
+            let found = guard.lookup(&7);
+            if found.is_none_or(|entry| entry.owner() != pid(1)) {
+                assert_eq!(
+                    work.load(Relaxed),
+                    1,
+                    "whoever finds a name free sees its last work"
+                );
+            }
+            match found.map(|entry| (entry.owner(), entry.value().number())) {
                 None => assert!(!seen_second, "the second keeps it"),
                 Some((owner, number)) => {
                     assert_eq!(owner, pid(number), "an owner with its own value");
@@ -158,6 +174,7 @@ fn unregister_and_register_against_lookup() {
                 }
             }
         }
+        drop(guard);
         let owners = changing.join().expect("no panic");
         assert_eq!(look(&handle, 7), Some((pid(2), 2)));
         drop((owners, handle));
