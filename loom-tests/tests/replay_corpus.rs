@@ -10,7 +10,12 @@ type Run = fn(&[u8]);
 const TARGETS: &[(&str, Run)] = &[
     ("dedup_window", op::dedup::run),
     ("registry_ops", op::registry::run),
+    ("restart_intensity", op::intensity::run),
     ("ring_ops", op::ring::run),
+    ("supervision_tree", |bytes| {
+        op::supervision::run(bytes);
+        op::supervision::run_late(bytes);
+    }),
 ];
 
 fn fuzz() -> PathBuf {
