@@ -425,7 +425,7 @@ fn level_in(message: &[u8]) -> Severity {
         let marked = matches!(head.get(at), Some(b':' | b']' | b'>'))
             || matches!(before, Some(b'[' | b'<'))
             || word.iter().all(u8::is_ascii_uppercase);
-        if marked && let Some(severity) = Severity::of_word(word) {
+        if let Some(severity) = marked.then(|| Severity::of_word(word)).flatten() {
             return severity;
         }
     }

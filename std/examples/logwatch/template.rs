@@ -113,10 +113,8 @@ pub(crate) fn mask(message: &[u8], sink: impl FnMut(&[u8])) {
         }
         let start = at;
         let mut classes = 0;
-        while let Some(&byte) = message.get(at)
-            && class(byte) != 0
-        {
-            classes |= class(byte);
+        while let Some(class) = message.get(at).map(|&byte| class(byte)).filter(|&c| c != 0) {
+            classes |= class;
             at += 1;
         }
         at = word(message, start, at, classes, &mut out);
