@@ -13,7 +13,7 @@ use bedplate_core::id::Pid;
 use bedplate_core::registry::{EpochRegistry, Handle, RegisterError};
 use core::hash::BuildHasherDefault;
 use core::num::NonZeroU32;
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use loom_tests::op::registry::{Constant, Mix};
 use loom_tests::{check, thread};
 
@@ -27,7 +27,7 @@ struct Tracked {
 
 impl Tracked {
     fn new(number: u32, alive: &Arc<AtomicUsize>) -> Self {
-        alive.fetch_add(1, SeqCst);
+        alive.fetch_add(1, Relaxed);
         #[cfg(bedplate_loom)]
         let number = UnsafeCell::new(number);
         Self {
@@ -57,7 +57,7 @@ impl Drop for Tracked {
         #[cfg(bedplate_loom)]
         // SAFETY: dropped, so exclusively held; loom reports whoever still reads.
         self.number.with_mut(|number| unsafe { *number = u32::MAX });
-        self.alive.fetch_sub(1, SeqCst);
+        self.alive.fetch_sub(1, Relaxed);
     }
 }
 
@@ -71,7 +71,7 @@ fn at_rest<H>(registry: Names<H>, alive: &Arc<AtomicUsize>) {
     assert!(registry.is_empty(), "no entry is left");
     drop(registry);
     assert_eq!(
-        alive.load(SeqCst),
+        alive.load(Relaxed),
         0,
         "no value is left, and none was freed twice"
     );
@@ -137,10 +137,17 @@ fn unregister_and_register_against_lookup() {
         first
             .register(&handle.pin(), 7, Tracked::new(1, &alive))
             .expect("free");
+        let work = Arc::new(AtomicUsize::new(0));
         let (theirs, their_alive) = (registry.clone(), Arc::clone(&alive));
+        let working = Arc::clone(&work);
         let changing = thread::spawn(move || {
             let handle = theirs.handle();
-            assert!(first.unregister(&handle.pin(), &7));
+            {
+                // Pinned before: a pin is a fence, which would hide a missing Release of the mark.
+                let guard = handle.pin();
+                working.store(1, Relaxed); // the last thing it does under this name
+                assert!(first.unregister(&guard, &7));
+            }
             let mut second = theirs.owner(pid(2));
             second
                 .register(&handle.pin(), 7, Tracked::new(2, &their_alive))
@@ -148,8 +155,17 @@ fn unregister_and_register_against_lookup() {
             (first, second)
         });
         let mut seen_second = false;
+        let guard = handle.pin(); // for the same reason
         for _ in 0..2 {
-            match look(&handle, 7) {
+            let found = guard.lookup(&7);
+            if found.is_none_or(|entry| entry.owner() != pid(1)) {
+                assert_eq!(
+                    work.load(Relaxed),
+                    1,
+                    "whoever finds a name free sees its last work"
+                );
+            }
+            match found.map(|entry| (entry.owner(), entry.value().number())) {
                 None => assert!(!seen_second, "the second keeps it"),
                 Some((owner, number)) => {
                     assert_eq!(owner, pid(number), "an owner with its own value");
@@ -158,6 +174,7 @@ fn unregister_and_register_against_lookup() {
                 }
             }
         }
+        drop(guard);
         let owners = changing.join().expect("no panic");
         assert_eq!(look(&handle, 7), Some((pid(2), 2)));
         drop((owners, handle));
@@ -239,6 +256,57 @@ fn neighbours_change_at_once() {
         );
         assert_eq!(handle.pin().iter().count(), 1);
         drop((leaving, coming, handle));
+        at_rest(registry, &alive);
+    });
+}
+
+/// [R1] Somebody reads past a neighbour that leaves to one that comes: what is found is whole.
+#[test]
+fn reading_past_neighbours_that_change() {
+    check(|| {
+        let alive = Arc::new(AtomicUsize::new(0));
+        let registry = Names::<Constant>::with_hasher(BuildHasherDefault::default());
+        let handle = registry.handle();
+        let mut leaving = registry.owner(pid(1));
+        leaving
+            .register(&handle.pin(), 1, Tracked::new(1, &alive))
+            .expect("free");
+        let theirs = registry.clone();
+        let leaving = thread::spawn(move || {
+            let handle = theirs.handle();
+            assert!(leaving.unregister(&handle.pin(), &1));
+            leaving
+        });
+        let (theirs, their_alive) = (registry.clone(), Arc::clone(&alive));
+        let coming = thread::spawn(move || {
+            let handle = theirs.handle();
+            let mut coming = theirs.owner(pid(2));
+            coming
+                .register(&handle.pin(), 2, Tracked::new(2, &their_alive))
+                .expect("free");
+            coming
+        });
+        {
+            let guard = handle.pin();
+            let mut numbers = [0; 2];
+            for (at, entry) in guard.iter().enumerate() {
+                assert_eq!(u32::from(*entry.key()), entry.value().number());
+                numbers[at] = entry.value().number();
+            }
+            assert!(
+                [[0, 0], [1, 0], [2, 0], [1, 2]].contains(&numbers),
+                "{numbers:?}"
+            );
+        }
+        if let Some(found) = look(&handle, 2) {
+            assert_eq!(found, (pid(2), 2));
+        }
+        let owners = (
+            leaving.join().expect("no panic"),
+            coming.join().expect("no panic"),
+        );
+        assert_eq!(registry.len(), 1);
+        drop((owners, handle));
         at_rest(registry, &alive);
     });
 }

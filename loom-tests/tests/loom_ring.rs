@@ -41,16 +41,34 @@ impl Seen {
     }
 }
 
-/// Lends a ring to all threads of one run of a model; the ring is leaked.
-fn forever<T>(value: T) -> &'static T {
-    Box::leak(Box::new(value))
+/// A ring for all threads of one run of a model, freed at the end of the run: a model declares it
+/// first and joins its threads.
+struct Lent<T: 'static>(*mut T);
+
+impl<T> Lent<T> {
+    fn new(value: T) -> Self {
+        Self(Box::into_raw(Box::new(value)))
+    }
+
+    fn borrow(&self) -> &'static T {
+        // SAFETY: made from a box in `new`, and freed only when the run is over.
+        unsafe { &*self.0 }
+    }
+}
+
+impl<T> Drop for Lent<T> {
+    fn drop(&mut self) {
+        // SAFETY: made from a box in `new`; the run is over, so nobody borrows it any more.
+        drop(unsafe { Box::from_raw(self.0) });
+    }
 }
 
 /// [E1, E2] A reader beside a writer that laps it.
 #[test]
 fn overwriting_writer_against_reader() {
     check(|| {
-        let ring = forever(EventRing::<2, Overwrite, Number>::new());
+        let lent = Lent::new(EventRing::<2, Overwrite, Number>::new());
+        let ring = lent.borrow();
         let mut writer = ring.claim_writer().expect("nobody else writes");
         let mut reader = ring.claim_reader().expect("nobody else reads");
         let writer = thread::spawn(move || {
@@ -84,7 +102,8 @@ fn overwriting_writer_against_reader() {
 #[test]
 fn rejecting_writer_against_reader() {
     check(|| {
-        let ring = forever(EventRing::<2, Reject, Number>::new());
+        let lent = Lent::new(EventRing::<2, Reject, Number>::new());
+        let ring = lent.borrow();
         let mut writer = ring.claim_writer().expect("nobody else writes");
         let mut reader = ring.claim_reader().expect("nobody else reads");
         let writer = thread::spawn(move || {

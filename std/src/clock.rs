@@ -1,7 +1,7 @@
 //! The process's clock.
 
 use crate::sync::OnceLock;
-use bedplate_core::clock::Instant;
+pub use bedplate_core::clock::Instant;
 use core::time::Duration;
 
 /// The present time on the process's monotonic clock, counted from the first call.

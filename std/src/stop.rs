@@ -77,8 +77,9 @@ impl StopToken {
     }
 
     /// Calls `callback` when a stop is asked for, once, on the thread that asks; at once and here,
-    /// if that has already happened. It is not called any more once the returned guard is dropped
-    /// (a call that has begun is not waited for).
+    /// if that has already happened. The returned guard takes it back: once it is dropped, the
+    /// callback is not called any more, even if a stop was asked for but its turn had not come. (A
+    /// call that has begun is not waited for.)
     ///
     /// The callback should only end a block and return: whoever asks waits for it. A panic in it
     /// is caught; other callbacks still run, in the order in which they were registered. There are
@@ -102,17 +103,29 @@ impl StopToken {
         }
     }
 
-    /// Asks to stop and wakes who waits. What is still to be called is returned, for whoever asks
-    /// to run it where it may.
-    pub(crate) fn request(&self, deadline: Option<Instant>) -> Callbacks {
+    /// Asks to stop and wakes who waits. Whether there is something to call, for whoever asks to
+    /// have [`call_back`](Self::call_back) run where it may.
+    #[must_use]
+    pub(crate) fn request(&self, deadline: Option<Instant>) -> bool {
         let mut state = self.0.state.lock();
         state.deadline = deadline;
         // Release: pairs with the Acquire load in `is_stopped`.
         self.0.stopped.store(true, Ordering::Release);
-        let callbacks = core::mem::take(&mut state.callbacks);
+        let to_call = !state.callbacks.is_empty();
         drop(state);
         self.0.asked.notify_all();
-        Callbacks(callbacks)
+        to_call
+    }
+
+    /// After a request: calls what is registered, each as long as its guard is there.
+    pub(crate) fn call_back(&self) {
+        loop {
+            let next = self.0.state.lock().callbacks.pop_first();
+            match next {
+                Some((_, callback)) => contain(callback),
+                None => return,
+            }
+        }
     }
 }
 
@@ -144,22 +157,5 @@ impl Drop for OnStop {
 impl fmt::Debug for OnStop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OnStop").finish_non_exhaustive()
-    }
-}
-
-/// Callbacks that are due.
-#[must_use]
-#[derive(Default)]
-pub(crate) struct Callbacks(BTreeMap<u64, Callback>);
-
-impl Callbacks {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(crate) fn run(self) {
-        for callback in self.0.into_values() {
-            contain(callback);
-        }
     }
 }

@@ -183,10 +183,10 @@ impl Bridge {
             return;
         }
         let inside = cx.current_span().id().cloned();
-        if let Some(inside) = &inside {
-            if opened::is_checked(&self.0, inside) {
-                return;
-            }
+        if let Some(inside) = &inside
+            && opened::is_checked(&self.0, inside)
+        {
+            return;
         }
         let current = context::current();
         let shown = shown_around(cx);

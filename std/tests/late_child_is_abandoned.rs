@@ -2,7 +2,7 @@
 
 use bedplate::monitor::Inbox;
 use bedplate::process::{self, ExitReason};
-use bedplate::supervisor::{ChildSpec, Stop, Supervisor};
+use bedplate::supervisor::{ChildSpec, Restart, Stop, Supervisor};
 use core::time::Duration;
 use std::sync::{Mutex, mpsc};
 
@@ -99,4 +99,48 @@ fn even_if_the_callback_that_should_end_it_hangs() {
     assert!(matches!(down.reason, ExitReason::Abandoned { .. }));
     drop(release);
     assert_eq!(stopper.join().unwrap().abandoned, ["hanging"]);
+}
+
+#[test]
+fn even_after_a_sibling_whose_capture_hangs_when_dropped() {
+    struct Hangs(Mutex<mpsc::Receiver<()>>);
+    impl Drop for Hangs {
+        fn drop(&mut self) {
+            self.0.lock().unwrap().recv().unwrap_err();
+        }
+    }
+    let (release, held) = mpsc::channel::<()>();
+    let deaf = |held: mpsc::Receiver<()>| {
+        let held = Mutex::new(held);
+        let spec = ChildSpec::worker("deaf", move |_| {
+            held.lock().unwrap().recv().unwrap_err();
+        });
+        spec.stop(Stop::Within(LIMIT))
+    };
+    let hangs = Hangs(Mutex::new(held));
+    let quick = ChildSpec::worker("quick", move |_| {
+        let _all_of_it = &hangs;
+    });
+    let (release_deaf, held) = mpsc::channel::<()>();
+    let supervisor = Supervisor::builder("one")
+        .child(deaf(held))
+        .child(quick.restart(Restart::Transient))
+        .start()
+        .unwrap();
+    let inbox = Inbox::new();
+    inbox.monitor(&supervisor.handle().child("deaf").unwrap());
+    drop(supervisor);
+    inbox.recv_timeout(PATIENCE).unwrap();
+
+    // The deadlines of other supervisors are watched all the same.
+    let (_release, held) = mpsc::channel::<()>();
+    let other = Supervisor::builder("two")
+        .child(deaf(held))
+        .start()
+        .unwrap();
+    inbox.monitor(&other.handle().child("deaf").unwrap());
+    drop(other);
+    let down = inbox.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(down.reason, ExitReason::Abandoned { .. }));
+    drop((release, release_deaf));
 }

@@ -49,8 +49,9 @@ fn in_wait_whoever_eats_its_park_token() {
 #[test]
 fn callbacks_run_once_in_order_and_past_one_that_panics() {
     let (calls, seen) = mpsc::channel();
+    let seen = Mutex::new(seen);
     let (ready, is_ready) = mpsc::channel();
-    let child = ChildSpec::worker("child", move |me| {
+    let child = ChildSpec::worker("child", move |me| -> Result<(), String> {
         let call = |what: &'static str| {
             let calls = calls.clone();
             move || calls.send(what).unwrap()
@@ -60,16 +61,51 @@ fn callbacks_run_once_in_order_and_past_one_that_panics() {
         drop(me.stop().on_stop(call("taken back")));
         let _second = me.stop().on_stop(call("second"));
         ready.send(()).unwrap();
-        while !me.stop().wait(PATIENCE) {}
+
+        let seen = seen.lock().unwrap();
+        let called = [seen.recv_timeout(PATIENCE), seen.recv_timeout(PATIENCE)];
+        assert_eq!(called, [Ok("first"), Ok("second")]);
+        assert!(me.stop().is_stopped());
         let _late = me.stop().on_stop(call("late"));
+        assert_eq!(
+            seen.try_recv(),
+            Ok("late"),
+            "it is called at once, and here"
+        );
+        assert!(seen.try_recv().is_err());
+        Ok(())
     });
     let supervisor = Supervisor::builder("app").child(child).start().unwrap();
     is_ready.recv_timeout(PATIENCE).unwrap();
     assert_eq!(supervisor.shutdown().clean, ["child"]);
-    // The callbacks and the child run side by side.
-    let mut calls = seen.iter().collect::<Vec<_>>();
-    calls.retain(|&call| call != "late");
-    assert_eq!(calls, ["first", "second"]);
+}
+
+#[test]
+fn a_callback_whose_turn_has_not_come_can_still_be_taken_back() {
+    let (begun, has_begun) = mpsc::channel();
+    let (go_on, wait) = mpsc::channel::<()>();
+    let (ready, is_ready) = mpsc::channel();
+    let (called, was_called) = mpsc::channel::<()>();
+    let inside = Mutex::new(Some((begun, wait, called, has_begun, go_on)));
+    let child = ChildSpec::worker("child", move |me| {
+        let (begun, wait, called, has_begun, go_on) = inside.lock().unwrap().take().unwrap();
+        let _slow = me.stop().on_stop(move || {
+            begun.send(()).unwrap();
+            wait.recv_timeout(PATIENCE).unwrap();
+        });
+        let next = me.stop().on_stop(move || called.send(()).unwrap());
+        ready.send(()).unwrap();
+        has_begun.recv_timeout(PATIENCE).unwrap();
+        drop(next);
+        go_on.send(()).unwrap();
+    });
+    let supervisor = Supervisor::builder("app").child(child).start().unwrap();
+    is_ready.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(supervisor.shutdown().clean, ["child"]);
+    assert!(
+        was_called.recv_timeout(PATIENCE).is_err(),
+        "dropped without a call"
+    );
 }
 
 #[test]

@@ -26,6 +26,15 @@ use core::hash::{BuildHasher, Hash};
 /// unregistering are lock-free. The linearization points are, of a registration the exchange that
 /// links it, of its removal the mark in it, of a look-up the load that finds either.
 ///
+/// A registry is only as shareable as what it holds:
+///
+/// ```compile_fail,E0277
+/// use bedplate_core::registry::EpochRegistry;
+///
+/// fn sync<T: Sync>() {}
+/// sync::<EpochRegistry<String, std::cell::Cell<u8>, std::hash::RandomState>>();
+/// ```
+///
 /// # From interrupts
 /// No: pinning may reclaim. Use a [`FixedRegistry`](super::FixedRegistry) there.
 ///
@@ -161,7 +170,14 @@ pub struct Memory {
     pub retired_bytes: usize,
 }
 
-/// One thread's access to an [`EpochRegistry`]; not to be sent to another.
+/// One thread's access to an [`EpochRegistry`]; not to be sent to another:
+///
+/// ```compile_fail,E0277
+/// use bedplate_core::registry::Handle;
+///
+/// fn send<T: Send>() {}
+/// send::<Handle<String, String, std::hash::RandomState>>();
+/// ```
 pub struct Handle<K, V, S> {
     /// Dropped before the registry it belongs to.
     local: LocalHandle,

@@ -166,7 +166,8 @@ impl<K, V> Table<K, V> {
         let mut next = &self.nearest_sentinel(place.hash, guard)?.next;
         loop {
             // Acquire: the node behind the link is initialised; pairs with Release where a link is
-            // set [R1].
+            // set [R1]. And if the node before it was removed, what its holder did before is
+            // visible; pairs with Release in `remove` [R3].
             let node = deref(next.load(Ordering::Acquire, guard))?;
             if node.order > place.order() {
                 return None;
@@ -174,10 +175,10 @@ impl<K, V> Table<K, V> {
             if node.order == place.order()
                 && let Some(content) = &node.content
                 && matches(content)
-                // Acquire: if the key was freed, so is what its holder did before; pairs with
-                // Release in `remove` [R3]. For an entry that is there, this is the linearization
-                // point of the look-up.
-                && node.next.load(Ordering::Acquire, guard).tag() != REMOVED
+                // Relaxed: for an entry that is there, this is the linearization point of the
+                // look-up, and R1 has made it visible. One that is marked is stepped over, and the
+                // load that does so is an Acquire [R3].
+                && node.next.load(Ordering::Relaxed, guard).tag() != REMOVED
             {
                 return Some(content);
             }
@@ -567,8 +568,8 @@ impl<'g, K, V> Iterator for Contents<'g, K, V> {
             self.next = node.map(|node| &node.next);
             let node = node?;
             if let Some(content) = &node.content
-                // Acquire: as in `find` [R3].
-                && node.next.load(Ordering::Acquire, self.guard).tag() != REMOVED
+                // Relaxed: as in `find`.
+                && node.next.load(Ordering::Relaxed, self.guard).tag() != REMOVED
             {
                 return Some(content);
             }

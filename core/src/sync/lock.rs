@@ -4,6 +4,7 @@
 //! interface is closure-only: no guard can be leaked, and the time under the lock is visible.
 
 use core::cell::RefCell;
+#[cfg(target_has_atomic = "ptr")]
 use core::fmt;
 
 /// Mutual exclusion.

@@ -1,8 +1,10 @@
 //! What can be asked of each structure, and sequences of it read from bytes.
 
 pub mod dedup;
+pub mod intensity;
 pub mod registry;
 pub mod ring;
+pub mod supervision;
 
 /// Bytes as a source of decisions; after the last one there are only zeros and no more operations.
 #[derive(Clone, Debug)]

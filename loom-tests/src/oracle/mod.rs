@@ -1,5 +1,7 @@
 //! The sequential truth about each structure, in obvious code.
 
 pub mod dedup;
+pub mod intensity;
 pub mod registry;
 pub mod ring;
+pub mod supervision;

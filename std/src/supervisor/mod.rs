@@ -162,7 +162,8 @@ impl Supervisor {
     }
 
     /// Stops the children in reverse order, each asked only when the one after it has ended, and
-    /// says how they ended.
+    /// says how they ended. When this returns, their bodies and what those had captured are gone,
+    /// except where a child was abandoned.
     ///
     /// # Concurrency
     /// Blocks as long as the children take, at most the sum of their limits; for ever if a child

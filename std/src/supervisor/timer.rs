@@ -1,14 +1,14 @@
 //! The one thread that watches deadlines, for all supervisors of the process.
 //!
 //! It is started with the first supervisor, so that a process without supervisors has no thread
-//! more, and a supervisor whose deadlines nobody would watch does not start. It runs no code of a
-//! user. It is told only of deadlines that are really set, which is when a child is asked to stop;
+//! more, and a supervisor whose deadlines nobody would watch does not start. It calls nothing of a
+//! user's. It is told only of deadlines that are really set, which is when a child is asked to stop;
 //! an entry stays until it is due even if the child ends before, so there are as many entries as
 //! stops were ordered within the longest limit.
 
-use super::tree::Tree;
+use super::tree::{Tree, elsewhere};
 use crate::clock;
-use crate::sync::{Condvar, Mutex, Weak, thread};
+use crate::sync::{Arc, Condvar, Mutex, Weak, thread};
 use alloc::collections::BTreeMap;
 use bedplate_core::clock::Instant;
 use core::time::Duration;
@@ -55,6 +55,10 @@ fn run() {
         let due = next_due();
         if let Some(tree) = due.upgrade() {
             tree.deadline_passed();
+            // It may be the last to hold the exit reasons of a supervisor that is over.
+            if let Some(last) = Arc::into_inner(tree) {
+                elsewhere(Box::new(move || drop(last)));
+            }
         }
     }
 }

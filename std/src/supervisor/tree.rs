@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Under the lock there is only bookkeeping: no code of a user, no destructor of a user's value
-//! (they go out as [`Job::Drop`]), no thread is started and nobody is woken. So whoever asks about
+//! (they go out as [`Job::DropReason`] and [`Job::DropEntries`]), no thread is started and nobody is woken. So whoever asks about
 //! children never waits for a child. Two threads may do jobs of one supervisor at the same time;
 //! that is sound because the stop token and the identity of an incarnation exist before anybody
 //! can be told to stop it, and because the machine recognises late events.
@@ -21,7 +21,7 @@ use super::{ChildRef, ChildSpec, Incarnation, StartError, timer};
 use crate::clock;
 use crate::process::panic::{contain, discard};
 use crate::process::{self, ExitReason, GaveUp};
-use crate::stop::{Callbacks, StopToken};
+use crate::stop::StopToken;
 use crate::sync::{Arc, Condvar, Mutex, thread};
 use alloc::collections::VecDeque;
 use bedplate_core::clock::Instant;
@@ -54,6 +54,8 @@ struct State {
     abandoned: usize,
     /// The deadline the timer was last told.
     scheduled: Option<Instant>,
+    /// How many threads are dropping entries, with what their bodies captured.
+    dropping: usize,
     ended: Option<ExitReason>,
 }
 
@@ -90,7 +92,7 @@ enum Job {
     Schedule(Instant),
     NotifyWaiting,
     DropReason(ExitReason),
-    DropEntry(Entry),
+    DropEntries(Vec<Entry>),
 }
 
 /// How a supervisor's start went, when it is known.
@@ -121,6 +123,7 @@ impl Tree {
             report: ShutdownReport::default(),
             abandoned: 0,
             scheduled: None,
+            dropping: 0,
             ended: None,
         };
         Arc::new(Self {
@@ -136,15 +139,15 @@ impl Tree {
 
     /// Tells the machine what happened and does what follows.
     pub(super) fn drive(self: &Arc<Self>, news: News) {
-        self.drive_with(news, Callbacks::run);
+        self.drive_with(news, here);
     }
 
-    /// Called by the timer, which must not run code of a user.
+    /// Called by the timer, on whose thread no code of a user may run.
     pub(super) fn deadline_passed(self: &Arc<Self>) {
-        self.drive_with(News::Tick, run_elsewhere);
+        self.drive_with(News::Tick, elsewhere);
     }
 
-    fn drive_with(self: &Arc<Self>, news: News, run: fn(Callbacks)) {
+    fn drive_with(self: &Arc<Self>, news: News, run: fn(UsersCode)) {
         let mut pending = VecDeque::from([news]);
         while let Some(news) = pending.pop_front() {
             for job in self.decide(news) {
@@ -168,7 +171,7 @@ impl Tree {
         jobs
     }
 
-    fn perform(self: &Arc<Self>, job: Job, run: fn(Callbacks)) -> Option<News> {
+    fn perform(self: &Arc<Self>, job: Job, run: fn(UsersCode)) -> Option<News> {
         match job {
             Job::Launch(id, launch) => {
                 return Some(match life::launch(self, id, launch) {
@@ -177,12 +180,22 @@ impl Tree {
                 });
             }
             Job::NoIdentity(id, error) => return Some(News::StartFailed(id, error)),
-            Job::AskToStop(token, deadline) => run(token.request(deadline)),
+            Job::AskToStop(token, deadline) => {
+                if token.request(deadline) {
+                    run(Box::new(move || token.call_back()));
+                }
+            }
             Job::Deliver(obituary) => obituary.deliver(),
             Job::Schedule(deadline) => timer::schedule(deadline, Arc::downgrade(self)),
             Job::NotifyWaiting => self.changed.notify_all(),
-            Job::DropReason(reason) => discard(reason),
-            Job::DropEntry(entry) => discard(entry),
+            Job::DropReason(reason) => run(Box::new(move || drop(reason))),
+            Job::DropEntries(entries) => {
+                let tree = self.clone();
+                run(Box::new(move || {
+                    discard(entries);
+                    tree.entries_dropped();
+                }));
+            }
         }
         None
     }
@@ -192,7 +205,7 @@ impl Tree {
         let state = self.state.lock();
         let state = self
             .changed
-            .wait_while(state, |state| !state.up && state.ended.is_none());
+            .wait_while(state, |state| !state.up && !state.is_over());
         match (&state.ended, &state.start_error) {
             (Some(ExitReason::NotStarted(_)), Some((id, error))) => {
                 let (id, error) = (id.clone(), error.clone());
@@ -208,10 +221,13 @@ impl Tree {
     /// Waits until the supervisor has ended.
     pub(super) fn wait_ended(&self) -> ExitReason {
         let state = self.state.lock();
-        let state = self
-            .changed
-            .wait_while(state, |state| state.ended.is_none());
+        let state = self.changed.wait_while(state, |state| !state.is_over());
         state.ended.clone().unwrap_or(ExitReason::Gone)
+    }
+
+    fn entries_dropped(&self) {
+        self.state.lock().dropping -= 1;
+        self.changed.notify_all();
     }
 
     pub(super) fn report(&self) -> ShutdownReport {
@@ -256,6 +272,11 @@ impl Tree {
 }
 
 impl State {
+    /// Nothing runs, and nothing of what ran is left.
+    const fn is_over(&self) -> bool {
+        self.ended.is_some() && self.dropping == 0
+    }
+
     fn step(&mut self, now: Instant, name: &str, news: News, jobs: &mut Vec<Job>) {
         let was_stopping = matches!(self.machine.phase(), Phase::Stopping(_));
         let (event, id, reason) = match news {
@@ -295,7 +316,8 @@ impl State {
                 Action::Abandon(id) => self.abandon(id, jobs),
                 Action::Forget(key) => {
                     if let Some(index) = self.entries.iter().position(|entry| entry.key == key) {
-                        jobs.push(Job::DropEntry(self.entries.remove(index)));
+                        let forgotten = vec![self.entries.remove(index)];
+                        self.drop_entries(forgotten, jobs);
                     }
                 }
                 Action::Up => {
@@ -331,11 +353,11 @@ impl State {
             Phase::Stopping(end) | Phase::Ended(end) => Some(end),
             _ => None,
         };
-        if ending == Some(End::StartFailed(id.child)) {
-            if let ExitReason::NotStarted(error) = &reason {
-                self.start_error
-                    .get_or_insert((child.clone(), error.clone()));
-            }
+        if ending == Some(End::StartFailed(id.child))
+            && let ExitReason::NotStarted(error) = &reason
+        {
+            self.start_error
+                .get_or_insert((child.clone(), error.clone()));
         }
         let gave_up = ending == Some(End::GaveUp(id.child)) && self.gave_up.is_none();
         if gave_up {
@@ -435,6 +457,12 @@ impl State {
         self.abandoned += 1;
     }
 
+    /// Nobody is told that the supervisor has ended before this is done.
+    fn drop_entries(&mut self, entries: Vec<Entry>, jobs: &mut Vec<Job>) {
+        self.dropping += 1;
+        jobs.push(Job::DropEntries(entries));
+    }
+
     fn end(&mut self, end: End, jobs: &mut Vec<Job>) {
         let reason = match (end, &self.start_error, &self.gave_up) {
             (End::StartFailed(_), Some((_, error)), _) => ExitReason::NotStarted(error.clone()),
@@ -443,21 +471,31 @@ impl State {
         };
         self.ended = Some(reason);
         // Bodies may hold handles on this very supervisor.
-        jobs.extend(self.entries.drain(..).map(Job::DropEntry));
+        let all = core::mem::take(&mut self.entries);
+        self.drop_entries(all, jobs);
         jobs.push(Job::NotifyWaiting);
     }
 }
 
-/// Runs callbacks on a thread of their own; here only if there is none to be had.
-fn run_elsewhere(callbacks: Callbacks) {
-    if callbacks.is_empty() {
-        return;
-    }
-    let shared = Arc::new(Mutex::new(callbacks));
+/// Something that calls or drops what belongs to a user.
+type UsersCode = Box<dyn FnOnce() + Send>;
+
+fn here(code: UsersCode) {
+    contain(code);
+}
+
+/// Runs `code` on a thread of its own; here only if there is none to be had.
+pub(super) fn elsewhere(code: UsersCode) {
+    let shared = Arc::new(Mutex::new(Some(code)));
     let theirs = shared.clone();
-    let take = |shared: &Mutex<Callbacks>| core::mem::take(&mut *shared.lock());
+    let run = |shared: &Mutex<Option<UsersCode>>| {
+        let code = shared.lock().take();
+        if let Some(code) = code {
+            contain(code);
+        }
+    };
     let helper = thread::Builder::new().name("bedplate-stop".to_owned());
-    if helper.spawn(move || take(&theirs).run()).is_err() {
-        contain(|| take(&shared).run());
+    if helper.spawn(move || run(&theirs)).is_err() {
+        run(&shared);
     }
 }

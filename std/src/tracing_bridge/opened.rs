@@ -247,10 +247,10 @@ impl Opened {
 
     /// Closes it where there is no later: at the end of the thread.
     fn close_now(self) {
-        if let Err(opened) = self.close() {
-            if let Some(dispatch) = opened.home.dispatch() {
-                dispatch.try_close(opened.id);
-            }
+        if let Err(opened) = self.close()
+            && let Some(dispatch) = opened.home.dispatch()
+        {
+            dispatch.try_close(opened.id);
         }
     }
 }

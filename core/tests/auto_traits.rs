@@ -1,0 +1,32 @@
+//! What may be sent and shared between threads, checked by the compiler.
+
+use bedplate_core::dedup::DedupWindow;
+use bedplate_core::event::Event;
+use bedplate_core::registry::{FixedOwner, FixedRegistry, SpinLock};
+use bedplate_core::ring::{EventRing, Overwrite, Reader, Writer};
+
+fn send<T: Send>() {}
+fn sync<T: Sync>() {}
+
+#[test]
+fn rings_are_shared_and_their_ends_are_sent() {
+    sync::<EventRing<8>>();
+    send::<EventRing<8>>();
+    send::<Writer<'static, 8, Overwrite, Event>>();
+    send::<Reader<'static, 8, Overwrite, Event>>();
+    send::<DedupWindow<8>>();
+}
+
+#[test]
+fn registries_are_shared() {
+    sync::<FixedRegistry<u8, u8, 8, SpinLock>>();
+    send::<FixedOwner<'static, u8, u8, 8, SpinLock>>();
+    #[cfg(feature = "alloc")]
+    {
+        use bedplate_core::registry::{EpochRegistry, Owner};
+        use std::hash::RandomState;
+        sync::<EpochRegistry<String, String, RandomState>>();
+        send::<EpochRegistry<String, String, RandomState>>();
+        send::<Owner<String, String, RandomState>>();
+    }
+}

@@ -1,0 +1,90 @@
+//! The path of an event, from the ring to the summary, and the fixed registry never allocate.
+
+use bedplate_core::clock::Instant;
+use bedplate_core::dedup::DedupWindow;
+use bedplate_core::event::{Event, EventKind, Level};
+use bedplate_core::id::FixedPidAllocator;
+use bedplate_core::registry::{FixedRegistry, SpinLock};
+use bedplate_core::ring::{EventRing, Reject};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::Duration;
+
+thread_local! {
+    /// Allocations of this thread; the test harness allocates on others.
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: forwards every call to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise about `layout` is handed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise about `pointer` and `layout` is handed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(f: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    f();
+    ALLOCATIONS.get() - before
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
+}
+
+#[test]
+fn the_event_path_allocates_nothing() {
+    static OVERWRITING: EventRing<8> = EventRing::new();
+    static REJECTING: EventRing<8, Reject> = EventRing::new();
+    static NAMES: FixedRegistry<u32, u32, 8, SpinLock> = FixedRegistry::new();
+
+    let count = allocations(|| {
+        let event = |time| Event {
+            kind: EventKind::new(Level::Info, 1),
+            time: Instant::from_nanos(time),
+            key: time % 5,
+            value: 1,
+        };
+        let mut overwriting = OVERWRITING.claim_writer().expect("free");
+        let mut rejecting = REJECTING.claim_writer().expect("free");
+        let mut window = DedupWindow::<16>::new(Duration::from_nanos(10));
+        let mut suppressed = 0;
+        for time in 0..100 {
+            let event = event(time);
+            if window.offer(event.key, event.time).passes() {
+                overwriting.push(event);
+                let _ = rejecting.push(event);
+            }
+            window.poll(event.time, |summary| suppressed += summary.suppressed);
+        }
+        window.flush(|summary| suppressed += summary.suppressed);
+        assert!(suppressed > 0);
+        OVERWRITING.claim_reader().expect("free").drain(100, |_| ());
+        REJECTING.claim_reader().expect("free").drain(100, |_| ());
+
+        let mut pids = FixedPidAllocator::<4>::new();
+        let pid = pids.allocate().expect("free");
+        let mut owner = NAMES.owner(pid);
+        for key in 0..9 {
+            let _ = owner.register(key, key);
+        }
+        assert_eq!(NAMES.lookup(&3), Some((pid, 3)));
+        assert!(owner.unregister(&3));
+        drop(owner);
+        assert!(NAMES.is_empty());
+    });
+    assert_eq!(count, 0);
+}

@@ -1,0 +1,235 @@
+//! Real threads on few keys: a name has one holder at a time, a look-up never mixes two
+//! registrations, and everything is given back at the end.
+#![cfg(feature = "alloc")]
+#![expect(clippy::cast_possible_truncation, reason = "small indices")]
+
+use bedplate_core::id::Pid;
+use bedplate_core::registry::{EpochRegistry, RegisterError, Registration};
+use std::hash::RandomState;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::thread;
+
+const WRITERS: u32 = 3;
+const KEYS: u64 = 32;
+const ROUNDS: u32 = 20_000;
+
+/// Carries its owner twice, and counts those alive.
+struct Value {
+    owner: Pid,
+    again: Box<u64>,
+    alive: Arc<AtomicI64>,
+}
+
+impl Value {
+    fn new(owner: Pid, alive: &Arc<AtomicI64>) -> Self {
+        alive.fetch_add(1, Ordering::Relaxed);
+        Self {
+            owner,
+            again: Box::new(owner.to_bits()),
+            alive: Arc::clone(alive),
+        }
+    }
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        *self.again = 0;
+        self.alive.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A generator good enough to spread the load; every thread has its own.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+#[test]
+fn a_name_has_one_holder_and_no_value_is_lost_or_mixed() {
+    let registry = EpochRegistry::<String, Value, _>::with_hasher(RandomState::new());
+    let alive = Arc::new(AtomicI64::new(0));
+    let holders: Vec<AtomicU64> = (0..KEYS).map(|_| AtomicU64::new(0)).collect();
+    let done = AtomicBool::new(false);
+
+    thread::scope(|scope| {
+        let (registry, alive, holders, done) = (&registry, &alive, &holders, &done);
+        let writers: Vec<_> = (1..=WRITERS)
+            .map(|slot| scope.spawn(move || write(registry, alive, holders, slot)))
+            .collect();
+        let reader = scope.spawn(move || {
+            let handle = registry.handle();
+            let mut random = Random(77);
+            let mut hits = 0_u64;
+            // Acquire: pairs with Release below; and a last round after the writers are done.
+            while !done.load(Ordering::Acquire) {
+                let guard = handle.pin();
+                if let Some(entry) = guard.lookup(format!("key-{}", random.below(KEYS)).as_str()) {
+                    assert_eq!(*entry.value().again, entry.owner().to_bits());
+                    assert_eq!(entry.value().owner, entry.owner());
+                    hits += 1;
+                }
+                let listed = guard.iter().inspect(|entry| {
+                    assert_eq!(*entry.value().again, entry.owner().to_bits());
+                });
+                assert!(
+                    listed.count() <= 64,
+                    "each name, and each again if it changed hands meanwhile"
+                );
+            }
+            hits
+        });
+        let results: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
+        // Release: pairs with Acquire in the reader, which ends whatever the writers found.
+        done.store(true, Ordering::Release);
+        assert!(
+            results.iter().all(Result::is_ok),
+            "a writer found a broken promise"
+        );
+        assert!(reader.join().expect("the reader found a broken promise") > 0);
+    });
+
+    assert!(registry.is_empty());
+    assert_eq!(registry.handle().pin().iter().count(), 0);
+    drop(registry);
+    assert_eq!(
+        alive.load(Ordering::Relaxed),
+        0,
+        "every value was dropped, once"
+    );
+}
+
+fn write(
+    registry: &EpochRegistry<String, Value, RandomState>,
+    alive: &Arc<AtomicI64>,
+    holders: &[AtomicU64],
+    slot: u32,
+) {
+    let handle = registry.handle();
+    let mut random = Random(u64::from(slot) * 0x9E37_79B9 + 1);
+    let mut pid = Pid::new(slot, NonZeroU32::MIN);
+    let mut owner = registry.owner(pid);
+    let mut held = Vec::new();
+    for _ in 0..ROUNDS {
+        let key = random.below(KEYS);
+        let name = format!("key-{key}");
+        match random.below(8) {
+            0..4 => match owner.register(&handle.pin(), name, Value::new(pid, alive)) {
+                Ok(registration) => {
+                    let before = holders[key as usize].swap(pid.to_bits(), Ordering::Relaxed);
+                    assert_eq!(before, 0, "two hold one name");
+                    held.push((key, registration));
+                }
+                Err(RegisterError::AlreadyRegistered { key: name, .. }) => {
+                    assert_eq!(name, format!("key-{key}"));
+                }
+                Err(other) => panic!("{other}"),
+            },
+            4..7 => {
+                if let Some((key, registration)) = held.pop() {
+                    // Before the name is free, as its holder's last act under it.
+                    let before = holders[key as usize].swap(0, Ordering::Relaxed);
+                    assert_eq!(before, pid.to_bits());
+                    assert!(owner.release(&handle.pin(), registration));
+                }
+            }
+            _ => {
+                leave(&mut held, holders, pid);
+                drop(owner);
+                pid = pid.next_incarnation().expect("few enough");
+                owner = registry.owner(pid);
+            }
+        }
+    }
+    leave(&mut held, holders, pid);
+}
+
+/// The last thing an owner does before it is dropped with all its names.
+fn leave(held: &mut Vec<(u64, Registration)>, holders: &[AtomicU64], pid: Pid) {
+    for (key, _) in held.drain(..) {
+        let before = holders[key as usize].swap(0, Ordering::Relaxed);
+        assert_eq!(before, pid.to_bits());
+    }
+}
+
+/// R31, R76: refused registrations and dying owners leave nothing behind.
+#[test]
+fn memory_returns_to_the_start() {
+    let registry = EpochRegistry::<u64, Value, _>::with_hasher(RandomState::new());
+    let alive = Arc::new(AtomicI64::new(0));
+    let holder = Pid::new(0, NonZeroU32::MIN);
+    let handle = registry.handle();
+    let mut first = registry.owner(holder);
+    first
+        .register(&handle.pin(), 0, Value::new(holder, &alive))
+        .expect("free");
+    thread::scope(|scope| {
+        for slot in 1..=2 {
+            let (registry, alive) = (&registry, &alive);
+            scope.spawn(move || {
+                let handle = registry.handle();
+                for generation in 1..=20_000 {
+                    let pid = Pid::new(slot, NonZeroU32::new(generation).expect("from 1"));
+                    let mut owner = registry.owner(pid);
+                    let guard = handle.pin();
+                    let key = u64::from(slot) << 32 | u64::from(generation);
+                    owner
+                        .register(&guard, key, Value::new(pid, alive))
+                        .expect("free");
+                    assert!(owner.register(&guard, 0, Value::new(pid, alive)).is_err());
+                }
+            });
+        }
+    });
+    assert_eq!(registry.len(), 1);
+    // Nobody is pinned any more: a few flushes bring the epoch far enough to free everything.
+    for _ in 0..8 {
+        handle.pin().flush();
+    }
+    assert_eq!(registry.memory().retired, 0);
+    assert_eq!(alive.load(Ordering::Relaxed), 1);
+    drop((first, handle, registry));
+    assert_eq!(alive.load(Ordering::Relaxed), 0);
+}
+
+/// A key whose `Eq` panics in the middle of a registration: the registry stays whole.
+#[test]
+fn a_panicking_key_leaves_nothing_behind() {
+    #[derive(Debug)]
+    struct Touchy(u8, bool);
+    impl std::hash::Hash for Touchy {
+        fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+            state.write_u8(0);
+        }
+    }
+    impl PartialEq for Touchy {
+        fn eq(&self, other: &Self) -> bool {
+            assert!(!(self.1 || other.1), "do not touch");
+            self.0 == other.0
+        }
+    }
+    impl Eq for Touchy {}
+
+    let registry = EpochRegistry::<Touchy, (), _>::with_hasher(RandomState::new());
+    let handle = registry.handle();
+    let mut owner = registry.owner(Pid::new(0, NonZeroU32::MIN));
+    owner
+        .register(&handle.pin(), Touchy(1, false), ())
+        .expect("free");
+    let attempt = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _ = owner.register(&handle.pin(), Touchy(2, true), ());
+    }));
+    assert!(attempt.is_err());
+    assert_eq!((registry.len(), owner.len()), (1, 1));
+    assert!(handle.pin().whereis(&Touchy(1, false)).is_some());
+    owner
+        .register(&handle.pin(), Touchy(2, false), ())
+        .expect("free");
+}

@@ -1,0 +1,123 @@
+//! A writer and a reader at full speed: no torn record, and every push accounted for.
+
+use bedplate_core::event::{Record, Words};
+use bedplate_core::ring::{EventRing, Overwrite, Received, Reject};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+const PUSHES: u64 = 400_000;
+
+/// Fills a slot with one number; a record put together from two shows.
+#[derive(Clone, Copy)]
+struct Number(u64);
+
+impl Record for Number {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "every word takes what it can"
+    )]
+    fn encode(self) -> Words {
+        core::array::from_fn(|index| (self.0 as usize).wrapping_mul(index + 1))
+    }
+
+    fn decode(words: Words) -> Self {
+        for (index, word) in words.iter().enumerate() {
+            assert_eq!(*word, words[0].wrapping_mul(index + 1), "a torn record");
+        }
+        Self(words[0] as u64)
+    }
+}
+
+#[test]
+fn an_overwriting_writer_loses_nothing_silently() {
+    static RING: EventRing<64, Overwrite, Number> = EventRing::new();
+    let done = AtomicBool::new(false);
+    let (mut delivered, mut lost, mut next) = (0_u64, 0_u64, 0_u64);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut writer = RING.claim_writer().expect("nobody else writes");
+            for number in 0..PUSHES {
+                writer.push(Number(number));
+            }
+            // Release: the last push comes before; pairs with Acquire below.
+            done.store(true, Ordering::Release);
+        });
+        let mut reader = RING.claim_reader().expect("nobody else reads");
+        let mut last_round = false;
+        loop {
+            while let Some(received) = reader.next() {
+                match received {
+                    Received::Record(Number(number)) => {
+                        assert_eq!(number, next, "in order");
+                        (next, delivered) = (next + 1, delivered + 1);
+                    }
+                    Received::Lost(gap) => {
+                        assert_eq!(gap.from, next, "a gap is reported in its place");
+                        (next, lost) = (gap.to, lost + gap.count());
+                    }
+                }
+            }
+            if last_round {
+                break;
+            }
+            // Acquire: pairs with Release above.
+            last_round = done.load(Ordering::Acquire);
+        }
+    });
+    assert_eq!(delivered + lost, PUSHES);
+    let stats = RING.stats();
+    assert_eq!(
+        (
+            stats.pushed as u64,
+            stats.delivered as u64,
+            stats.overwritten as u64
+        ),
+        (PUSHES, delivered, lost)
+    );
+    assert_eq!((stats.rejected, stats.waiting), (0, 0));
+}
+
+#[test]
+fn a_rejecting_writer_delivers_what_it_accepts() {
+    static RING: EventRing<16, Reject, Number> = EventRing::new();
+    let done = AtomicBool::new(false);
+    let mut next = 0;
+    let accepted = thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let mut writer = RING.claim_writer().expect("nobody else writes");
+            let mut accepted = 0;
+            for _ in 0..PUSHES {
+                if writer.push(Number(accepted)).is_ok() {
+                    accepted += 1;
+                } else {
+                    thread::yield_now();
+                }
+            }
+            // Release: the last push comes before; pairs with Acquire below.
+            done.store(true, Ordering::Release);
+            accepted
+        });
+        let mut reader = RING.claim_reader().expect("nobody else reads");
+        let mut last_round = false;
+        loop {
+            while let Some(received) = reader.next() {
+                let Received::Record(Number(number)) = received else {
+                    panic!("nothing is lost under Reject: {:?}", RING.stats());
+                };
+                assert_eq!(number, next);
+                next += 1;
+            }
+            if last_round {
+                break;
+            }
+            // Acquire: pairs with Release above.
+            last_round = done.load(Ordering::Acquire);
+        }
+        writing.join().expect("no panic")
+    });
+    assert_eq!(next, accepted);
+    let stats = RING.stats();
+    assert_eq!(stats.pushed as u64, PUSHES);
+    assert_eq!(stats.rejected as u64, PUSHES - accepted);
+    assert_eq!((stats.overwritten, stats.waiting), (0, 0));
+}

@@ -1,0 +1,37 @@
+//! AddressSanitizer, with LeakSanitizer in it, over unit and integration tests.
+//!
+//! The runtime ships with every Linux toolchain; only the flag is reserved for unstable compilers,
+//! hence `RUSTC_BOOTSTRAP`. Doc tests are left out: each would be linked on its own.
+
+use crate::failure::Failure;
+use crate::shell;
+use lexopt::{Arg, Parser, ValueExt};
+
+pub(crate) fn run(mut arguments: Parser) -> Result<(), Failure> {
+    let mut filter = None;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Arg::Value(value) if filter.is_none() => filter = Some(value.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let host = shell::host()?;
+    let forgotten = shell::root().join("xtask/lsan.supp");
+    // The target is named so that build scripts and macros, which are not instrumented, are built
+    // apart.
+    shell::run(
+        shell::cargo()
+            .args(["test", "--workspace", "--exclude=xtask", "--lib", "--tests"])
+            .args(["--target", &host, "--target-dir"])
+            .arg(shell::target_dir("asan"))
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("RUSTFLAGS", "-Zsanitizer=address")
+            .env(
+                "LSAN_OPTIONS",
+                format!("print_suppressions=0:suppressions={}", forgotten.display()),
+            )
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .arg("--")
+            .args(filter),
+    )
+}

@@ -1,0 +1,95 @@
+//! Where things are, and running other programs.
+
+use crate::failure::Failure;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+/// The directory of the workspace.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in the workspace")
+}
+
+/// A directory for what `purpose` builds, apart from the ordinary builds: its flags differ, and a
+/// shared directory would be rebuilt at every change of purpose.
+pub(crate) fn target_dir(purpose: &str) -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), |dir| root().join(dir))
+        .join(purpose)
+}
+
+/// The cargo that runs this program.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Runs `command`; its exit status may be anything.
+pub(crate) fn status(command: &mut Command) -> Result<ExitStatus, Failure> {
+    println!("$ {}", line(command));
+    command
+        .status()
+        .map_err(|error| unrunnable(command, &error))
+}
+
+/// Runs `command`, which must succeed.
+pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
+    let status = status(command)?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Failure::failed(format!(
+            "`{}` ended with {status}",
+            line(command)
+        )))
+    }
+}
+
+/// What `command`, which must succeed, prints.
+pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| unrunnable(command, &error))?;
+    if !output.status.success() {
+        return Err(Failure::failed(format!(
+            "`{}` ended with {}",
+            line(command),
+            output.status
+        )));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The triple of this machine.
+pub(crate) fn host() -> Result<String, Failure> {
+    let version = output(Command::new("rustc").arg("-vV"))?;
+    version
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::failed("`rustc -vV` names no host"))
+}
+
+/// Whether a program of this name is found.
+pub(crate) fn is_installed(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|dir| dir.join(program).is_file())
+}
+
+/// The command as one would type it, without the environment.
+fn line(command: &Command) -> String {
+    let mut line = command.get_program().to_string_lossy().into_owned();
+    for argument in command.get_args() {
+        line.push(' ');
+        line.push_str(&argument.to_string_lossy());
+    }
+    line
+}
+
+fn unrunnable(command: &Command, error: &std::io::Error) -> Failure {
+    Failure::failed(format!("`{}` cannot be run: {error}", line(command)))
+}
