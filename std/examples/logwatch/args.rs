@@ -34,7 +34,8 @@ pub(crate) struct Args {
 
     /// How many different messages a source keeps apart at a time
     ///
-    /// One more, and the window of an older one closes early, which is counted.
+    /// Where there is no room for one more, the window of an older one closes early, which is
+    /// counted.
     #[arg(long, value_name = "MESSAGES", default_value = "4096", value_parser = capacity())]
     pub(crate) capacity: usize,
 
@@ -63,6 +64,8 @@ pub(crate) struct Args {
     pub(crate) no_progress: bool,
 
     /// Neither progress nor report, and of the diagnostics only errors
+    ///
+    /// With --json the report is still the last record.
     #[arg(short, long)]
     pub(crate) quiet: bool,
 }
@@ -75,7 +78,8 @@ Accounting (for each source, at every moment): read = passed + collapsed + rejec
   rejected   longer than --max-line, or crashed the worker twice
   lost       would have been printed, but could not be written
 
-Records go to standard output; the report (with --json: the diagnostics only) to standard error.
+Records go to standard output, report and diagnostics to standard error; with --json the report
+is the last record instead.
 
 Exit status:
   0    everything was read

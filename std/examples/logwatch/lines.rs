@@ -74,6 +74,10 @@ impl<R: Read> LineReader<R> {
         }
     }
 
+    pub(crate) const fn input(&self) -> &R {
+        &self.input
+    }
+
     /// The number of the current line, from 1.
     pub(crate) const fn line(&self) -> u64 {
         self.line
@@ -82,6 +86,11 @@ impl<R: Read> LineReader<R> {
     /// Where the current line begins: how many bytes have been finished.
     pub(crate) const fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Whether all that was read is finished, so that the next look at a line may have to wait.
+    pub(crate) const fn is_drained(&self) -> bool {
+        self.start == self.end
     }
 
     /// The first block of the input, to see what kind of thing it is; empty while it has nothing.

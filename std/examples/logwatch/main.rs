@@ -43,7 +43,7 @@ use progress::Progress;
 use report::{Names, Report, SourceReport};
 use source::Source;
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -121,7 +121,7 @@ fn main() -> ExitCode {
         });
     }
 
-    wait(&mut tree, &shared, &progress);
+    wait(&mut tree, &shared, &mut progress);
     for branch in tree.into_iter().rev() {
         let index = branch.report;
         (reports[index].totals, reports[index].failure) = branch.stop(&shared);
@@ -222,7 +222,7 @@ fn start(args: &Args, shared: &Arc<Shared>, index: usize, name: &str, source: So
 }
 
 /// Returns when every source has ended, or when there is a reason to stop before.
-fn wait(tree: &mut [Branch], shared: &Shared, progress: &Progress) {
+fn wait(tree: &mut [Branch], shared: &Shared, progress: &mut Progress) {
     let inbox = Inbox::new();
     let mut patience = TICK;
     loop {
@@ -291,16 +291,18 @@ fn conclude(args: &Args, shared: &Shared, report: &Report) -> ExitCode {
         let text = format!("{}\n", report.to_json());
         shared.sink.write(text.as_bytes());
     } else if !args.quiet {
-        eprint!("{report}");
+        // There is no place left to say that standard error cannot be written.
+        let _ = write!(io::stderr(), "{report}");
     }
     let balanced = report.sources.iter().all(|source| source.totals.balance());
     let failed = report.sources.iter().any(|source| source.failure.is_some());
     // Relaxed: see where it is set.
+    let interrupted = INTERRUPTED.load(Ordering::Relaxed);
     if shared.sink.is_closed() {
         ExitCode::from(141)
     } else if failed || shared.sink.has_failed() || !balanced {
         ExitCode::from(1)
-    } else if INTERRUPTED.load(Ordering::Relaxed) {
+    } else if interrupted {
         ExitCode::from(130)
     } else {
         ExitCode::SUCCESS

@@ -12,7 +12,15 @@ const BUDGET: usize = 4096;
 /// Shows how far the sources have been read.
 pub(crate) struct Progress {
     bars: Option<MultiProgress>,
-    sources: Vec<(Arc<Watched>, Option<ProgressBar>)>,
+    sources: Vec<Shown>,
+}
+
+/// A source as it is shown.
+struct Shown {
+    watched: Arc<Watched>,
+    bar: Option<ProgressBar>,
+    windows: u64,
+    restarts: u64,
 }
 
 impl Progress {
@@ -27,34 +35,43 @@ impl Progress {
 
     pub(crate) fn add(&mut self, watched: &Arc<Watched>) {
         let bar = self.bars.as_ref().map(|bars| bars.add(bar(watched)));
-        self.sources.push((Arc::clone(watched), bar));
+        self.sources.push(Shown {
+            watched: Arc::clone(watched),
+            bar,
+            windows: 0,
+            restarts: 0,
+        });
     }
 
     /// Takes the events that wait and shows them.
-    pub(crate) fn update(&self) {
-        for (watched, bar) in &self.sources {
+    pub(crate) fn update(&mut self) {
+        for Shown {
+            watched,
+            bar,
+            windows,
+            restarts,
+        } in &mut self.sources
+        {
             let Some(mut reader) = watched.events.claim_reader() else {
                 continue;
             };
-            let (mut collapsed, mut restarts) = (0, None);
+            let mut read_to = None;
             reader.drain(BUDGET, |received| match received {
-                Received::Record(event) if event.kind == READ => {
-                    if let Some(bar) = bar {
-                        bar.set_position(event.key);
-                    }
-                }
-                Received::Record(event) if event.kind == RESTARTED => restarts = Some(event.value),
-                Received::Record(event) if event.kind == WINDOW_CLOSED => collapsed += event.value,
+                Received::Record(event) if event.kind == READ => read_to = Some(event.key),
+                Received::Record(event) if event.kind == RESTARTED => *restarts = event.value,
+                Received::Record(event) if event.kind == WINDOW_CLOSED => *windows += 1,
+                // The report says how many were lost.
                 Received::Record(_) | Received::Lost(_) => {}
             });
-            if let (Some(bar), Some(restarts)) = (bar, restarts) {
-                bar.set_message(format!("{restarts} restarts"));
+            if let (Some(bar), Some(read_to)) = (bar, read_to) {
+                bar.set_position(read_to);
+                bar.set_message(format!("{windows} windows closed, {restarts} restarts"));
             }
         }
     }
 
     /// Takes the bars away; what became of the events.
-    pub(crate) fn finish(self) -> Vec<Stats> {
+    pub(crate) fn finish(mut self) -> Vec<Stats> {
         self.update();
         if let Some(bars) = &self.bars {
             // A display that cannot be cleared is nobody's loss.
@@ -62,7 +79,7 @@ impl Progress {
         }
         self.sources
             .iter()
-            .map(|(watched, _)| watched.events.stats())
+            .map(|shown| shown.watched.events.stats())
             .collect()
     }
 

@@ -47,6 +47,9 @@ pub(crate) struct Parsed<'a> {
 }
 
 impl Shape {
+    /// How many there are.
+    pub(crate) const COUNT: usize = 8;
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Syslog3164 => "syslog-rfc3164",
@@ -125,11 +128,10 @@ pub(crate) fn parse(line: &[u8]) -> Parsed<'_> {
         Some(b'{') => json(line),
         Some(b'<') => syslog_with_priority(line),
         Some(b'A' | b'D' | b'F' | b'J' | b'M' | b'N' | b'O' | b'S') => syslog_in_file(line),
-        Some(b'0'..=b'9') => dpkg(line).or_else(|| redis(line)),
+        Some(b'0'..=b'9') => dated(line).or_else(|| redis(line)),
         _ => None,
     };
     special
-        .or_else(|| postgres(line))
         .or_else(|| access(line))
         .unwrap_or_else(|| plain(line))
 }
@@ -178,13 +180,27 @@ fn syslog_in_file(line: &[u8]) -> Option<Parsed<'_>> {
     })
 }
 
-/// `2026-11-24 13:54:01 status installed adduser:all 3.134`.
-fn dpkg(line: &[u8]) -> Option<Parsed<'_>> {
+/// What begins with a date: dpkg's lines, PostgreSQL's, and plain text.
+fn dated(line: &[u8]) -> Option<Parsed<'_>> {
     let (time, taken) = time::iso(line)?;
-    if taken != 19 || line.get(19) != Some(&b' ') {
-        return None;
-    }
-    let message = &line[20..];
+    let (text, rest) = line.split_at(taken);
+    let message = rest.trim_ascii_start();
+    let dpkg = if taken == 19 { dpkg(message) } else { None };
+    let (shape, severity, message) = dpkg
+        .or_else(|| postgres(message))
+        .unwrap_or_else(|| (Shape::Plain, level_in(message), message));
+    let time = Some((time, text));
+    Some(Parsed {
+        shape,
+        severity,
+        time,
+        code: 0,
+        message,
+    })
+}
+
+/// `status installed adduser:all 3.134`, after the date.
+fn dpkg(message: &[u8]) -> Option<(Shape, Severity, &[u8])> {
     const ACTIONS: [&[u8]; 9] = [
         b"status",
         b"install",
@@ -196,44 +212,30 @@ fn dpkg(line: &[u8]) -> Option<Parsed<'_>> {
         b"startup",
         b"conffile",
     ];
-    if !ACTIONS.contains(&word(message).0) {
-        return None;
-    }
-    let time = Some((time, &line[..19]));
-    Some(Parsed {
-        shape: Shape::Dpkg,
-        severity: Severity::Info,
-        time,
-        code: 0,
-        message,
-    })
+    let known = ACTIONS.contains(&word(message).0);
+    known.then_some((Shape::Dpkg, Severity::Info, message))
 }
 
-/// `2026-11-24 13:54:42.123 UTC [123] user@database LOG:  message`, Debian's setting.
-fn postgres(line: &[u8]) -> Option<Parsed<'_>> {
-    let (time, taken) = time::iso(line)?;
-    let (zone, process) = word(line.get(taken..)?.trim_ascii_start());
-    let process = if zone.starts_with(b"[") {
-        line[taken..].trim_ascii_start()
+/// `[123] user@database LOG:  message`, after the date: Debian's setting. A zone of letters may
+/// come before it.
+fn postgres(rest: &[u8]) -> Option<(Shape, Severity, &[u8])> {
+    let process = if rest.starts_with(b"[") {
+        rest
     } else {
-        process
+        word(rest).1
     };
     let close = process.iter().take(12).position(|&byte| byte == b']')?;
-    if process[0] != b'[' || !process[1..close].iter().all(u8::is_ascii_digit) {
+    let number = process[..close].strip_prefix(b"[")?;
+    if number.is_empty() || !number.iter().all(u8::is_ascii_digit) {
         return None;
     }
     let message = process[close + 1..].trim_ascii_start();
     let colon = message.iter().take(160).position(|&byte| byte == b':')?;
     let level = message[..colon].rsplit(|&byte| byte == b' ').next()?;
-    let severity = Severity::of_word(level).filter(|_| level.iter().all(u8::is_ascii_uppercase))?;
-    let time = Some((time, &line[..taken]));
-    Some(Parsed {
-        shape: Shape::Postgres,
-        severity,
-        time,
-        code: 0,
-        message,
-    })
+    if !level.iter().all(u8::is_ascii_uppercase) {
+        return None;
+    }
+    Some((Shape::Postgres, Severity::of_word(level)?, message))
 }
 
 /// `28069:M 24 Nov 2026 14:21:25.068 * message`.
@@ -423,7 +425,7 @@ fn level_in(message: &[u8]) -> Severity {
         let marked = matches!(head.get(at), Some(b':' | b']' | b'>'))
             || matches!(before, Some(b'[' | b'<'))
             || word.iter().all(u8::is_ascii_uppercase);
-        if marked && let Some(severity) = Severity::of_word(word) {
+        if let Some(severity) = marked.then(|| Severity::of_word(word)).flatten() {
             return severity;
         }
     }

@@ -19,6 +19,8 @@ pub(crate) struct Source {
     input: Input,
     /// How many bytes there are to read; unknown for what is no regular file.
     pub(crate) size: Option<u64>,
+    /// How long was waited for something to read.
+    pub(crate) waited: Duration,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,7 @@ impl Source {
             return Ok(Self {
                 input: Input::Stdin(io::stdin()),
                 size: None,
+                waited: Duration::ZERO,
             });
         }
         let file = File::open(path).map_err(SourceError::Io)?;
@@ -71,12 +74,13 @@ impl Source {
         Ok(Self {
             input: Input::File(file),
             size,
+            waited: Duration::ZERO,
         })
     }
 
     /// Waits a little for something to read; `false` if nothing came.
     #[cfg(unix)]
-    fn is_ready(&self) -> io::Result<bool> {
+    fn is_ready(&mut self) -> io::Result<bool> {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         if self.size.is_some() {
             return Ok(true);
@@ -89,12 +93,15 @@ impl Source {
             tv_sec: 0,
             tv_nsec: PATIENCE.subsec_nanos().into(),
         };
-        Ok(poll(&mut fds, Some(&patience))? > 0)
+        let begun = bedplate::clock::now();
+        let ready = poll(&mut fds, Some(&patience));
+        self.waited += bedplate::clock::now().saturating_duration_since(begun);
+        Ok(ready? > 0)
     }
 
     /// Elsewhere a read may block; a worker that is asked to stop meanwhile is abandoned.
     #[cfg(not(unix))]
-    fn is_ready(&self) -> io::Result<bool> {
+    fn is_ready(&mut self) -> io::Result<bool> {
         let _ = PATIENCE;
         Ok(true)
     }

@@ -98,12 +98,11 @@ pub(crate) fn mask(message: &[u8], sink: impl FnMut(&[u8])) {
     let mut at = 0;
     while let Some(&byte) = message.get(at) {
         if class(byte) == 0 {
-            if byte == b':' && message.get(at + 1) == Some(&b':') {
-                if let Some(length) = address(&message[at..]) {
-                    out.push(MASK);
-                    at += length;
-                    continue;
-                }
+            let shortened = byte == b':' && message.get(at + 1) == Some(&b':');
+            if let Some(length) = shortened.then(|| address(&message[at..])).flatten() {
+                out.push(MASK);
+                at += length;
+                continue;
             }
             if byte != b'-' || !is_sign(message, at) {
                 out.push(byte);
@@ -113,10 +112,8 @@ pub(crate) fn mask(message: &[u8], sink: impl FnMut(&[u8])) {
         }
         let start = at;
         let mut classes = 0;
-        while let Some(&byte) = message.get(at)
-            && class(byte) != 0
-        {
-            classes |= class(byte);
+        while let Some(class) = message.get(at).map(|&byte| class(byte)).filter(|&c| c != 0) {
+            classes |= class;
             at += 1;
         }
         at = word(message, start, at, classes, &mut out);

@@ -88,14 +88,20 @@ pub(crate) struct Repetitions {
 
 /// Time as the lines tell it.
 ///
-/// It runs as far as the lines' own times do and stands still where they go back, so a log with a
-/// summer-time change in it, or of two formats, holds up no window. Before the first line with a
-/// time it is the time of arrival.
+/// Each shape has a calendar of its own (one without years, another in another zone), which is laid
+/// on the source's clock when it first shows: from then on they run side by side. Where a calendar
+/// goes back a little, as lines of several programs do, the clock stands still; where it goes back
+/// by more than a window, as at the end of summer time, it is laid on anew. So neither holds up a
+/// window. Before the first line with a time, the clock is that of arrival.
 #[derive(Debug)]
 struct LineClock {
     now: Instant,
-    last: Option<u64>,
+    window: Duration,
+    /// What to add to a shape's time, modulo 2⁶⁴, to get the clock's.
+    offsets: [Option<u64>; Shape::COUNT],
     stamp: Stamp,
+    /// Whether any line had a time.
+    is_told: bool,
     arrival: Instant,
 }
 
@@ -112,12 +118,7 @@ impl Repetitions {
         Self {
             window: window(capacity, length),
             exemplars: vec![nothing; capacity],
-            clock: LineClock {
-                now,
-                last: None,
-                stamp: Stamp::Arrival(now),
-                arrival: now,
-            },
+            clock: LineClock::new(length, now),
             until_poll: POLL_EVERY,
             next_end: None,
         }
@@ -133,7 +134,7 @@ impl Repetitions {
         arrival: Instant,
         mut closed: impl FnMut(&Summary, &Exemplar),
     ) -> bool {
-        let now = self.clock.advance(parsed.time, arrival);
+        let now = self.clock.advance(parsed, arrival);
         self.until_poll -= 1;
         if self.until_poll == 0 {
             self.until_poll = POLL_EVERY;
@@ -196,23 +197,42 @@ impl Repetitions {
 }
 
 impl LineClock {
-    fn advance(&mut self, time: Option<(u64, &[u8])>, arrival: Instant) -> Instant {
-        match (time, self.last) {
-            (Some((time, text)), last) => {
-                let passed = time.saturating_sub(last.unwrap_or(time));
-                self.now = self.now.saturating_add(Duration::from_nanos(passed));
-                self.last = Some(time);
-                self.stamp = Stamp::text(text);
-            }
-            // It belongs to the line before it, like the lines of a stack trace.
-            (None, Some(_)) => {}
-            (None, None) => {
-                self.now = arrival;
-                self.stamp = Stamp::Arrival(arrival);
-            }
+    fn new(window: Duration, now: Instant) -> Self {
+        let offsets = [None; Shape::COUNT];
+        let stamp = Stamp::Arrival(now);
+        Self {
+            now,
+            window,
+            offsets,
+            stamp,
+            is_told: false,
+            arrival: now,
         }
+    }
+
+    fn advance(&mut self, parsed: &Parsed<'_>, arrival: Instant) -> Instant {
+        if let Some((time, text)) = parsed.time {
+            self.tell(parsed.shape, time);
+            self.stamp = Stamp::text(text);
+            self.is_told = true;
+        } else if !self.is_told {
+            self.now = arrival;
+            self.stamp = Stamp::Arrival(arrival);
+        } // Else it belongs to the line before it, like the lines of a stack trace.
         self.arrival = arrival;
         self.now
+    }
+
+    fn tell(&mut self, shape: Shape, time: u64) {
+        let now = self.now.as_nanos();
+        let offset = self.offsets[shape as usize].get_or_insert(now.wrapping_sub(time));
+        let told = time.wrapping_add(*offset);
+        let ahead = told.wrapping_sub(now).cast_signed();
+        if ahead >= 0 {
+            self.now = Instant::from_nanos(told);
+        } else if u128::from(ahead.unsigned_abs()) > self.window.as_nanos() {
+            *offset = now.wrapping_sub(time);
+        }
     }
 
     fn idle(&self, arrival: Instant) -> Instant {
@@ -278,6 +298,32 @@ mod tests {
             (0, "2026-11-24T09:00:10Z a"),
         ]);
         assert_eq!(passed, [true, false, false, true]);
+    }
+
+    #[test]
+    fn lines_out_of_order_do_not_drive_the_clock() {
+        let jitter: Vec<(u64, &str)> = (0..20)
+            .map(|n| {
+                (
+                    0,
+                    ["2026-11-24T10:00:01Z a", "2026-11-24T10:00:04Z a"][n % 2],
+                )
+            })
+            .collect();
+        assert_eq!(run(&jitter).0.iter().filter(|&&passed| passed).count(), 1);
+    }
+
+    #[test]
+    fn calendars_of_several_shapes_run_side_by_side() {
+        let (passed, _) = run(&[
+            (0, "2026-11-24T10:00:00Z a"),
+            (0, "Nov 24 11:00:00 host a"),
+            (0, "2026-11-24T10:00:01Z a"),
+            (0, "Nov 24 11:00:09 host a"),
+            (0, "2026-11-24T10:00:09Z a"),
+            (0, "Nov 24 11:00:10 host a"),
+        ]);
+        assert_eq!(passed, [true, false, false, false, false, true]);
     }
 
     #[test]

@@ -34,8 +34,8 @@ use core::time::Duration;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A source fell silent for the moment, or the interval was over; `key` is how far it was read in
-/// bytes, `value` how many lines were finished.
+/// The interval was over, or the source; `key` is how far it was read in bytes, `value` how many
+/// lines were finished.
 pub(crate) const READ: EventKind = EventKind::new(Level::Info, 1);
 /// A window closed; `value` is how many lines it had collapsed.
 pub(crate) const WINDOW_CLOSED: EventKind = EventKind::new(Level::Info, 2);
@@ -64,6 +64,13 @@ pub(crate) struct Shared {
     pub(crate) most_names: AtomicUsize,
     pub(crate) interval: Duration,
     pub(crate) inject_crash: Option<memchr::memmem::Finder<'static>>,
+}
+
+impl Shared {
+    fn is_to_crash_at(&self, text: &[u8]) -> bool {
+        let pattern = self.inject_crash.as_ref();
+        pattern.is_some_and(|pattern| pattern.find(text).is_some())
+    }
 }
 
 /// A source with all that survives the crash of its worker.
@@ -233,8 +240,13 @@ fn work(watched: &Watched, shared: &Shared, me: &Incarnation) -> Result<(), Stri
 }
 
 impl State {
+    /// The counts so far; the time without that spent waiting for input.
     pub(crate) const fn totals(&self) -> Totals {
-        self.ledger.totals
+        let waited = self.reader.input().waited;
+        Totals {
+            time: self.ledger.totals.time.saturating_sub(waited),
+            ..self.ledger.totals
+        }
     }
 
     /// The first line that is not finished.
@@ -295,10 +307,7 @@ impl State {
                         self.ledger
                             .reject(line, "workers died at it", text.len() as u64);
                     } else {
-                        let first = self.attempts == 1;
-                        if let Some(pattern) = shared.inject_crash.as_ref().filter(|_| first)
-                            && pattern.find(text).is_some()
-                        {
+                        if self.attempts == 1 && shared.is_to_crash_at(text) {
                             panic!("crash injected at line {line}");
                         }
                         let parsed = shape::parse(text);
@@ -319,6 +328,10 @@ impl State {
             }
             self.reader.finish();
             self.attempts = 0;
+            if self.reader.is_drained() {
+                // A source that trickles gets its records out in time, too.
+                until_check = 1;
+            }
             if self.ledger.batch.is_full() {
                 self.ledger.write(&shared.sink);
             }

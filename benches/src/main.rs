@@ -1,0 +1,58 @@
+//! bedplate against its peers, in one run.
+//!
+//! ```text
+//! cargo run --release --manifest-path benches/Cargo.toml -- GROUP [CASE] [--quick] [--json FILE]
+//! ```
+//!
+//! Each group is a module with one function, `run`, which measures its cases and adds rows to the
+//! table; what is common to all of them is in [`harness`].
+
+mod harness;
+mod logwatch;
+
+use clap::{Parser, ValueEnum};
+use harness::{Settings, Table};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Measures bedplate against its peers
+#[derive(Parser)]
+struct Args {
+    /// What to measure
+    group: Group,
+    /// Only this case of it
+    case: Option<String>,
+    /// Smaller inputs and fewer rounds: less than a minute a group
+    #[arg(long)]
+    quick: bool,
+    /// Also write the rows to FILE as JSON, one a line
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Group {
+    /// The example application on a generated log
+    Logwatch,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let settings = Settings {
+        quick: args.quick,
+        case: args.case,
+    };
+    let mut table = Table::default();
+    let measured = match args.group {
+        Group::Logwatch => logwatch::run(&settings, &mut table),
+    };
+    print!("{table}");
+    let written = measured.and_then(|()| args.json.map_or(Ok(()), |file| table.write_json(&file)));
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
