@@ -44,3 +44,8 @@ pub mod supervisor;
 mod sync;
 #[cfg(feature = "tracing")]
 pub mod tracing_bridge;
+
+/// The README's examples are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

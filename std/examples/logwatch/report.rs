@@ -115,6 +115,11 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let totals = self.totals();
+        let widths = self
+            .sources
+            .iter()
+            .map(|source| source.name.chars().count());
+        let width = widths.max().unwrap_or(0).max("source".len());
         let row = |f: &mut fmt::Formatter<'_>, name: &str, totals: &Totals| {
             let Totals {
                 read,
@@ -128,13 +133,13 @@ impl fmt::Display for Report {
             let per_line = totals.nanos_per_line();
             writeln!(
                 f,
-                "{name:<24} {read:>10} {passed:>10} {collapsed:>10} {rejected:>8} {lost:>8} \
+                "{name:<width$} {read:>10} {passed:>10} {collapsed:>10} {rejected:>8} {lost:>8} \
                  {restarts:>8} {per_line:>8}"
             )
         };
         writeln!(
             f,
-            "{:<24} {:>10} {:>10} {:>10} {:>8} {:>8} {:>8} {:>8}",
+            "{:<width$} {:>10} {:>10} {:>10} {:>8} {:>8} {:>8} {:>8}",
             "source", "read", "passed", "collapsed", "rejected", "lost", "restarts", "ns/line"
         )?;
         for source in &self.sources {
