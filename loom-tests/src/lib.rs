@@ -10,6 +10,7 @@
 //! runs.
 
 mod driver;
+pub mod linearize;
 pub mod op;
 pub mod oracle;
 
