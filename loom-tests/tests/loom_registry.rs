@@ -220,7 +220,8 @@ fn owner_drop_before_death_is_known() {
         }
         drop(result); // and the value in it, if it was refused
         dying.join().expect("no panic");
-        let expected = (!successor.is_empty()).then_some((pid(2), 2));
+        let holds = successor.entries(&handle.pin()).count() == 1;
+        let expected = holds.then_some((pid(2), 2));
         assert_eq!(look(&handle, 7), expected);
         drop((successor, handle));
         at_rest(registry, &alive);
@@ -307,6 +308,84 @@ fn reading_past_neighbours_that_change() {
         );
         assert_eq!(registry.len(), 1);
         drop((owners, handle));
+        at_rest(registry, &alive);
+    });
+}
+
+/// [R1, R3] A name is taken over, while its owner updates its value, while somebody looks: the name
+/// is never missing, and never goes back.
+#[test]
+fn take_over_against_update_and_lookup() {
+    check(|| {
+        let alive = Arc::new(AtomicUsize::new(0));
+        let registry = Names::<Mix>::with_hasher(BuildHasherDefault::default());
+        let handle = registry.handle();
+        let mut first = registry.owner(pid(1));
+        first
+            .register(&handle.pin(), 7, Tracked::new(1, &alive))
+            .expect("free");
+        let (theirs, their_alive) = (registry.clone(), Arc::clone(&alive));
+        let taking = thread::spawn(move || {
+            let handle = theirs.handle();
+            let mut second = theirs.owner(pid(2));
+            let before = second
+                .take_over(&handle.pin(), 7, Tracked::new(2, &their_alive))
+                .expect("no limit")
+                .map(|entry| (entry.owner(), entry.value().number()));
+            assert!(
+                [Some((pid(1), 1)), Some((pid(1), 11))].contains(&before),
+                "{before:?}"
+            );
+            (second, before)
+        });
+        let (before, updated) = {
+            let guard = handle.pin();
+            let updated = first
+                .update(&guard, &7, |old| Tracked::new(old.number() + 10, &alive))
+                .is_ok();
+            let found = guard.lookup(&7).expect("it is never missing");
+            (found.value().number(), updated)
+        };
+        assert!(before == 2 || (updated && before == 11), "{before}");
+        let (second, taken) = taking.join().expect("no panic");
+        assert_eq!(
+            taken == Some((pid(1), 11)),
+            updated,
+            "what was replaced is what was there"
+        );
+        assert_eq!(look(&handle, 7), Some((pid(2), 2)));
+        assert_eq!(first.entries(&handle.pin()).count(), 0);
+        assert_eq!(registry.len(), 1);
+        drop(first); // and does not reach what was taken over
+        assert_eq!(look(&handle, 7), Some((pid(2), 2)));
+        drop((second, handle));
+        at_rest(registry, &alive);
+    });
+}
+
+/// [R3] A name is taken over while its owner dies: the taker has it, whichever came first.
+#[test]
+fn take_over_against_death() {
+    check(|| {
+        let alive = Arc::new(AtomicUsize::new(0));
+        let registry = Names::<Mix>::with_hasher(BuildHasherDefault::default());
+        let handle = registry.handle();
+        let mut dying = registry.owner(pid(1));
+        dying
+            .register(&handle.pin(), 7, Tracked::new(1, &alive))
+            .expect("free");
+        let dying = thread::spawn(move || drop(dying));
+        let mut taker = registry.owner(pid(2));
+        let before = taker
+            .take_over(&handle.pin(), 7, Tracked::new(2, &alive))
+            .expect("no limit")
+            .map(|entry| entry.owner());
+        assert!([None, Some(pid(1))].contains(&before));
+        assert_eq!(look(&handle, 7), Some((pid(2), 2)));
+        dying.join().expect("no panic");
+        assert_eq!(look(&handle, 7), Some((pid(2), 2)));
+        assert_eq!(registry.len(), 1);
+        drop((taker, handle));
         at_rest(registry, &alive);
     });
 }

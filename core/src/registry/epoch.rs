@@ -1,12 +1,12 @@
 //! The registry for systems with an allocator and compare-and-swap: its public face. The algorithm
 //! is in [`table`](super::table).
 
+use super::Registration;
+use super::owner::Owner;
 use super::table::{Content, Contents, Place, Table};
-use super::{RegisterError, Registration, Serial};
 use crate::id::Pid;
 use crate::sync::epoch::{self, Collector, LocalHandle};
 use crate::sync::{AtomicUsize, Ordering};
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::fmt;
@@ -64,11 +64,11 @@ pub struct EpochRegistry<K, V, S> {
     shared: Arc<Shared<K, V, S>>,
 }
 
-struct Shared<K, V, S> {
+pub(super) struct Shared<K, V, S> {
     /// Dropped before the table: it runs what was deferred, which counts in the table.
-    collector: Collector,
-    table: Table<K, V>,
-    limit: usize,
+    pub(super) collector: Collector,
+    pub(super) table: Table<K, V>,
+    pub(super) limit: usize,
     owners: AtomicUsize,
     hasher: S,
 }
@@ -109,14 +109,7 @@ impl<K, V, S> EpochRegistry<K, V, S> {
     pub fn owner(&self, pid: Pid) -> Owner<K, V, S> {
         // Relaxed: only distinctness matters.
         let serial = self.shared.owners.fetch_add(1, Ordering::Relaxed);
-        let shared = Arc::clone(&self.shared);
-        Owner {
-            shared,
-            pid,
-            serial,
-            registered: 0,
-            held: BTreeMap::new(),
-        }
+        Owner::new(Arc::clone(&self.shared), pid, serial)
     }
 
     /// How many entries there are. O(1); while others register, a number that was true or is about
@@ -205,8 +198,8 @@ impl<K, V, S> fmt::Debug for Handle<K, V, S> {
 /// What was read while a guard is held stays readable: entries that others remove meanwhile are
 /// freed only after it is dropped. Hold it briefly, since nothing at all is freed while one is held.
 pub struct Guard<'h, K, V, S> {
-    epoch: epoch::Guard,
-    shared: &'h Arc<Shared<K, V, S>>,
+    pub(super) epoch: epoch::Guard,
+    pub(super) shared: &'h Arc<Shared<K, V, S>>,
 }
 
 impl<K, V, S> Guard<'_, K, V, S> {
@@ -222,7 +215,7 @@ impl<K, V, S> Guard<'_, K, V, S> {
             .shared
             .table
             .find(place, &self.epoch, |other| other.key.borrow() == key)?;
-        Some(Entry { content })
+        Some(Entry { content, place })
     }
 
     /// Who holds `key`.
@@ -266,7 +259,8 @@ impl<K, V, S> fmt::Debug for Guard<'_, K, V, S> {
 
 /// A registered key, seen under a [`Guard`].
 pub struct Entry<'g, K, V> {
-    content: &'g Content<K, V>,
+    pub(super) content: &'g Content<K, V>,
+    pub(super) place: Place,
 }
 
 impl<'g, K, V> Entry<'g, K, V> {
@@ -294,6 +288,7 @@ impl<'g, K, V> Entry<'g, K, V> {
         Registration {
             owner: self.content.owner,
             serial: self.content.serial,
+            place: self.place,
         }
     }
 }
@@ -325,7 +320,9 @@ impl<'g, K, V> Iterator for Iter<'g, K, V> {
     type Item = Entry<'g, K, V>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.contents.next().map(|content| Entry { content })
+        self.contents
+            .next()
+            .map(|(place, content)| Entry { content, place })
     }
 }
 
@@ -335,164 +332,8 @@ impl<K, V> fmt::Debug for Iter<'_, K, V> {
     }
 }
 
-/// The right to hold registrations. Dropping it releases them all: when `drop` returns, none of
-/// them can be found. That takes O(own registrations), however many others there are.
-///
-/// An owner may be sent to, and dropped on, another thread than the one that made it.
-pub struct Owner<K, V, S> {
-    shared: Arc<Shared<K, V, S>>,
-    pid: Pid,
-    /// Which owner of this registry: two owners of one `pid` are still two.
-    serial: usize,
-    /// How many registrations were ever made; the next one's number.
-    registered: u64,
-    /// Where to find those held, by number.
-    held: BTreeMap<u64, Place>,
-}
-
-impl<K, V, S> Owner<K, V, S> {
-    /// In whose name the registrations are held.
-    #[must_use]
-    pub fn pid(&self) -> Pid {
-        self.pid
-    }
-
-    /// How many registrations are held.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.held.len()
-    }
-
-    /// Whether none is held.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
-    }
-
-    /// Registers `key` with `value`.
-    ///
-    /// # Errors
-    /// [`RegisterError::AlreadyRegistered`] if somebody, this owner included, holds the key, and
-    /// [`RegisterError::Full`] if the registry's limit is reached; both give key and value back and
-    /// leave nothing behind.
-    ///
-    /// # Panics
-    /// If the guard is one of another registry.
-    pub fn register(
-        &mut self,
-        guard: &Guard<'_, K, V, S>,
-        key: K,
-        value: V,
-    ) -> Result<Registration, RegisterError<K, V>>
-    where
-        K: Hash + Eq,
-        S: BuildHasher,
-    {
-        let epoch = self.checked(guard);
-        let serial = Serial {
-            owner: self.serial,
-            number: self.registered,
-        };
-        let place = self.shared.place(&key);
-        let content = Content {
-            owner: self.pid,
-            serial,
-            key,
-            value,
-        };
-        let limit = self.shared.limit;
-        self.shared
-            .table
-            .insert(place, content, limit, epoch, |other, key| other.key == *key)
-            .map_err(|(holder, Content { key, value, .. })| match holder {
-                Some(holder) => RegisterError::AlreadyRegistered { holder, key, value },
-                None => RegisterError::Full { limit, key, value },
-            })?;
-        self.registered += 1;
-        self.held.insert(serial.number, place);
-        Ok(Registration {
-            owner: self.pid,
-            serial,
-        })
-    }
-
-    /// Gives up `key`. Returns whether this owner held it; another's registration is not touched.
-    ///
-    /// # Panics
-    /// If the guard is one of another registry.
-    pub fn unregister<Q>(&mut self, guard: &Guard<'_, K, V, S>, key: &Q) -> bool
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-        S: BuildHasher,
-    {
-        self.checked(guard);
-        match guard.lookup(key) {
-            Some(entry) => self.release(guard, entry.registration()),
-            None => false,
-        }
-    }
-
-    /// Gives up one registration. Returns whether this owner still held it; a later registration of
-    /// the same key is not touched.
-    ///
-    /// # Panics
-    /// If the guard is one of another registry.
-    pub fn release(&mut self, guard: &Guard<'_, K, V, S>, registration: Registration) -> bool {
-        let epoch = self.checked(guard);
-        let serial = registration.serial;
-        if serial.owner != self.serial {
-            return false;
-        }
-        let Some(place) = self.held.remove(&serial.number) else {
-            return false;
-        };
-        self.shared
-            .table
-            .remove(place, epoch, |content| content.serial == serial)
-    }
-
-    /// The epoch guard inside `guard`, which protects this registry's entries and no other's.
-    fn checked<'g>(&self, guard: &'g Guard<'_, K, V, S>) -> &'g epoch::Guard {
-        assert!(
-            Arc::ptr_eq(&self.shared, guard.shared),
-            "a guard was used with the owner of another registry"
-        );
-        &guard.epoch
-    }
-}
-
-impl<K, V, S> Drop for Owner<K, V, S> {
-    fn drop(&mut self) {
-        if self.held.is_empty() {
-            return;
-        }
-        let local = self.shared.collector.register();
-        let guard = local.pin();
-        for (number, place) in core::mem::take(&mut self.held) {
-            let serial = Serial {
-                owner: self.serial,
-                number,
-            };
-            self.shared
-                .table
-                .remove(place, &guard, |content| content.serial == serial);
-        }
-        guard.flush();
-    }
-}
-
-impl<K, V, S> fmt::Debug for Owner<K, V, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Owner")
-            .field("pid", &self.pid)
-            .field("len", &self.len())
-            .finish()
-    }
-}
-
 impl<K, V, S: BuildHasher> Shared<K, V, S> {
-    fn place<Q: Hash + ?Sized>(&self, key: &Q) -> Place {
+    pub(super) fn place<Q: Hash + ?Sized>(&self, key: &Q) -> Place {
         Place::of_hash(self.hasher.hash_one(key))
     }
 }

@@ -1,6 +1,6 @@
 //! The registry for every target: `N` entries in place, under a lock of the user's choice.
 
-use super::{RawLock, RegisterError, Registration, Serial};
+use super::{NotHeld, RawLock, RegisterError, Registration, Serial};
 use crate::id::Pid;
 use crate::sync::lock::Locked;
 use core::borrow::Borrow;
@@ -44,6 +44,33 @@ pub struct FixedRegistry<K, V, const N: usize, L> {
 struct State<K, V, const N: usize> {
     entries: FnvIndexMap<K, Held<V>, N>,
     owners: usize,
+}
+
+impl<K: Eq + Hash, V, const N: usize> State<K, V, N> {
+    /// Adds an entry for a key that has none.
+    fn insert(
+        &mut self,
+        key: K,
+        owner: Pid,
+        serial: Serial,
+        value: V,
+    ) -> Result<(), RegisterError<K, V>> {
+        match self.entries.insert(
+            key,
+            Held {
+                owner,
+                serial,
+                value,
+            },
+        ) {
+            Ok(_) => Ok(()),
+            Err((key, held)) => Err(RegisterError::Full {
+                limit: N,
+                key,
+                value: held.value,
+            }),
+        }
+    }
 }
 
 struct Held<V> {
@@ -153,6 +180,13 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
         self.pid
     }
 
+    const fn next_serial(&self) -> Serial {
+        Serial {
+            owner: self.serial,
+            number: self.registered,
+        }
+    }
+
     /// Registers `key` with `value`.
     ///
     /// # Errors
@@ -160,36 +194,94 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
     /// [`RegisterError::Full`] if there are `N` entries; both give key and value back.
     pub fn register(&mut self, key: K, value: V) -> Result<Registration, RegisterError<K, V>> {
         let owner = self.pid;
-        let serial = Serial {
-            owner: self.serial,
-            number: self.registered,
-        };
-        self.registry.state.with(|state| {
-            if let Some(held) = state.entries.get(&key) {
-                return Err(RegisterError::AlreadyRegistered {
+        let serial = self.next_serial();
+        self.registry
+            .state
+            .with(|state| match state.entries.get(&key) {
+                Some(held) => Err(RegisterError::AlreadyRegistered {
                     holder: held.owner,
                     key,
                     value,
-                });
-            }
-            match state.entries.insert(
-                key,
-                Held {
-                    owner,
-                    serial,
-                    value,
-                },
-            ) {
-                Ok(_) => Ok(()),
-                Err((key, held)) => Err(RegisterError::Full {
-                    limit: N,
-                    key,
-                    value: held.value,
                 }),
+                None => state.insert(key, owner, serial, value),
+            })?;
+        self.registered += 1;
+        Ok(Registration {
+            owner,
+            serial,
+            #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+            place: super::table::Place::default(),
+        })
+    }
+
+    /// Who holds `key` with what: somebody who did, or else this owner, with `value`, in one step.
+    ///
+    /// # Errors
+    /// [`RegisterError::Full`] if nobody holds the key and there are `N` entries.
+    pub fn get_or_register(&mut self, key: K, value: V) -> Result<(Pid, V), RegisterError<K, V>>
+    where
+        V: Clone,
+    {
+        let serial = self.next_serial();
+        let held = self.registry.state.with(|state| {
+            if let Some(held) = state.entries.get(&key) {
+                return Ok((held.owner, held.value.clone()));
             }
+            state.insert(key, self.pid, serial, value.clone())?;
+            Ok((self.pid, value))
         })?;
         self.registered += 1;
-        Ok(Registration { owner, serial })
+        Ok(held)
+    }
+
+    /// Registers `key` with `value`, whoever holds it now; returns who did, with what.
+    ///
+    /// The former owner keeps the rest of what it holds, and nothing it does reaches this
+    /// registration.
+    ///
+    /// # Errors
+    /// [`RegisterError::Full`] if nobody holds the key and there are `N` entries.
+    pub fn take_over(&mut self, key: K, value: V) -> Result<Option<(Pid, V)>, RegisterError<K, V>> {
+        let serial = self.next_serial();
+        let before = self.registry.state.with(|state| {
+            let before = state
+                .entries
+                .remove(&key)
+                .map(|held| (held.owner, held.value));
+            state.insert(key, self.pid, serial, value).map(|()| before)
+        })?;
+        self.registered += 1;
+        Ok(before)
+    }
+
+    /// Replaces the value of `key` by what `f` makes of it; the registration stays the same. `f` is
+    /// called, under the lock, only if this owner holds the key.
+    ///
+    /// # Errors
+    /// [`NotHeld`] if it does not.
+    pub fn update<Q>(&mut self, key: &Q, f: impl FnOnce(&V) -> V) -> Result<(), NotHeld>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.registry.state.with(|state| {
+            let mine = |held: &&mut Held<V>| held.serial.owner == self.serial;
+            let held = state.entries.get_mut(key).filter(mine).ok_or(NotHeld)?;
+            held.value = f(&held.value);
+            Ok(())
+        })
+    }
+
+    /// Gives up the registrations for which `condition`, called under the lock, holds, and returns how
+    /// many those were. O(N).
+    pub fn unregister_if(&mut self, mut condition: impl FnMut(&K, &V) -> bool) -> usize {
+        self.registry.state.with(|state| {
+            let before = state.entries.len();
+            state.entries.retain(|key, held| {
+                held.serial.owner != self.serial || !condition(key, &held.value)
+            });
+            before - state.entries.len()
+        })
     }
 
     /// Gives up `key`. Returns whether this owner held it; another's registration is not touched.

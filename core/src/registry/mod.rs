@@ -15,7 +15,8 @@
 //! | from interrupts | no | with [`CriticalSectionLock`] |
 //!
 //! # Semantics
-//! * A name that is taken is refused, and the refused key and value are given back.
+//! * A name that is taken is refused, and the refused key and value are given back. Taking it over is
+//!   another operation, by name.
 //! * Register, unregister and look-up are linearizable for each key. Listing is weakly consistent:
 //!   an entry that was there throughout is listed exactly once, one that came or went may be.
 //! * When dropping an [`Owner`] returns, none of its registrations can be found. Whoever makes the
@@ -26,6 +27,8 @@
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod epoch;
 mod fixed;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod owner;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod table;
 
@@ -38,14 +41,19 @@ pub use crate::sync::lock::RawLock;
 #[cfg(target_has_atomic = "ptr")]
 pub use crate::sync::lock::SpinLock;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
-pub use epoch::{Entry, EpochRegistry, Guard, Handle, Iter, Memory, Owner};
+pub use epoch::{Entry, EpochRegistry, Guard, Handle, Iter, Memory};
 pub use fixed::{FixedOwner, FixedRegistry};
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub use owner::Owner;
 
 /// Proof of one registration: who made it and which one it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Registration {
     owner: Pid,
     serial: Serial,
+    /// Where its key is in an [`EpochRegistry`]; unused in a [`FixedRegistry`].
+    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+    place: table::Place,
 }
 
 /// Which registration of a registry: no two share a serial, whatever their keys and processes.
@@ -56,6 +64,19 @@ struct Serial {
     /// Which registration of that owner.
     number: u64,
 }
+
+/// The owner does not hold the key: somebody else does, or nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NotHeld;
+
+impl fmt::Display for NotHeld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the key is not held by this owner")
+    }
+}
+
+impl core::error::Error for NotHeld {}
 
 impl Registration {
     /// The process that registered.

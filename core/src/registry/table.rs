@@ -29,6 +29,15 @@
 //! link, so that nothing can be inserted behind a removed node), then search once, which unlinks it
 //! unless somebody else has.
 //!
+//! *Replace*: give the new node the old one's successor, then CAS the old one's `next` from that to the
+//! new node *with the mark*. One word removes the old and links the new behind it, so a reader finds
+//! one of them and never neither or both (the linearization point).
+//!
+//! ```text
+//!  ─►[old]─►[behind]      ─►[old]⋮─►[new]─►[behind]      ─►[new]─►[behind]
+//!                            marked                         unlinked
+//! ```
+//!
 //! Whoever's CAS unlinks a node retires it, exactly once; it is freed when no guard that could have
 //! seen it is left. Sentinels and bucket arrays stay until the table goes.
 //!
@@ -43,7 +52,7 @@
 //! |---|---|---|---|
 //! | R1 | a link is set, CAS Release | every load of a link, Acquire | the node behind it is initialised |
 //! | R2 | a bucket or segment is set, CAS Release | its load, Acquire | the sentinel or array is initialised |
-//! | R3 | mark, fetch_or Release | load of `next`, Acquire | what the remover did before is visible to whoever sees the key free |
+//! | R3 | mark, fetch_or or CAS Release | load of `next`, Acquire | what the remover did before is visible to whoever sees the key free |
 //!
 //! Literature: O. Shalev, N. Shavit, *Split-ordered lists: lock-free extensible hash tables* (JACM
 //! 2006); M. Michael, *High performance dynamic lock-free hash tables and list-based sets* (SPAA
@@ -77,7 +86,7 @@ struct Node<K, V> {
 }
 
 /// Where a key belongs: its bucket (by the low bits) and its place in the list.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Place {
     hash: usize,
 }
@@ -90,6 +99,14 @@ impl Place {
     pub(super) const fn of_hash(hash: u64) -> Self {
         Self {
             hash: hash as usize,
+        }
+    }
+
+    /// The place of an entry with this order. The order does not keep the highest bit of the hash,
+    /// and the place does not need it.
+    const fn of_order(order: usize) -> Self {
+        Self {
+            hash: (order & !1).reverse_bits(),
         }
     }
 
@@ -106,6 +123,35 @@ pub(super) struct Table<K, V> {
     len: AtomicUsize,
     /// Nodes that were unlinked and not yet freed.
     retired: AtomicUsize,
+}
+
+/// An insertion that did not take place: its content, and the entry it conflicts with, unless the
+/// table was full.
+pub(super) struct Refused<'g, K, V> {
+    pub(super) content: Content<K, V>,
+    pub(super) conflict: Option<&'g Content<K, V>>,
+}
+
+impl<K, V> Node<K, V> {
+    fn with(place: Place, content: Content<K, V>) -> Owned<Self> {
+        Owned::new(Self {
+            order: place.order(),
+            next: Atomic::null(),
+            content: Some(content),
+        })
+    }
+
+    fn key(&self) -> Option<&K> {
+        self.content.as_ref().map(|content| &content.key)
+    }
+
+    /// The content of a node made [`with`](Self::with) one, which did not come into the list.
+    fn content(node: Owned<Self>) -> Content<K, V> {
+        match node.into_box().content {
+            Some(content) => content,
+            None => unreachable!("only sentinels are without"),
+        }
+    }
 }
 
 /// Where a search ended: the link in which a new node belongs, and what is in it now.
@@ -176,43 +222,40 @@ impl<K, V> Table<K, V> {
         }
     }
 
-    /// Puts `content` at `place` unless an entry there `conflicts`, in which case it gives the
-    /// content back with that entry's owner; or the table has `limit` entries, in which case it
-    /// gives it back with `None`.
-    pub(super) fn insert(
-        &self,
+    /// Puts `content` at `place` unless an entry there `conflicts`, or the table has `limit` entries.
+    pub(super) fn insert<'g>(
+        &'g self,
         place: Place,
         content: Content<K, V>,
         limit: usize,
-        guard: &Guard,
+        guard: &'g Guard,
         mut conflicts: impl FnMut(&Content<K, V>, &K) -> bool,
-    ) -> Result<(), (Option<Pid>, Content<K, V>)> {
+    ) -> Result<&'g Content<K, V>, Refused<'g, K, V>> {
         // Looked for first without an allocation and without counting: a refusal leaves no trace.
         if let Some(other) = self.find(place, guard, |other| conflicts(other, &content.key)) {
-            return Err((Some(other.owner), content));
+            return Err(Refused {
+                content,
+                conflict: Some(other),
+            });
         }
         let counted = Counted::new(&self.len);
         if counted.before >= limit {
-            return Err((None, content));
+            return Err(Refused {
+                content,
+                conflict: None,
+            });
         }
         let start = self.sentinel(place.hash, guard);
-        let mut node = Owned::new(Node {
-            order: place.order(),
-            next: Atomic::null(),
-            content: Some(content),
-        });
+        let mut node = Node::with(place, content);
         loop {
-            let key = node.content.as_ref().map(|content| &content.key);
-            let found = self.search(start, place.order(), guard, |other| {
-                key.is_some_and(|key| conflicts(other, key))
-            });
-            let gap = match found {
+            let gap = match self.search(start, place.order(), guard, |other| {
+                node.key().is_some_and(|key| conflicts(other, key))
+            }) {
                 Found::Present(_, other) => {
-                    let holder = other.owner;
-                    match node.into_box().content {
-                        Some(content) => return Err((Some(holder), content)),
-                        None => unreachable!("made with a content above"),
-                    }
+                    return Err(Refused {
+                        content: Node::content(node),
+                        conflict: Some(other),
+                    });
                 }
                 Found::Absent(gap) => gap,
             };
@@ -227,12 +270,65 @@ impl<K, V> Table<K, V> {
                 Ordering::Relaxed,
                 guard,
             ) {
-                Ok(_) => break,
+                Ok(made) => {
+                    self.grow_if_crowded(counted.keep());
+                    match deref(made).and_then(|node| node.content.as_ref()) {
+                        Some(content) => return Ok(content),
+                        None => unreachable!("made with a content"),
+                    }
+                }
                 Err(failed) => node = failed.new,
             }
         }
-        self.grow_if_crowded(counted.keep());
-        Ok(())
+    }
+
+    /// Puts `content` in the place of the entry at `place` that `matches`, and returns that one; or
+    /// gives the content back if there is none.
+    pub(super) fn replace<'g>(
+        &'g self,
+        place: Place,
+        content: Content<K, V>,
+        guard: &'g Guard,
+        mut matches: impl FnMut(&Content<K, V>, &K) -> bool,
+    ) -> Result<&'g Content<K, V>, Content<K, V>> {
+        let start = self.sentinel(place.hash, guard);
+        let mut node = Node::with(place, content);
+        loop {
+            let mut search = || {
+                self.search(start, place.order(), guard, |other| {
+                    node.key().is_some_and(|key| matches(other, key))
+                })
+            };
+            let Found::Present(old, replaced) = search() else {
+                return Err(Node::content(node));
+            };
+            // Acquire: the node behind is initialised, since the new one will lead to it; pairs
+            // with Release where a link is set [R1].
+            let behind = old.next.load(Ordering::Acquire, guard);
+            if behind.tag() == REMOVED {
+                continue; // It has just been removed or replaced; look again.
+            }
+            // Relaxed: nobody else sees the node yet; published by the exchange below.
+            node.next.store(behind, Ordering::Relaxed);
+            // Release: publish the node [R1], and hand on what was done under this name; pairs with
+            // Acquire where a link is loaded [R3].
+            // Relaxed on failure: the search starts again and loads afresh.
+            match old.next.compare_exchange(
+                behind,
+                node.with_tag(REMOVED),
+                Ordering::Release,
+                Ordering::Relaxed,
+                guard,
+            ) {
+                Ok(_) => {
+                    // Unlinks the old one, unless somebody else has: the first look stops at the
+                    // new one, which is behind it.
+                    let _ = self.search(start, place.order(), guard, |_| false);
+                    return Ok(replaced);
+                }
+                Err(failed) => node = failed.new.with_tag(0),
+            }
+        }
     }
 
     /// Removes the entry at `place` that `matches`; whether there was one.
@@ -407,7 +503,7 @@ pub(super) struct Contents<'g, K, V> {
 }
 
 impl<'g, K, V> Iterator for Contents<'g, K, V> {
-    type Item = &'g Content<K, V>;
+    type Item = (Place, &'g Content<K, V>);
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -420,7 +516,7 @@ impl<'g, K, V> Iterator for Contents<'g, K, V> {
                 // Relaxed: as in `find`.
                 && node.next.load(Ordering::Relaxed, self.guard).tag() != REMOVED
             {
-                return Some(content);
+                return Some((Place::of_order(node.order), content));
             }
         }
     }

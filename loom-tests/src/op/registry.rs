@@ -6,6 +6,7 @@ use bedplate_core::id::{Pid, PidAllocator};
 use bedplate_core::registry::{
     EpochRegistry, FixedOwner, FixedRegistry, Handle, Owner, RawLock, RegisterError, Registration,
 };
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 
 /// Keys, few enough that they meet.
@@ -25,8 +26,16 @@ const LIMIT: usize = 8;
 pub enum Operation {
     /// A process registers a key.
     Register(u8, Key),
+    /// A process registers a key, or finds out who has it.
+    GetOrRegister(u8, Key),
+    /// A process takes a key over.
+    TakeOver(u8, Key),
+    /// A process changes the value of a key, if it holds it.
+    Update(u8, Key),
     /// A process gives up a key.
     Unregister(u8, Key),
+    /// A process gives up its keys below this one.
+    UnregisterBelow(u8, Key),
     /// A process gives up the registration it made so many registrations ago, if it did.
     Release(u8, u8),
     /// A process dies, and another takes its slot.
@@ -40,13 +49,17 @@ pub enum Operation {
 impl Operation {
     /// The next operation, or `None` at the end.
     pub fn read(bytes: &mut Bytes<'_>) -> Option<Self> {
-        bytes.more().then(|| match bytes.below(12) {
+        bytes.more().then(|| match bytes.below(18) {
             0..=3 => Self::Register(bytes.below(PROCESSES), bytes.below(KEYS)),
             4..=5 => Self::Unregister(bytes.below(PROCESSES), bytes.below(KEYS)),
             6 => Self::Release(bytes.below(PROCESSES), bytes.below(8)),
             7 => Self::Die(bytes.below(PROCESSES)),
             8..=10 => Self::Lookup(bytes.below(KEYS)),
-            _ => Self::List,
+            11 => Self::List,
+            12 => Self::GetOrRegister(bytes.below(PROCESSES), bytes.below(KEYS)),
+            13..=14 => Self::TakeOver(bytes.below(PROCESSES), bytes.below(KEYS)),
+            15..=16 => Self::Update(bytes.below(PROCESSES), bytes.below(KEYS)),
+            _ => Self::UnregisterBelow(bytes.below(PROCESSES), bytes.below(KEYS)),
         })
     }
 }
@@ -64,6 +77,25 @@ trait Subject {
         key: Key,
         value: Value,
     ) -> Result<Registration, RegisterError<Key, Value>>;
+    fn get_or_register(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        key: Key,
+        value: Value,
+    ) -> Result<(Pid, Value), RegisterError<Key, Value>>;
+    fn take_over(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        key: Key,
+        value: Value,
+    ) -> Result<Option<(Pid, Value)>, RegisterError<Key, Value>>;
+    fn update(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        key: Key,
+        f: impl FnOnce(&Value) -> Value,
+    ) -> bool;
+    fn unregister_below(&self, owner: &mut Self::Owner<'_>, key: Key) -> usize;
     fn unregister(&self, owner: &mut Self::Owner<'_>, key: Key) -> bool;
     fn release(&self, owner: &mut Self::Owner<'_>, registration: Registration) -> bool;
     fn lookup(&self, key: Key) -> Option<(Pid, Value)>;
@@ -91,6 +123,41 @@ impl<S: BuildHasher + 'static> Subject for Epoch<S> {
         value: Value,
     ) -> Result<Registration, RegisterError<Key, Value>> {
         owner.register(&self.1.pin(), key, value)
+    }
+
+    fn get_or_register(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        key: Key,
+        value: Value,
+    ) -> Result<(Pid, Value), RegisterError<Key, Value>> {
+        let guard = self.1.pin();
+        let entry = owner.get_or_register(&guard, key, value)?;
+        Ok((entry.owner(), *entry.value()))
+    }
+
+    fn take_over(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        key: Key,
+        value: Value,
+    ) -> Result<Option<(Pid, Value)>, RegisterError<Key, Value>> {
+        let guard = self.1.pin();
+        let before = owner.take_over(&guard, key, value)?;
+        Ok(before.map(|entry| (entry.owner(), *entry.value())))
+    }
+
+    fn update(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        key: Key,
+        f: impl FnOnce(&Value) -> Value,
+    ) -> bool {
+        owner.update(&self.1.pin(), &key, f).is_ok()
+    }
+
+    fn unregister_below(&self, owner: &mut Self::Owner<'_>, key: Key) -> usize {
+        owner.unregister_if(&self.1.pin(), |entry| *entry.key() < key)
     }
 
     fn unregister(&self, owner: &mut Self::Owner<'_>, key: Key) -> bool {
@@ -135,6 +202,37 @@ impl<L: RawLock + 'static> Subject for FixedRegistry<Key, Value, LIMIT, L> {
         value: Value,
     ) -> Result<Registration, RegisterError<Key, Value>> {
         owner.register(key, value)
+    }
+
+    fn get_or_register(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        key: Key,
+        value: Value,
+    ) -> Result<(Pid, Value), RegisterError<Key, Value>> {
+        owner.get_or_register(key, value)
+    }
+
+    fn take_over(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        key: Key,
+        value: Value,
+    ) -> Result<Option<(Pid, Value)>, RegisterError<Key, Value>> {
+        owner.take_over(key, value)
+    }
+
+    fn update(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        key: Key,
+        f: impl FnOnce(&Value) -> Value,
+    ) -> bool {
+        owner.update(&key, f).is_ok()
+    }
+
+    fn unregister_below(&self, owner: &mut Self::Owner<'_>, key: Key) -> usize {
+        owner.unregister_if(|&other, _| other < key)
     }
 
     fn unregister(&self, owner: &mut Self::Owner<'_>, key: Key) -> bool {
@@ -190,6 +288,8 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
         owners.push((pid, subject.owner(pid)));
         made.push(Vec::new());
     }
+    // The registration by which a key was last registered, where that was returned.
+    let mut current: BTreeMap<Key, Option<Registration>> = BTreeMap::new();
     let mut value = 0;
     while let Some(operation) = Operation::read(&mut bytes) {
         match operation {
@@ -203,6 +303,7 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
                     (Ok(registration), Ok(())) => {
                         assert_eq!(registration.owner(), *pid);
                         made[usize::from(process)].push((registration, key));
+                        current.insert(key, Some(registration));
                     }
                     (Err(error), Err(refused)) => {
                         let expected = match &error {
@@ -221,6 +322,62 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
                     (got, expected) => panic!("{operation:?}: {got:?}, expected {expected:?}"),
                 }
             }
+            Operation::GetOrRegister(process, key) => {
+                let (pid, owner) = &mut owners[usize::from(process)];
+                value += 1;
+                let expected = match oracle.register(*pid, key, value) {
+                    Ok(()) => {
+                        current.insert(key, None);
+                        Ok((*pid, value))
+                    }
+                    Err(Refused::AlreadyRegistered(_)) => {
+                        Ok(oracle.lookup(&key).expect("held by somebody"))
+                    }
+                    Err(Refused::Full) => Err((key, value)),
+                };
+                let got = subject.get_or_register(owner, key, value);
+                assert_eq!(
+                    got.map_err(RegisterError::into_inner),
+                    expected,
+                    "{operation:?}"
+                );
+            }
+            Operation::TakeOver(process, key) => {
+                let (pid, owner) = &mut owners[usize::from(process)];
+                value += 1;
+                let expected = oracle.take_over(*pid, key, value).map_err(|_| (key, value));
+                if expected.is_ok() {
+                    current.insert(key, None);
+                }
+                let got = subject.take_over(owner, key, value);
+                assert_eq!(
+                    got.map_err(RegisterError::into_inner),
+                    expected,
+                    "{operation:?}"
+                );
+            }
+            Operation::Update(process, key) => {
+                let (pid, owner) = &mut owners[usize::from(process)];
+                let old = oracle.lookup(&key);
+                value += 1;
+                let expected = oracle.update(*pid, &key, value);
+                let mut called = false;
+                let held = subject.update(owner, key, |before| {
+                    called = true;
+                    assert_eq!(Some((*pid, *before)), old);
+                    value
+                });
+                assert_eq!((held, called), (expected, expected), "{operation:?}");
+            }
+            Operation::UnregisterBelow(process, key) => {
+                let (pid, owner) = &mut owners[usize::from(process)];
+                let given_up = (0..key).filter(|key| oracle.unregister(*pid, key)).count();
+                assert_eq!(
+                    subject.unregister_below(owner, key),
+                    given_up,
+                    "{operation:?}"
+                );
+            }
             Operation::Unregister(process, key) => {
                 let (pid, owner) = &mut owners[usize::from(process)];
                 let expected = oracle.unregister(*pid, &key);
@@ -233,8 +390,7 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
                     continue;
                 };
                 // It stands for this registration of the key and for no later one.
-                let current = made.iter().rev().find(|(_, other)| *other == key);
-                let is_current = current.is_some_and(|(other, _)| *other == registration);
+                let is_current = current.get(&key) == Some(&Some(registration));
                 let expected = is_current && oracle.unregister(*pid, &key);
                 assert_eq!(
                     subject.release(owner, registration),

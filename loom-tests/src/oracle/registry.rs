@@ -44,6 +44,28 @@ impl<K: Ord + Clone, V: Clone> Registry<K, V> {
         Ok(())
     }
 
+    /// `pid` takes `key` over; who held it with what.
+    ///
+    /// # Errors
+    /// If nobody held it and the registry is full.
+    pub fn take_over(&mut self, pid: Pid, key: K, value: V) -> Result<Option<(Pid, V)>, Refused> {
+        if !self.entries.contains_key(&key) && self.entries.len() >= self.limit {
+            return Err(Refused::Full);
+        }
+        Ok(self.entries.insert(key, (pid, value)))
+    }
+
+    /// `pid` replaces the value of `key`; whether it held it.
+    pub fn update(&mut self, pid: Pid, key: &K, value: V) -> bool {
+        match self.entries.get_mut(key) {
+            Some((holder, old)) if *holder == pid => {
+                *old = value;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// `pid` gives up `key`; whether it held it.
     pub fn unregister(&mut self, pid: Pid, key: &K) -> bool {
         let holds = self
