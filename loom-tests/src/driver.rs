@@ -20,3 +20,20 @@ pub fn check(scenario: impl Fn() + Send + Sync + 'static) {
         scenario();
     }
 }
+
+/// As [`check`], with at least so many preemptions in one execution, for a model that is small enough
+/// to be explored deeply.
+pub fn check_deeply(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
+    #[cfg(bedplate_loom)]
+    {
+        let mut model = loom::model::Builder::new(); // takes its bound from the environment
+        let bound = model.preemption_bound.unwrap_or(usize::MAX);
+        model.preemption_bound = Some(bound.max(preemptions));
+        model.check(scenario);
+    }
+    #[cfg(not(bedplate_loom))]
+    {
+        let _ = preemptions;
+        check(scenario);
+    }
+}

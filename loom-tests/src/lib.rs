@@ -14,4 +14,4 @@ pub mod linearize;
 pub mod op;
 pub mod oracle;
 
-pub use driver::{check, thread};
+pub use driver::{check, check_deeply, thread};

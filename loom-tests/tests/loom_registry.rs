@@ -15,7 +15,7 @@ use core::hash::BuildHasherDefault;
 use core::num::NonZeroU32;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use loom_tests::op::registry::{Constant, Mix};
-use loom_tests::{check, thread};
+use loom_tests::{check, check_deeply, thread};
 
 struct Tracked {
     alive: Arc<AtomicUsize>,
@@ -129,7 +129,7 @@ fn register_against_register() {
 /// an owner with another's value, never a name that is gone for good.
 #[test]
 fn unregister_and_register_against_lookup() {
-    check(|| {
+    check_deeply(5, || {
         let alive = Arc::new(AtomicUsize::new(0));
         let registry = Names::<Mix>::with_hasher(BuildHasherDefault::default());
         let handle = registry.handle();
@@ -185,7 +185,7 @@ fn unregister_and_register_against_lookup() {
 /// [R3] Death is observed after the names are gone: whoever learns of it may register at once.
 #[test]
 fn owner_drop_before_death_is_known() {
-    check(|| {
+    check_deeply(5, || {
         let alive = Arc::new(AtomicUsize::new(0));
         let registry = Names::<Mix>::with_hasher(BuildHasherDefault::default());
         let handle = registry.handle();
@@ -231,7 +231,7 @@ fn owner_drop_before_death_is_known() {
 /// [R1] Neighbours in one bucket come and go at the same time: each change stays.
 #[test]
 fn neighbours_change_at_once() {
-    check(|| {
+    check_deeply(5, || {
         let alive = Arc::new(AtomicUsize::new(0));
         // All keys have one hash, so the entries lie side by side.
         let registry = Names::<Constant>::with_hasher(BuildHasherDefault::default());
@@ -316,7 +316,7 @@ fn reading_past_neighbours_that_change() {
 /// is never missing, and never goes back.
 #[test]
 fn take_over_against_update_and_lookup() {
-    check(|| {
+    check_deeply(5, || {
         let alive = Arc::new(AtomicUsize::new(0));
         let registry = Names::<Mix>::with_hasher(BuildHasherDefault::default());
         let handle = registry.handle();
@@ -366,7 +366,7 @@ fn take_over_against_update_and_lookup() {
 /// [R3] A name is taken over while its owner dies: the taker has it, whichever came first.
 #[test]
 fn take_over_against_death() {
-    check(|| {
+    check_deeply(5, || {
         let alive = Arc::new(AtomicUsize::new(0));
         let registry = Names::<Mix>::with_hasher(BuildHasherDefault::default());
         let handle = registry.handle();
