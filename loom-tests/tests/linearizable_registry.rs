@@ -21,6 +21,10 @@ type Holder = Option<(u32, u32)>;
 enum Operation {
     /// This process registers the key with this value.
     Register(u32, u32),
+    /// It takes the key over.
+    TakeOver(u32, u32),
+    /// It replaces the value, if it holds the key.
+    Update(u32, u32),
     /// It gives the key up.
     Unregister(u32),
     /// It dies.
@@ -32,6 +36,8 @@ enum Operation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     Registered(bool),
+    /// It was held like this before.
+    Took(Holder),
     /// Refused, by whom.
     HeldBy(u32),
     Found(Holder),
@@ -52,6 +58,15 @@ impl Sequential for OneKey {
                 self.0 = Some((process, value));
                 Answer::Registered(true)
             }
+            (Operation::TakeOver(process, value), before) => {
+                self.0 = Some((process, value));
+                Answer::Took(before)
+            }
+            (Operation::Update(process, value), Some((holder, _))) if holder == process => {
+                self.0 = Some((process, value));
+                Answer::Registered(true)
+            }
+            (Operation::Update(..), _) => Answer::Registered(false),
             (Operation::Unregister(process), Some((holder, _))) if holder == process => {
                 self.0 = None;
                 Answer::Registered(true)
@@ -94,12 +109,15 @@ fn record<W: FnMut(Operation) -> Answer>(seed: u64, work: impl Fn(u32) -> W + Sy
                     let mut work = work(process);
                     begin.wait();
                     let observe = |number| {
-                        let operation = match random.below(8) {
+                        let value = process * 100 + number;
+                        let operation = match random.below(11) {
                             // In the end everybody dies, so that nothing happens unrecorded.
                             _ if number == OPERATIONS => Operation::Die(process),
-                            0..=2 => Operation::Register(process, process * 100 + number),
+                            0..=2 => Operation::Register(process, value),
                             3 => Operation::Unregister(process),
                             4 => Operation::Die(process),
+                            5 => Operation::TakeOver(process, value),
+                            6..=7 => Operation::Update(process, value),
                             _ => Operation::Lookup,
                         };
                         // The clock's increments are in one order, and neither moves past the
@@ -144,6 +162,15 @@ fn check_epoch<H: core::hash::Hasher + Default + Send + Sync>() {
                     }
                     Err(other) => panic!("{other}"),
                 },
+                Operation::TakeOver(_, value) => {
+                    let guard = handle.pin();
+                    let before = owner.take_over(&guard, 7, value).expect("no limit");
+                    Answer::Took(before.map(|entry| (entry.owner().slot(), *entry.value())))
+                }
+                Operation::Update(_, value) => {
+                    let updated = owner.update(&handle.pin(), &7, |_| value);
+                    Answer::Registered(updated.is_ok())
+                }
                 Operation::Unregister(_) => Answer::Registered(owner.unregister(&handle.pin(), &7)),
                 Operation::Die(_) => {
                     owner = registry.owner(pid(process));
@@ -189,6 +216,13 @@ fn the_fixed_registry_is_linearizable() {
                     }
                     Err(other) => panic!("{other}"),
                 },
+                Operation::TakeOver(_, value) => {
+                    let before = owner.take_over(7, value).expect("there is room");
+                    Answer::Took(before.map(|(owner, value)| (owner.slot(), value)))
+                }
+                Operation::Update(_, value) => {
+                    Answer::Registered(owner.update(&7, |_| value).is_ok())
+                }
                 Operation::Unregister(_) => Answer::Registered(owner.unregister(&7)),
                 Operation::Die(_) => {
                     owner = registry.owner(pid(process));
