@@ -13,5 +13,6 @@ mod driver;
 pub mod linearize;
 pub mod op;
 pub mod oracle;
+pub mod subject;
 
 pub use driver::{check, check_deeply, thread};

@@ -5,7 +5,7 @@ use bedplate_core::registry::{EpochRegistry, FixedRegistry, RegisterError, SpinL
 use core::hash::BuildHasherDefault;
 use core::num::NonZeroU32;
 use loom_tests::linearize::{Observed, Sequential, is_linearizable};
-use loom_tests::op::registry::{Constant, Mix};
+use loom_tests::subject::{Constant, Mix};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;

@@ -14,7 +14,7 @@ use bedplate_core::registry::{EpochRegistry, Handle, RegisterError};
 use core::hash::BuildHasherDefault;
 use core::num::NonZeroU32;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use loom_tests::op::registry::{Constant, Mix};
+use loom_tests::subject::{Constant, Mix};
 use loom_tests::{check, check_deeply, thread};
 
 struct Tracked {

@@ -272,6 +272,17 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
         })
     }
 
+    /// Shows every registration held to `f`, under the lock. O(N).
+    pub fn for_each(&self, mut f: impl FnMut(&K, &V)) {
+        self.registry.state.with(|state| {
+            let own = state
+                .entries
+                .iter()
+                .filter(|(_, held)| held.serial.owner == self.serial);
+            own.for_each(|(key, held)| f(key, &held.value));
+        });
+    }
+
     /// Gives up the registrations for which `condition`, called under the lock, holds, and returns how
     /// many those were. O(N).
     pub fn unregister_if(&mut self, mut condition: impl FnMut(&K, &V) -> bool) -> usize {

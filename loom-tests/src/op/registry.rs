@@ -2,24 +2,15 @@
 
 use super::Bytes;
 use crate::oracle::registry::{Refused, Registry as Oracle};
-use bedplate_core::id::{Pid, PidAllocator};
-use bedplate_core::registry::{
-    EpochRegistry, FixedOwner, FixedRegistry, Handle, Owner, RawLock, RegisterError, Registration,
-};
+use crate::subject::{Constant, Epoch, Fixed, Key, LIMIT, Mix, Subject};
+use bedplate_core::id::PidAllocator;
+use bedplate_core::registry::{RegisterError, Registration};
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
-
-/// Keys, few enough that they meet.
-pub type Key = u8;
-/// Values, to tell registrations apart.
-pub type Value = u32;
 
 /// How many keys the sequences use.
 const KEYS: u8 = 12;
 /// How many processes they use.
 const PROCESSES: u8 = 4;
-/// The limit of the registries: fewer entries than there are keys.
-const LIMIT: usize = 8;
 
 /// Something asked of a registry.
 #[derive(Clone, Copy, Debug)]
@@ -64,217 +55,15 @@ impl Operation {
     }
 }
 
-/// A registry as the sequences see it.
-trait Subject {
-    type Owner<'s>
-    where
-        Self: 's;
-
-    fn owner(&self, pid: Pid) -> Self::Owner<'_>;
-    fn register(
-        &self,
-        owner: &mut Self::Owner<'_>,
-        key: Key,
-        value: Value,
-    ) -> Result<Registration, RegisterError<Key, Value>>;
-    fn get_or_register(
-        &self,
-        owner: &mut Self::Owner<'_>,
-        key: Key,
-        value: Value,
-    ) -> Result<(Pid, Value), RegisterError<Key, Value>>;
-    fn take_over(
-        &self,
-        owner: &mut Self::Owner<'_>,
-        key: Key,
-        value: Value,
-    ) -> Result<Option<(Pid, Value)>, RegisterError<Key, Value>>;
-    fn update(
-        &self,
-        owner: &mut Self::Owner<'_>,
-        key: Key,
-        f: impl FnOnce(&Value) -> Value,
-    ) -> bool;
-    fn unregister_below(&self, owner: &mut Self::Owner<'_>, key: Key) -> usize;
-    fn unregister(&self, owner: &mut Self::Owner<'_>, key: Key) -> bool;
-    fn release(&self, owner: &mut Self::Owner<'_>, registration: Registration) -> bool;
-    fn lookup(&self, key: Key) -> Option<(Pid, Value)>;
-    fn list(&self) -> Vec<(Key, Pid, Value)>;
-    fn len(&self) -> usize;
-}
-
-/// An epoch registry and this thread's handle.
-struct Epoch<S>(EpochRegistry<Key, Value, S>, Handle<Key, Value, S>);
-
-impl<S: BuildHasher + 'static> Subject for Epoch<S> {
-    type Owner<'s>
-        = Owner<Key, Value, S>
-    where
-        S: 's;
-
-    fn owner(&self, pid: Pid) -> Self::Owner<'_> {
-        self.0.owner(pid)
-    }
-
-    fn register(
-        &self,
-        owner: &mut Self::Owner<'_>,
-        key: Key,
-        value: Value,
-    ) -> Result<Registration, RegisterError<Key, Value>> {
-        owner.register(&self.1.pin(), key, value)
-    }
-
-    fn get_or_register(
-        &self,
-        owner: &mut Self::Owner<'_>,
-        key: Key,
-        value: Value,
-    ) -> Result<(Pid, Value), RegisterError<Key, Value>> {
-        let guard = self.1.pin();
-        let entry = owner.get_or_register(&guard, key, value)?;
-        Ok((entry.owner(), *entry.value()))
-    }
-
-    fn take_over(
-        &self,
-        owner: &mut Self::Owner<'_>,
-        key: Key,
-        value: Value,
-    ) -> Result<Option<(Pid, Value)>, RegisterError<Key, Value>> {
-        let guard = self.1.pin();
-        let before = owner.take_over(&guard, key, value)?;
-        Ok(before.map(|entry| (entry.owner(), *entry.value())))
-    }
-
-    fn update(
-        &self,
-        owner: &mut Self::Owner<'_>,
-        key: Key,
-        f: impl FnOnce(&Value) -> Value,
-    ) -> bool {
-        owner.update(&self.1.pin(), &key, f).is_ok()
-    }
-
-    fn unregister_below(&self, owner: &mut Self::Owner<'_>, key: Key) -> usize {
-        owner.unregister_if(&self.1.pin(), |entry| *entry.key() < key)
-    }
-
-    fn unregister(&self, owner: &mut Self::Owner<'_>, key: Key) -> bool {
-        owner.unregister(&self.1.pin(), &key)
-    }
-
-    fn release(&self, owner: &mut Self::Owner<'_>, registration: Registration) -> bool {
-        owner.release(&self.1.pin(), registration)
-    }
-
-    fn lookup(&self, key: Key) -> Option<(Pid, Value)> {
-        self.1
-            .pin()
-            .lookup(&key)
-            .map(|entry| (entry.owner(), *entry.value()))
-    }
-
-    fn list(&self) -> Vec<(Key, Pid, Value)> {
-        let guard = self.1.pin();
-        guard
-            .iter()
-            .map(|entry| (*entry.key(), entry.owner(), *entry.value()))
-            .collect()
-    }
-
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-}
-
-impl<L: RawLock + 'static> Subject for FixedRegistry<Key, Value, LIMIT, L> {
-    type Owner<'s> = FixedOwner<'s, Key, Value, LIMIT, L>;
-
-    fn owner(&self, pid: Pid) -> Self::Owner<'_> {
-        self.owner(pid)
-    }
-
-    fn register(
-        &self,
-        owner: &mut Self::Owner<'_>,
-        key: Key,
-        value: Value,
-    ) -> Result<Registration, RegisterError<Key, Value>> {
-        owner.register(key, value)
-    }
-
-    fn get_or_register(
-        &self,
-        owner: &mut Self::Owner<'_>,
-        key: Key,
-        value: Value,
-    ) -> Result<(Pid, Value), RegisterError<Key, Value>> {
-        owner.get_or_register(key, value)
-    }
-
-    fn take_over(
-        &self,
-        owner: &mut Self::Owner<'_>,
-        key: Key,
-        value: Value,
-    ) -> Result<Option<(Pid, Value)>, RegisterError<Key, Value>> {
-        owner.take_over(key, value)
-    }
-
-    fn update(
-        &self,
-        owner: &mut Self::Owner<'_>,
-        key: Key,
-        f: impl FnOnce(&Value) -> Value,
-    ) -> bool {
-        owner.update(&key, f).is_ok()
-    }
-
-    fn unregister_below(&self, owner: &mut Self::Owner<'_>, key: Key) -> usize {
-        owner.unregister_if(|&other, _| other < key)
-    }
-
-    fn unregister(&self, owner: &mut Self::Owner<'_>, key: Key) -> bool {
-        owner.unregister(&key)
-    }
-
-    fn release(&self, owner: &mut Self::Owner<'_>, registration: Registration) -> bool {
-        owner.release(registration)
-    }
-
-    fn lookup(&self, key: Key) -> Option<(Pid, Value)> {
-        self.lookup(&key)
-    }
-
-    fn list(&self) -> Vec<(Key, Pid, Value)> {
-        let mut list = Vec::new();
-        self.for_each(|&key, pid, &value| list.push((key, pid, value)));
-        list
-    }
-
-    fn len(&self) -> usize {
-        self.len()
-    }
-}
-
 /// Runs the sequence in `bytes` against an epoch registry with a good hasher, one whose hasher
 /// returns one value for all keys, a fixed registry, and the oracle.
 ///
 /// # Panics
 /// If any of them disagree.
 pub fn run(bytes: &[u8]) {
-    let good = EpochRegistry::with_limit_and_hasher(LIMIT, BuildHasherDefault::<Mix>::default());
-    let handle = good.handle();
-    run_one(&Epoch(good, handle), bytes);
-    let bad =
-        EpochRegistry::with_limit_and_hasher(LIMIT, BuildHasherDefault::<Constant>::default());
-    let handle = bad.handle();
-    run_one(&Epoch(bad, handle), bytes);
-    run_one(
-        &FixedRegistry::<_, _, LIMIT, bedplate_core::registry::SpinLock>::new(),
-        bytes,
-    );
+    run_one(&Epoch::<Mix>::new(), bytes);
+    run_one(&Epoch::<Constant>::new(), bytes);
+    run_one(&Fixed::new(), bytes);
 }
 
 fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
@@ -373,7 +162,7 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
                 let (pid, owner) = &mut owners[usize::from(process)];
                 let given_up = (0..key).filter(|key| oracle.unregister(*pid, key)).count();
                 assert_eq!(
-                    subject.unregister_below(owner, key),
+                    subject.unregister_if(owner, |other, _| other < key),
                     given_up,
                     "{operation:?}"
                 );
@@ -423,6 +212,20 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
             }
         }
         assert_eq!(subject.len(), oracle.list().len());
+        for (pid, owner) in &owners {
+            let mut own = subject.own(owner);
+            own.sort_unstable();
+            let expected = oracle
+                .list()
+                .into_iter()
+                .filter(|(_, holder, _)| holder == pid);
+            assert_eq!(
+                own,
+                expected
+                    .map(|(key, _, value)| (key, value))
+                    .collect::<Vec<_>>()
+            );
+        }
     }
     drop(owners);
     assert_eq!(
@@ -431,33 +234,4 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
         "all owners are gone, and their registrations with them"
     );
     assert_eq!(subject.list(), []);
-}
-
-/// A quick hasher that spreads small keys over all bits.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Mix(u64);
-
-impl Hasher for Mix {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            self.0 ^= self.0 >> 32;
-        }
-    }
-}
-
-/// A hasher that returns one value for all keys.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Constant;
-
-impl Hasher for Constant {
-    fn finish(&self) -> u64 {
-        7
-    }
-
-    fn write(&mut self, _: &[u8]) {}
 }

@@ -1,0 +1,245 @@
+//! Behaviour taken from the test suites of Elixir's Registry, gproc, syn and others, shown by both
+//! registries. The numbers are those of the project's list of conformance cases.
+//!
+//! Where ours differs on purpose, the test says so. Cases of pattern matching are closures here.
+//! Not here, for want of what they are about: duplicate keys (R34–R47), listeners and subscriptions
+//! (R22, R95–R98), per-key locks (R49–R52), waiting for a name (R85–R88), registering many (R73,
+//! R89), giving away (R91), registry metadata (R109). Names of live processes (R7, R25, R56, R62) are
+//! tested where there are processes: `std/tests/names_are_free_before_death_is_known.rs`.
+
+use bedplate_core::id::Pid;
+use bedplate_core::registry::RegisterError;
+use core::num::NonZeroU32;
+use loom_tests::subject::{Constant, Epoch, Fixed, LIMIT, Mix, Subject};
+
+fn pid(slot: u32) -> Pid {
+    Pid::new(slot, NonZeroU32::MIN)
+}
+
+/// Runs a case on every registry.
+macro_rules! cases {
+    ($($(#[$attribute:meta])* fn $name:ident<S: Subject>($subject:ident: &S) $body:block)*) => {
+        $(
+            $(#[$attribute])*
+            #[test]
+            fn $name() {
+                fn case<S: Subject>($subject: &S) $body
+                case(&Epoch::<Mix>::new());
+                case(&Epoch::<Constant>::new());
+                case(&Fixed::new());
+            }
+        )*
+    };
+}
+
+cases! {
+    fn r2_an_empty_registry_counts_nothing<S: Subject>(subject: &S) {
+        assert_eq!(subject.len(), 0);
+        assert_eq!(subject.list(), []);
+    }
+
+    fn r4_registering_again_is_refused_and_changes_nothing<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        subject.register(&mut me, 1, 10).expect("free");
+        let refused = subject.register(&mut me, 1, 11).expect_err("held");
+        assert!(
+            matches!(refused, RegisterError::AlreadyRegistered { holder, .. } if holder == pid(1))
+        );
+        assert_eq!(subject.own(&me), [(1, 10)]);
+        assert_eq!(subject.lookup(1), Some((pid(1), 10)));
+    }
+
+    fn r5_one_owner_may_hold_several_keys<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        subject.register(&mut me, 1, 10).expect("free");
+        subject.register(&mut me, 2, 20).expect("free");
+        let mut own = subject.own(&me);
+        own.sort_unstable();
+        assert_eq!(own, [(1, 10), (2, 20)]);
+    }
+
+    /// R11: there is no pattern syntax, so no key can look like it; each touches only itself.
+    fn r11_every_key_is_only_itself<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        for key in [0, 1, u8::MAX] {
+            subject.register(&mut me, key, u32::from(key)).expect("free");
+        }
+        assert!(subject.unregister(&mut me, 0));
+        assert_eq!(subject.lookup(0), None);
+        assert_eq!(subject.len(), 2);
+    }
+
+    /// R13, R14, R40: unregister by a condition that does not hold, then by one that does.
+    fn r13_unregister_by_condition<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        let mut other = subject.owner(pid(2));
+        subject.register(&mut me, 1, 10).expect("free");
+        subject.register(&mut me, 2, 20).expect("free");
+        subject.register(&mut other, 3, 20).expect("free");
+        assert_eq!(subject.unregister_if(&mut me, |_, value| value > 20), 0);
+        assert_eq!(subject.len(), 3);
+        assert_eq!(subject.unregister_if(&mut me, |_, value| value == 20), 1);
+        assert_eq!(subject.lookup(2), None);
+        assert_eq!(subject.lookup(3), Some((pid(2), 20)), "another's is not touched");
+    }
+
+    fn r16_updating_what_is_not_mine_calls_nothing<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        let mut other = subject.owner(pid(2));
+        assert!(!subject.update(&mut me, 1, |_| panic!("nobody holds it")));
+        subject.register(&mut other, 1, 10).expect("free");
+        assert!(!subject.update(&mut me, 1, |_| panic!("it is another's"))); // R107
+        assert_eq!(subject.lookup(1), Some((pid(2), 10)));
+    }
+
+    fn r17_updating_my_value_shows<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        let registration = subject.register(&mut me, 1, 1).expect("free");
+        assert!(subject.update(&mut me, 1, |value| value + 1));
+        assert_eq!(subject.lookup(1), Some((pid(1), 2)));
+        assert!(subject.release(&mut me, registration), "it is still the same registration");
+    }
+
+    fn r20_after_unregistering_the_others_are_left<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        subject.register(&mut me, 1, 10).expect("free");
+        subject.register(&mut me, 2, 20).expect("free");
+        assert!(subject.unregister(&mut me, 1));
+        assert_eq!(subject.own(&me), [(2, 20)]);
+        assert!(subject.unregister(&mut me, 2));
+        assert_eq!(subject.own(&me), []);
+    }
+
+    /// R28: selection is Rust's own.
+    fn r28_selecting_by_key_owner_and_value<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        let mut other = subject.owner(pid(2));
+        subject.register(&mut me, 1, 10).expect("free");
+        subject.register(&mut me, 2, 20).expect("free");
+        subject.register(&mut other, 3, 20).expect("free");
+        let list = subject.list();
+        let mut twenty: Vec<_> =
+            list.iter().filter(|(.., value)| *value == 20).map(|(key, ..)| *key).collect();
+        twenty.sort_unstable();
+        assert_eq!(twenty, [2, 3]);
+        assert_eq!(list.iter().filter(|(_, owner, _)| *owner == pid(1)).count(), 2);
+    }
+
+    fn r31_refusals_leave_nothing_behind<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        let mut other = subject.owner(pid(2));
+        subject.register(&mut me, 1, 10).expect("free");
+        for _ in 0..10_000 {
+            assert!(subject.register(&mut me, 1, 11).is_err());
+            assert!(subject.register(&mut other, 1, 12).is_err());
+        }
+        assert_eq!((subject.len(), subject.own(&other).len()), (1, 0));
+    }
+
+    fn r32_two_owners_die_and_nothing_is_left<S: Subject>(subject: &S) {
+        let mut owners = [subject.owner(pid(1)), subject.owner(pid(2))];
+        for (index, owner) in owners.iter_mut().enumerate() {
+            for key in 0..3 {
+                let key = key * 2 + u8::try_from(index).expect("small");
+                subject.register(owner, key, 0).expect("free");
+            }
+        }
+        assert_eq!(subject.len(), 6);
+        drop(owners);
+        assert_eq!((subject.len(), subject.list()), (0, vec![]));
+    }
+
+    fn r53_registered_is_found<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        subject.register(&mut me, 1, 10).expect("free");
+        assert_eq!(subject.lookup(1), Some((pid(1), 10)));
+    }
+
+    /// R55: a taken name is refused by default; taking it over has a name of its own.
+    fn r55_another_is_refused_but_may_take_over<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        let mut other = subject.owner(pid(2));
+        let mine = subject.register(&mut me, 1, 10).expect("free");
+        assert!(subject.register(&mut other, 1, 20).is_err());
+        assert_eq!(subject.take_over(&mut other, 1, 20), Ok(Some((pid(1), 10))));
+        assert_eq!(subject.lookup(1), Some((pid(2), 20)));
+        // Nothing the former owner has reaches it.
+        assert!(!subject.release(&mut me, mine) && !subject.unregister(&mut me, 1));
+        assert!(!subject.update(&mut me, 1, |_| 0));
+        drop(me);
+        assert_eq!(subject.lookup(1), Some((pid(2), 20)));
+    }
+
+    fn r58_only_the_living_are_listed<S: Subject>(subject: &S) {
+        let mut live = subject.owner(pid(1));
+        let mut dead = subject.owner(pid(2));
+        subject.register(&mut live, 1, 10).expect("free");
+        subject.register(&mut dead, 2, 20).expect("free");
+        drop(dead);
+        assert_eq!(subject.list(), [(1, pid(1), 10)]);
+    }
+
+    /// R59, stricter: unregistering an unknown name is fine, and says that nothing was removed.
+    fn r59_unregistering_the_unknown_says_so<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        assert!(!subject.unregister(&mut me, 1));
+    }
+
+    fn r79_register_or_locate<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        let mut other = subject.owner(pid(2));
+        assert_eq!(subject.get_or_register(&mut me, 1, 10), Ok((pid(1), 10)));
+        assert_eq!(subject.get_or_register(&mut other, 1, 20), Ok((pid(1), 10)));
+        assert_eq!(subject.own(&other), []);
+    }
+
+    /// R103, as far as it applies: a taken name is refused, an unknown one is not removed. A dead
+    /// process cannot register, for its owner is gone; there are no scopes.
+    fn r103_taken_and_unknown<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        subject.register(&mut me, 1, 10).expect("free");
+        let mut other = subject.owner(pid(2));
+        assert!(subject.register(&mut other, 1, 20).is_err());
+        assert!(!subject.unregister(&mut other, 2));
+    }
+
+    /// R106: two owners end up with one name only by a take-over; the loser's other names stay, and
+    /// do not linger behind its death.
+    fn r106_the_loser_keeps_its_other_names_while_it_lives<S: Subject>(subject: &S) {
+        let mut loser = subject.owner(pid(1));
+        let mut winner = subject.owner(pid(2));
+        subject.register(&mut loser, 1, 10).expect("free");
+        subject.register(&mut loser, 2, 11).expect("free");
+        subject.take_over(&mut winner, 1, 20).expect("room");
+        assert_eq!(subject.own(&loser), [(2, 11)]);
+        drop(loser);
+        assert_eq!(subject.list(), [(1, pid(2), 20)]);
+    }
+
+    fn a_full_registry_refuses_the_new_but_not_the_known<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        for key in 0..8 {
+            subject.register(&mut me, key, 0).expect("room");
+        }
+        assert_eq!(subject.len(), LIMIT);
+        let full = subject.register(&mut me, 8, 1).expect_err("full");
+        assert!(matches!(full, RegisterError::Full { limit: LIMIT, key: 8, value: 1 }), "{full}");
+        assert!(subject.take_over(&mut me, 8, 1).is_err());
+        assert!(subject.get_or_register(&mut me, 8, 1).is_err());
+        assert_eq!(subject.take_over(&mut me, 7, 1), Ok(Some((pid(1), 0))));
+        assert_eq!(subject.get_or_register(&mut me, 7, 2), Ok((pid(1), 1)));
+        assert!(subject.unregister(&mut me, 0));
+        subject.register(&mut me, 8, 1).expect("room again");
+    }
+
+    fn names_fought_over_for_long_leave_nothing_behind<S: Subject>(subject: &S) {
+        let mut owners = [subject.owner(pid(1)), subject.owner(pid(2))];
+        for round in 0..10_000 {
+            let owner = &mut owners[(round % 2) as usize];
+            subject.take_over(owner, 1, round).expect("room");
+        }
+        assert_eq!(subject.own(&owners[0]), []);
+        assert_eq!(subject.own(&owners[1]), [(1, 9_999)]);
+        assert_eq!(subject.len(), 1);
+    }
+}
