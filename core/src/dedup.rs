@@ -93,6 +93,7 @@ impl Decision {
 
 /// What a closed window suppressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Summary {
     /// The key.
     pub key: u64,

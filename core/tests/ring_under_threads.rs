@@ -121,3 +121,39 @@ fn a_rejecting_writer_delivers_what_it_accepts() {
     assert_eq!(stats.rejected as u64, PUSHES - accepted);
     assert_eq!((stats.overwritten, stats.waiting), (0, 0));
 }
+
+/// Statistics taken while both ends are at work: no number ever goes back or beyond the end.
+#[test]
+fn statistics_never_go_back() {
+    static RING: EventRing<8, Overwrite, Number> = EventRing::new();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let mut writer = RING.claim_writer().expect("nobody else writes");
+            (0..PUSHES).for_each(|number| writer.push(Number(number)));
+        });
+        let reading = scope.spawn(|| {
+            let mut reader = RING.claim_reader().expect("nobody else reads");
+            // Acquire: pairs with Release below.
+            while !done.load(Ordering::Acquire) || reader.next().is_some() {
+                reader.drain(100, |_| ());
+            }
+        });
+        let mut last = RING.stats();
+        while !writing.is_finished() {
+            let stats = RING.stats();
+            assert!(stats.pushed >= last.pushed && stats.pushed as u64 <= PUSHES);
+            assert!(stats.delivered >= last.delivered && stats.delivered as u64 <= PUSHES);
+            assert!(stats.overwritten >= last.overwritten && stats.overwritten as u64 <= PUSHES);
+            assert!(stats.waiting as u64 <= PUSHES, "{stats:?}");
+            last = stats;
+        }
+        writing.join().expect("no panic");
+        // Release: all was pushed; pairs with Acquire in the reader.
+        done.store(true, Ordering::Release);
+        reading.join().expect("no panic");
+    });
+    let stats = RING.stats();
+    assert_eq!(stats.pushed, stats.delivered + stats.overwritten);
+    assert_eq!(stats.waiting, 0);
+}

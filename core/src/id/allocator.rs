@@ -137,7 +137,7 @@ fn is_alive(slots: &[Slot], pid: Pid) -> bool {
 /// # assert!(pids.is_alive(b));
 /// # Ok::<(), bedplate_core::id::TooManyProcesses>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct FixedPidAllocator<const N: usize> {
     free: Free,
     slots: [Slot; N],
@@ -191,7 +191,7 @@ impl<const N: usize> Default for FixedPidAllocator<N> {
 ///
 /// Same behaviour as [`FixedPidAllocator`]; `allocate` may allocate memory, amortised O(1).
 #[cfg(feature = "alloc")]
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PidAllocator {
     free: Free,
     slots: alloc::vec::Vec<Slot>,

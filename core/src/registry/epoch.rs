@@ -21,6 +21,10 @@ use core::hash::{BuildHasher, Hash};
 /// The hasher is the caller's choice: a registry whose keys come from outside wants a randomly
 /// seeded one. With a hasher that returns one value for all keys everything still works, in O(n).
 ///
+/// Keys and values that were removed are dropped some time later, by whichever thread pins then. Their
+/// destructors must not panic: the panic would appear there, and what was to be freed with them would
+/// leak.
+///
 /// # Concurrency
 /// Look-ups are wait-free but for entries that are being inserted in front of them; registering and
 /// unregistering are lock-free. The linearization points are, of a registration the exchange that
@@ -109,7 +113,7 @@ impl<K, V, S> EpochRegistry<K, V, S> {
     pub fn owner(&self, pid: Pid) -> Owner<K, V, S> {
         // Relaxed: only distinctness matters.
         let serial = self.shared.owners.fetch_add(1, Ordering::Relaxed);
-        Owner::new(Arc::clone(&self.shared), pid, serial)
+        Owner::new(Arc::clone(&self.shared), pid, serial as u64)
     }
 
     /// How many entries there are. O(1); while others register, a number that was true or is about

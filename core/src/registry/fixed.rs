@@ -1,4 +1,7 @@
-//! The registry for every target: `N` entries in place, under a lock of the user's choice.
+//! The registry for every target: `N` entries in place, under a lock of the user's choice. The table
+//! is in [`slots`].
+
+mod slots;
 
 use super::{NotHeld, RawLock, RegisterError, Registration, Serial};
 use crate::id::Pid;
@@ -6,18 +9,21 @@ use crate::sync::lock::Locked;
 use core::borrow::Borrow;
 use core::fmt;
 use core::hash::Hash;
-use heapless::index_map::FnvIndexMap;
+use core::mem;
+use slots::Slots;
 
-/// A registry of at most `N` entries, without an allocator. `N` is a power of two.
+/// A registry of at most `N` entries, without an allocator. A power of two makes the best use of it.
 ///
 /// `L` is the lock every operation takes: [`CriticalSectionLock`](super::CriticalSectionLock) where
 /// interrupt handlers use the registry, [`SpinLock`](super::SpinLock) among threads or cores. It is
-/// held for one probe of the map, and for O(N) while an owner is released or entries are listed.
-/// Keys' `Hash` and `Eq`, values' `Clone` and the closure of [`for_each`](Self::for_each) run under
-/// it and must not come back to the same registry.
+/// held for one probe of the table, and for O(N) while entries are listed or an owner's next one is
+/// looked for. Keys' `Hash` and `Eq`, values' `Clone`, and the closures given to operations run under
+/// it and must not come back to the same registry. Destructors of keys and values never run under
+/// it.
 ///
 /// # Concurrency
-/// Blocking, by the lock. The linearization point of every operation lies within it.
+/// Blocking, by the lock. The linearization point of every operation lies within it. Releasing an
+/// owner takes the lock once for each of its registrations.
 ///
 /// # From interrupts
 /// With `CriticalSectionLock`: yes. With `SpinLock`: no.
@@ -42,34 +48,20 @@ pub struct FixedRegistry<K, V, const N: usize, L> {
 }
 
 struct State<K, V, const N: usize> {
-    entries: FnvIndexMap<K, Held<V>, N>,
-    owners: usize,
+    entries: Slots<K, V, N>,
+    owners: u64,
 }
 
 impl<K: Eq + Hash, V, const N: usize> State<K, V, N> {
     /// Adds an entry for a key that has none.
-    fn insert(
-        &mut self,
-        key: K,
-        owner: Pid,
-        serial: Serial,
-        value: V,
-    ) -> Result<(), RegisterError<K, V>> {
-        match self.entries.insert(
-            key,
-            Held {
-                owner,
-                serial,
-                value,
-            },
-        ) {
-            Ok(_) => Ok(()),
-            Err((key, held)) => Err(RegisterError::Full {
+    fn insert(&mut self, key: K, held: Held<V>) -> Result<(), RegisterError<K, V>> {
+        self.entries
+            .insert(key, held)
+            .map_err(|(key, held)| RegisterError::Full {
                 limit: N,
                 key,
                 value: held.value,
-            }),
-        }
+            })
     }
 }
 
@@ -85,7 +77,7 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedRegistry<K, V, N, L> {
     pub const fn new() -> Self {
         Self {
             state: Locked::new(State {
-                entries: FnvIndexMap::new(),
+                entries: Slots::new(),
                 owners: 0,
             }),
         }
@@ -94,7 +86,7 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedRegistry<K, V, N, L> {
     /// The right to hold registrations in the name of `pid`, at first none.
     pub fn owner(&self, pid: Pid) -> FixedOwner<'_, K, V, N, L> {
         let serial = self.state.with(|state| {
-            state.owners = state.owners.wrapping_add(1);
+            state.owners += 1; // 64 bits: never the same again
             state.owners
         });
         FixedOwner {
@@ -133,7 +125,7 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedRegistry<K, V, N, L> {
     /// Shows every entry to `f`, under the lock: a consistent picture, in no useful order.
     pub fn for_each(&self, mut f: impl FnMut(&K, Pid, &V)) {
         self.state.with(|state| {
-            for (key, held) in &state.entries {
+            for (key, held) in state.entries.iter() {
                 f(key, held.owner, &held.value);
             }
         });
@@ -169,7 +161,7 @@ impl<K, V, const N: usize, L> fmt::Debug for FixedRegistry<K, V, N, L> {
 pub struct FixedOwner<'r, K: Eq + Hash, V, const N: usize, L: RawLock> {
     registry: &'r FixedRegistry<K, V, N, L>,
     pid: Pid,
-    serial: usize,
+    serial: u64,
     registered: u64,
 }
 
@@ -178,13 +170,6 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
     #[must_use]
     pub fn pid(&self) -> Pid {
         self.pid
-    }
-
-    const fn next_serial(&self) -> Serial {
-        Serial {
-            owner: self.serial,
-            number: self.registered,
-        }
     }
 
     /// Registers `key` with `value`.
@@ -203,7 +188,14 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
                     key,
                     value,
                 }),
-                None => state.insert(key, owner, serial, value),
+                None => state.insert(
+                    key,
+                    Held {
+                        owner,
+                        serial,
+                        value,
+                    },
+                ),
             })?;
         self.registered += 1;
         Ok(Registration {
@@ -222,14 +214,23 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
     where
         V: Clone,
     {
+        let owner = self.pid;
         let serial = self.next_serial();
-        let held = self.registry.state.with(|state| {
-            if let Some(held) = state.entries.get(&key) {
-                return Ok((held.owner, held.value.clone()));
-            }
-            state.insert(key, self.pid, serial, value.clone())?;
-            Ok((self.pid, value))
-        })?;
+        // Whatever is not needed comes out of the closure, to be dropped outside the lock.
+        let (held, _unused) = self
+            .registry
+            .state
+            .with(|state| match state.entries.get(&key) {
+                Some(held) => Ok(((held.owner, held.value.clone()), Some((key, value)))),
+                None => {
+                    let held = Held {
+                        owner,
+                        serial,
+                        value: value.clone(),
+                    };
+                    state.insert(key, held).map(|()| ((owner, value), None))
+                }
+            })?;
         self.registered += 1;
         Ok(held)
     }
@@ -242,16 +243,20 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
     /// # Errors
     /// [`RegisterError::Full`] if nobody holds the key and there are `N` entries.
     pub fn take_over(&mut self, key: K, value: V) -> Result<Option<(Pid, V)>, RegisterError<K, V>> {
-        let serial = self.next_serial();
-        let before = self.registry.state.with(|state| {
-            let before = state
-                .entries
-                .remove(&key)
-                .map(|held| (held.owner, held.value));
-            state.insert(key, self.pid, serial, value).map(|()| before)
-        })?;
+        let new = Held {
+            owner: self.pid,
+            serial: self.next_serial(),
+            value,
+        };
+        let (before, _unused) =
+            self.registry
+                .state
+                .with(|state| match state.entries.get_mut(&key) {
+                    Some(held) => Ok((Some(mem::replace(held, new)), Some(key))),
+                    None => state.insert(key, new).map(|()| (None, None)),
+                })?;
         self.registered += 1;
-        Ok(before)
+        Ok(before.map(|held| (held.owner, held.value)))
     }
 
     /// Replaces the value of `key` by what `f` makes of it; the registration stays the same. `f` is
@@ -264,21 +269,20 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.registry.state.with(|state| {
-            let mine = |held: &&mut Held<V>| held.serial.owner == self.serial;
-            let held = state.entries.get_mut(key).filter(mine).ok_or(NotHeld)?;
-            held.value = f(&held.value);
-            Ok(())
-        })
+        let before = self.registry.state.with(|state| {
+            let held = state.entries.get_mut(key).filter(|held| self.is_mine(held));
+            held.map(|held| {
+                let value = f(&held.value);
+                mem::replace(&mut held.value, value)
+            })
+        });
+        before.map(drop).ok_or(NotHeld)
     }
 
     /// Shows every registration held to `f`, under the lock. O(N).
     pub fn for_each(&self, mut f: impl FnMut(&K, &V)) {
         self.registry.state.with(|state| {
-            let own = state
-                .entries
-                .iter()
-                .filter(|(_, held)| held.serial.owner == self.serial);
+            let own = state.entries.iter().filter(|(_, held)| self.is_mine(held));
             own.for_each(|(key, held)| f(key, &held.value));
         });
     }
@@ -286,13 +290,7 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
     /// Gives up the registrations for which `condition`, called under the lock, holds, and returns how
     /// many those were. O(N).
     pub fn unregister_if(&mut self, mut condition: impl FnMut(&K, &V) -> bool) -> usize {
-        self.registry.state.with(|state| {
-            let before = state.entries.len();
-            state.entries.retain(|key, held| {
-                held.serial.owner != self.serial || !condition(key, &held.value)
-            });
-            before - state.entries.len()
-        })
+        self.give_up(|key, held| condition(key, &held.value))
     }
 
     /// Gives up `key`. Returns whether this owner held it; another's registration is not touched.
@@ -301,36 +299,64 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.registry.state.with(|state| {
+        let taken = self.registry.state.with(|state| {
             let mine = state
                 .entries
                 .get(key)
-                .is_some_and(|held| held.serial.owner == self.serial);
-            mine && state.entries.swap_remove(key).is_some()
-        })
+                .is_some_and(|held| self.is_mine(held));
+            if mine { state.entries.take(key) } else { None }
+        });
+        taken.is_some()
     }
 
     /// Gives up one registration. Returns whether this owner still held it; a later registration of
     /// the same key is not touched. O(N).
     pub fn release(&mut self, registration: Registration) -> bool {
-        let mine = registration.serial.owner == self.serial;
-        mine && self.registry.state.with(|state| {
-            let before = state.entries.len();
+        registration.serial.owner == self.serial
+            && self.give_up(|_, held| held.serial == registration.serial) > 0
+    }
+
+    /// Gives up what is held and `matches`, one after the other, each dropped outside the lock. Entries
+    /// keep their places meanwhile, and nobody adds to them: that would need this very owner.
+    fn give_up(&mut self, mut matches: impl FnMut(&K, &Held<V>) -> bool) -> usize {
+        let (mut from, mut count) = (0, 0);
+        while let Some((place, entry)) = self.registry.state.with(|state| {
             state
                 .entries
-                .retain(|_, held| held.serial != registration.serial);
-            state.entries.len() < before
-        })
+                .take_next(from, |key, held| self.is_mine(held) && matches(key, held))
+        }) {
+            drop(entry);
+            from = place + 1;
+            count += 1;
+        }
+        count
+    }
+
+    fn is_mine(&self, held: &Held<V>) -> bool {
+        held.serial.owner == self.serial
+    }
+
+    const fn next_serial(&self) -> Serial {
+        Serial {
+            owner: self.serial,
+            number: self.registered,
+        }
     }
 }
 
 impl<K: Eq + Hash, V, const N: usize, L: RawLock> Drop for FixedOwner<'_, K, V, N, L> {
     fn drop(&mut self) {
-        self.registry.state.with(|state| {
-            state
-                .entries
-                .retain(|_, held| held.serial.owner != self.serial);
-        });
+        /// Goes on where a panicking destructor of a key or a value left off.
+        struct Rest<'o, 'r, K: Eq + Hash, V, const N: usize, L: RawLock>(
+            &'o mut FixedOwner<'r, K, V, N, L>,
+        );
+        impl<K: Eq + Hash, V, const N: usize, L: RawLock> Drop for Rest<'_, '_, K, V, N, L> {
+            fn drop(&mut self) {
+                self.0.give_up(|_, _| true);
+            }
+        }
+        let rest = Rest(self);
+        rest.0.give_up(|_, _| true);
     }
 }
 

@@ -60,7 +60,7 @@ pub struct Registration {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Serial {
     /// Which owner of the registry.
-    owner: usize,
+    owner: u64,
     /// Which registration of that owner.
     number: u64,
 }

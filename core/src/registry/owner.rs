@@ -50,8 +50,9 @@ use core::hash::{BuildHasher, Hash};
 pub struct Owner<K, V, S> {
     shared: Arc<Shared<K, V, S>>,
     pid: Pid,
-    /// Which owner of this registry: two owners of one `pid` are still two.
-    serial: usize,
+    /// Which owner of this registry: two owners of one `pid` are still two. Counted in machine words,
+    /// so on a 32-bit target it may come again after 2³² owners; the `pid` is compared as well.
+    serial: u64,
     /// How many registrations were ever made; the next one's number.
     registered: u64,
     /// Place and number of those held, and of some that others have taken over since: these are
@@ -60,7 +61,7 @@ pub struct Owner<K, V, S> {
 }
 
 impl<K, V, S> Owner<K, V, S> {
-    pub(super) fn new(shared: Arc<Shared<K, V, S>>, pid: Pid, serial: usize) -> Self {
+    pub(super) fn new(shared: Arc<Shared<K, V, S>>, pid: Pid, serial: u64) -> Self {
         Self {
             shared,
             pid,
@@ -225,7 +226,9 @@ impl<K, V, S> Owner<K, V, S> {
         let place = self.shared.place(key);
         let table = &self.shared.table;
         let mine = |content: &Content<K, V>| {
-            content.serial.owner == self.serial && content.key.borrow() == key
+            content.owner == self.pid
+                && content.serial.owner == self.serial
+                && content.key.borrow() == key
         };
         let old = table.find(place, epoch, mine).ok_or(NotHeld)?;
         let serial = old.serial;
@@ -339,11 +342,12 @@ impl<K, V, S> Owner<K, V, S> {
 
     /// Whether a registration is this owner's of this number.
     fn is(&self, number: u64) -> impl Fn(&Content<K, V>) -> bool + use<K, V, S> {
+        let pid = self.pid;
         let serial = Serial {
             owner: self.serial,
             number,
         };
-        move |content| content.serial == serial
+        move |content| content.serial == serial && content.owner == pid
     }
 
     /// The epoch guard inside `guard`, which protects this registry's entries and no other's.

@@ -65,6 +65,7 @@ use crate::id::Pid;
 use crate::sync::epoch::{Atomic, Guard, Owned, Shared, unprotected};
 use crate::sync::{AtomicUsize, Ordering};
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use buckets::{INITIAL_BUCKETS, SEGMENTS, Segment};
 use core::mem;
 
@@ -121,8 +122,9 @@ pub(super) struct Table<K, V> {
     /// How many buckets are in use: a power of two that only grows.
     buckets: AtomicUsize,
     len: AtomicUsize,
-    /// Nodes that were unlinked and not yet freed.
-    retired: AtomicUsize,
+    /// Nodes that were unlinked and not yet freed. In an allocation of its own, since what was deferred
+    /// counts here while the table is being dropped.
+    retired: Arc<AtomicUsize>,
 }
 
 /// An insertion that did not take place: its content, and the entry it conflicts with, unless the
@@ -171,7 +173,7 @@ impl<K, V> Table<K, V> {
             segments: core::array::from_fn(|_| Atomic::null()),
             buckets: AtomicUsize::new(INITIAL_BUCKETS),
             len: AtomicUsize::new(0),
-            retired: AtomicUsize::new(0),
+            retired: Arc::new(AtomicUsize::new(0)),
         }
     }
 
@@ -423,17 +425,17 @@ impl<K, V> Table<K, V> {
     fn retire(&self, node: Shared<'_, Node<K, V>>, guard: &Guard) {
         // Relaxed: a count.
         self.retired.fetch_add(1, Ordering::Relaxed);
-        let retired: *const AtomicUsize = &raw const self.retired;
+        let retired = Arc::as_ptr(&self.retired);
         let node = node.as_raw().cast_mut();
         let free = move || {
             // SAFETY: the collector is dropped, and with it the last deferred call run, before the
-            // table it belongs to (the order of the fields of `Shared` in `epoch.rs`).
+            // table that owns the counter (the order of the fields of `Shared` in `epoch.rs`).
             let retired = unsafe { &*retired };
+            // Relaxed: a count. Before the node is dropped, since a destructor may panic.
+            retired.fetch_sub(1, Ordering::Relaxed);
             // SAFETY: made by `Owned::new`, a `Box`; unlinked and retired exactly once, by the one
             // thread whose exchange unlinked it; and no guard that could have seen it is left.
             drop(unsafe { Box::from_raw(node) });
-            // Relaxed: a count.
-            retired.fetch_sub(1, Ordering::Relaxed);
         };
         // SAFETY: the closure may run on any thread (keys and values are `Send` wherever a table
         // is shared), and only uses what outlives the collector, as said within.

@@ -38,7 +38,7 @@
 //! |---|---|---|---|
 //! | `slot.stamp`, `slot.words` | stores | loads | – |
 //! | `tail`, `rejected` | stores | loads | load, for statistics |
-//! | `head`, `overwritten` | loads `head` (`Reject`) | stores | load, for statistics |
+//! | `head`, `delivered`, `overwritten` | loads `head` (`Reject`) | stores | load, for statistics |
 //!
 //! # Orderings
 //! | tag | store side | load side | what it gives |
@@ -95,8 +95,8 @@ mod sealed {
 ///
 /// One [`Writer`] and one [`Reader`] at a time, claimed with [`claim_writer`](Self::claim_writer)
 /// and [`claim_reader`](Self::claim_reader) from a shared ring (a `static`, say), or both at once
-/// with [`split`](Self::split). Memory: `N` slots of eight words and six words more; the initial
-/// state is all zero.
+/// with [`split`](Self::split). Memory: `N` slots of eight words, and two lines more on a 64-bit target
+/// or eight words more on a 32-bit one; the initial state is all zero.
 ///
 /// # Concurrency
 /// Every operation is wait-free and uses loads and stores only, except the two claims.
@@ -129,19 +129,31 @@ mod sealed {
 /// assert_eq!(stats.pushed, stats.delivered + stats.overwritten + stats.rejected);
 /// ```
 pub struct EventRing<const N: usize, P: Policy = Overwrite, R: Record = Event> {
-    /// The writer's next ticket.
+    written: Written,
+    read: Read,
+    slots: [Slot; N],
+    _policy: PhantomData<fn(R) -> (P, R)>,
+}
+
+/// The words the writer stores, on a line of their own where lines matter.
+#[cfg_attr(target_pointer_width = "64", repr(align(64)))]
+struct Written {
+    /// The next ticket.
     tail: AtomicUsize,
     /// Pushes given back.
     rejected: AtomicUsize,
-    writer_claimed: AtomicBool,
-    /// The slots lie between the writer's words and the reader's, so that they share no line.
-    slots: [Slot; N],
-    /// The reader's next ticket.
+    claimed: AtomicBool,
+}
+
+/// The words the reader stores, on a line of their own where lines matter. Every ticket before the
+/// head is in one of the two counts.
+#[cfg_attr(target_pointer_width = "64", repr(align(64)))]
+struct Read {
+    /// The next ticket.
     head: AtomicUsize,
-    /// Tickets the reader passed without delivering them.
+    delivered: AtomicUsize,
     overwritten: AtomicUsize,
-    reader_claimed: AtomicBool,
-    _policy: PhantomData<fn(R) -> (P, R)>,
+    claimed: AtomicBool,
 }
 
 impl<const N: usize, P: Policy, R: Record> EventRing<N, P, R> {
@@ -166,13 +178,18 @@ impl<const N: usize, P: Policy, R: Record> EventRing<N, P, R> {
         pub fn starting_at(ticket: usize) -> Self {
             () = Self::CAPACITY_IS_VALID;
             Self {
-                tail: AtomicUsize::new(ticket),
-                rejected: AtomicUsize::new(0),
-                writer_claimed: AtomicBool::new(false),
+                written: Written {
+                    tail: AtomicUsize::new(ticket),
+                    rejected: AtomicUsize::new(0),
+                    claimed: AtomicBool::new(false),
+                },
+                read: Read {
+                    head: AtomicUsize::new(ticket),
+                    delivered: AtomicUsize::new(0),
+                    overwritten: AtomicUsize::new(0),
+                    claimed: AtomicBool::new(false),
+                },
                 slots: array![Slot::new(); N],
-                head: AtomicUsize::new(ticket),
-                overwritten: AtomicUsize::new(0),
-                reader_claimed: AtomicBool::new(false),
                 _policy: PhantomData,
             }
         }
@@ -183,7 +200,7 @@ impl<const N: usize, P: Policy, R: Record> EventRing<N, P, R> {
     /// On a target without a native compare-and-swap the claim is a load and a store: take it
     /// before the interrupts that might claim the same ring are enabled.
     pub fn claim_writer(&self) -> Option<Writer<'_, N, P, R>> {
-        claim(&self.writer_claimed).then(|| Writer::new(self))
+        claim(&self.written.claimed).then(|| Writer::new(self))
     }
 
     /// The right to read, or `None` while somebody holds it. It is given back when dropped; the
@@ -192,34 +209,41 @@ impl<const N: usize, P: Policy, R: Record> EventRing<N, P, R> {
     /// On a target without a native compare-and-swap the same holds as for
     /// [`claim_writer`](Self::claim_writer).
     pub fn claim_reader(&self) -> Option<Reader<'_, N, P, R>> {
-        claim(&self.reader_claimed).then(|| Reader::new(self))
+        claim(&self.read.claimed).then(|| Reader::new(self))
     }
 
     /// Both ends of a ring nobody else has, whatever was claimed (and leaked) before.
     pub fn split(&mut self) -> (Writer<'_, N, P, R>, Reader<'_, N, P, R>) {
         let ring = &*self;
         // Relaxed: the ring is borrowed exclusively, nobody can hold a claim.
-        ring.writer_claimed.store(true, Ordering::Relaxed);
-        ring.reader_claimed.store(true, Ordering::Relaxed);
+        ring.written.claimed.store(true, Ordering::Relaxed);
+        ring.read.claimed.store(true, Ordering::Relaxed);
         (Writer::new(ring), Reader::new(ring))
     }
 
     /// The counts so far.
     ///
     /// # Concurrency
-    /// Wait-free. Exact when neither end is at work; while they are, each number is one that was
-    /// true during the call.
+    /// Wait-free. Exact when neither end is at work. While they are, each number is one that was true
+    /// at some moment of the call, and not all of the same one: they need not add up.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        // Relaxed: four independent counters; nothing is read through them.
-        let overwritten = self.overwritten.load(Ordering::Relaxed);
-        let head = self.head.load(Ordering::Relaxed);
-        let rejected = self.rejected.load(Ordering::Relaxed);
-        let tail = self.tail.load(Ordering::Relaxed);
+        let Read {
+            head,
+            delivered,
+            overwritten,
+            ..
+        } = &self.read;
+        // Acquire: the tail the reader had seen is visible, so it is not behind this head; pairs with
+        // Release in `Reader::advance` [E3].
+        let head = head.load(Ordering::Acquire);
+        // Relaxed: independent counters; nothing is read through them.
+        let tail = self.written.tail.load(Ordering::Relaxed);
+        let rejected = self.written.rejected.load(Ordering::Relaxed);
         Stats {
             pushed: tail.wrapping_add(rejected),
-            delivered: head.wrapping_sub(overwritten),
-            overwritten,
+            delivered: delivered.load(Ordering::Relaxed),
+            overwritten: overwritten.load(Ordering::Relaxed),
             rejected,
             waiting: tail.wrapping_sub(head),
         }
@@ -272,8 +296,10 @@ fn claim(flag: &AtomicBool) -> bool {
     {
         // Acquire: as above [E4].
         let free = !flag.load(Ordering::Acquire);
-        // Relaxed: a mark for later calls in this or an interrupted context.
-        flag.store(true, Ordering::Relaxed);
+        if free {
+            // Relaxed: a mark for later calls in this or an interrupted context.
+            flag.store(true, Ordering::Relaxed);
+        }
         free
     }
 }

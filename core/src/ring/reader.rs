@@ -2,7 +2,7 @@
 
 use super::{EventRing, Policy, give_back};
 use crate::event::Record;
-use crate::sync::Ordering;
+use crate::sync::{AtomicUsize, Ordering};
 use core::fmt;
 
 /// What a reader finds next.
@@ -16,8 +16,10 @@ pub enum Received<R> {
 
 /// A gap: the records with the sequence numbers `from..to` are gone.
 ///
-/// Sequence numbers count the ring's accepted pushes from zero since the reader was claimed.
+/// Sequence numbers count the ring's accepted pushes, zero being the first that was neither delivered
+/// nor reported as lost when the reader was claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Lost {
     /// The first that is gone.
     pub from: u64,
@@ -50,7 +52,7 @@ impl<'r, const N: usize, P: Policy, R: Record> Reader<'r, N, P, R> {
         // Relaxed: the claim ordered the last reader's store before this load [E4].
         Self {
             ring,
-            ticket: ring.head.load(Ordering::Relaxed),
+            ticket: ring.read.head.load(Ordering::Relaxed),
             sequence: 0,
         }
     }
@@ -63,7 +65,7 @@ impl<'r, const N: usize, P: Policy, R: Record> Reader<'r, N, P, R> {
     )]
     pub fn next(&mut self) -> Option<Received<R>> {
         // Acquire: every counted slot is complete; pairs with Release in `Writer::write` [E1].
-        let tail = self.ring.tail.load(Ordering::Acquire);
+        let tail = self.ring.written.tail.load(Ordering::Acquire);
         let waiting = tail.wrapping_sub(self.ticket);
         if waiting == 0 {
             return None;
@@ -72,12 +74,13 @@ impl<'r, const N: usize, P: Policy, R: Record> Reader<'r, N, P, R> {
             return Some(self.lose(waiting - N));
         }
         if let Some(words) = self.ring.slots[self.ticket & (N - 1)].read(self.ticket) {
+            count(&self.ring.read.delivered, 1);
             self.advance(1);
             return Some(Received::Record(R::decode(words)));
         }
         // The writer is, or was, in this slot with a later ticket.
         // Acquire: as above [E1].
-        let now = self.ring.tail.load(Ordering::Acquire);
+        let now = self.ring.written.tail.load(Ordering::Acquire);
         let gap = if now == tail {
             1 // It stands in this one; the rest is intact.
         } else {
@@ -99,14 +102,10 @@ impl<'r, const N: usize, P: Policy, R: Record> Reader<'r, N, P, R> {
         budget
     }
 
-    fn lose(&mut self, count: usize) -> Received<R> {
-        // Relaxed: a counter that only this reader stores.
-        let overwritten = self.ring.overwritten.load(Ordering::Relaxed);
-        self.ring
-            .overwritten
-            .store(overwritten.wrapping_add(count), Ordering::Relaxed);
+    fn lose(&mut self, lost: usize) -> Received<R> {
+        count(&self.ring.read.overwritten, lost);
         let from = self.sequence;
-        self.advance(count);
+        self.advance(lost);
         Received::Lost(Lost {
             from,
             to: self.sequence,
@@ -119,13 +118,13 @@ impl<'r, const N: usize, P: Policy, R: Record> Reader<'r, N, P, R> {
         self.sequence += count as u64;
         // Release: the words were copied before the writer may reuse the slot; pairs with Acquire
         // in `Writer::push` under `Reject` [E3].
-        self.ring.head.store(self.ticket, Ordering::Release);
+        self.ring.read.head.store(self.ticket, Ordering::Release);
     }
 }
 
 impl<const N: usize, P: Policy, R: Record> Drop for Reader<'_, N, P, R> {
     fn drop(&mut self) {
-        give_back(&self.ring.reader_claimed);
+        give_back(&self.ring.read.claimed);
     }
 }
 
@@ -133,4 +132,13 @@ impl<const N: usize, P: Policy, R: Record> fmt::Debug for Reader<'_, N, P, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader").field("ring", self.ring).finish()
     }
+}
+
+/// Adds to a counter that only the reader stores.
+fn count(counter: &AtomicUsize, more: usize) {
+    // Relaxed: nobody else stores it, and nothing is read through it.
+    counter.store(
+        counter.load(Ordering::Relaxed).wrapping_add(more),
+        Ordering::Relaxed,
+    );
 }

@@ -24,7 +24,7 @@ impl<'r, const N: usize, P: Policy, R: Record> Writer<'r, N, P, R> {
         // Relaxed: the claim ordered the last writer's store before this load [E4].
         Self {
             ring,
-            ticket: ring.tail.load(Ordering::Relaxed),
+            ticket: ring.written.tail.load(Ordering::Relaxed),
         }
     }
 
@@ -35,7 +35,7 @@ impl<'r, const N: usize, P: Policy, R: Record> Writer<'r, N, P, R> {
         self.ticket = self.ticket.wrapping_add(1);
         // Release: the slot is complete before it is counted; pairs with Acquire in
         // `Reader::next` [E1].
-        ring.tail.store(self.ticket, Ordering::Release);
+        ring.written.tail.store(self.ticket, Ordering::Release);
     }
 }
 
@@ -56,11 +56,12 @@ impl<const N: usize, R: Record> Writer<'_, N, Reject, R> {
     pub fn push(&mut self, record: R) -> Result<(), Full<R>> {
         // Acquire: the reader has copied what we are about to overwrite; pairs with Release in
         // `Reader::advance` [E3].
-        let head = self.ring.head.load(Ordering::Acquire);
+        let head = self.ring.read.head.load(Ordering::Acquire);
         if self.ticket.wrapping_sub(head) >= N {
             // Relaxed: a counter that only this writer stores.
-            let rejected = self.ring.rejected.load(Ordering::Relaxed);
+            let rejected = self.ring.written.rejected.load(Ordering::Relaxed);
             self.ring
+                .written
                 .rejected
                 .store(rejected.wrapping_add(1), Ordering::Relaxed);
             return Err(Full(record));
@@ -72,7 +73,7 @@ impl<const N: usize, R: Record> Writer<'_, N, Reject, R> {
 
 impl<const N: usize, P: Policy, R: Record> Drop for Writer<'_, N, P, R> {
     fn drop(&mut self) {
-        give_back(&self.ring.writer_claimed);
+        give_back(&self.ring.written.claimed);
     }
 }
 

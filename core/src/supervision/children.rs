@@ -177,6 +177,14 @@ pub struct TooManyChildren {
     pub limit: usize,
 }
 
+impl TooManyChildren {
+    /// The refusal of a list of at most `limit` children, for a [`ChildStorage`] elsewhere.
+    #[must_use]
+    pub const fn new(limit: usize) -> Self {
+        Self { limit }
+    }
+}
+
 impl fmt::Display for TooManyChildren {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a supervisor may have at most {} children", self.limit)

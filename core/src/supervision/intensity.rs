@@ -40,6 +40,8 @@ pub struct RestartIntensity<const MAX: usize> {
     /// Where the next time goes: the oldest one once the ring is full.
     next: usize,
     len: usize,
+    /// The latest admitted time; a clock that goes back stands still there.
+    latest: Instant,
     intensity: usize,
     period: Duration,
 }
@@ -66,18 +68,20 @@ impl<const MAX: usize> RestartIntensity<MAX> {
             times: [Instant::ZERO; MAX],
             next: 0,
             len: 0,
+            latest: Instant::ZERO,
             intensity,
             period,
         })
     }
 
-    /// Counts a restart at `now`, or refuses it. `now` never goes back; where it does, the earlier
-    /// time counts as simultaneous with the latest.
+    /// Counts a restart at `now`, or refuses it. Where `now` goes back, it counts as simultaneous with
+    /// the latest restart.
     ///
     /// # Errors
     /// [`TooManyRestarts`] when it would be one more than `intensity` within `period`. A refused
     /// restart did not happen and is not counted.
     pub fn admit(&mut self, now: Instant) -> Result<(), TooManyRestarts> {
+        let now = now.max(self.latest);
         if self.len == self.intensity {
             let period = saturating_nanos(self.period);
             let full = self.times[..self.len].get(self.next).is_none_or(|&oldest| {
@@ -89,6 +93,7 @@ impl<const MAX: usize> RestartIntensity<MAX> {
         } else {
             self.len += 1;
         }
+        self.latest = now;
         self.times[self.next] = now;
         self.next = (self.next + 1) % self.intensity;
         Ok(())
@@ -160,6 +165,16 @@ mod tests {
 
     fn at(nanos: u64) -> Instant {
         Instant::from_nanos(nanos)
+    }
+
+    #[test]
+    fn a_clock_that_went_back_makes_the_limit_no_stricter() {
+        let mut limit = RestartIntensity::<2>::new(2, Duration::from_secs(5)).unwrap();
+        let at = |millis: u64| Instant::from_nanos(millis * 1_000_000);
+        assert!(limit.admit(at(10_200)).is_ok());
+        assert!(limit.admit(at(10_000)).is_ok()); // counts as at 10.2 s
+        assert!(limit.admit(at(15_200)).is_err());
+        assert!(limit.admit(at(15_201)).is_ok());
     }
 
     #[test]

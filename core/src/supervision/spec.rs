@@ -72,9 +72,18 @@ impl Default for Stop {
 
 /// What [`Machine`](super::Machine) needs to know about a child.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ChildPlan {
     /// After which ends it is started again.
     pub restart: Restart,
     /// How long it may take to stop.
     pub stop: Stop,
+}
+
+impl ChildPlan {
+    /// The plan for a child that is started again according to `restart` and has `stop` to stop.
+    #[must_use]
+    pub const fn new(restart: Restart, stop: Stop) -> Self {
+        Self { restart, stop }
+    }
 }

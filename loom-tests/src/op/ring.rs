@@ -143,10 +143,7 @@ fn run_one<P: Pushes>(mut bytes: Bytes<'_>, start: usize) {
         }
         let stats = ring.stats();
         // A ring whose tickets do not start at zero counts from there.
-        let (pushed, delivered) = (
-            stats.pushed.wrapping_sub(start),
-            stats.delivered.wrapping_sub(start),
-        );
+        let (pushed, delivered) = (stats.pushed.wrapping_sub(start), stats.delivered);
         assert_eq!(
             (
                 delivered as u64,

@@ -263,10 +263,10 @@ impl World {
 }
 
 fn plan(child: &Child) -> ChildPlan {
-    ChildPlan {
-        restart: child.restart,
-        stop: Stop::Within(Duration::from_nanos(child.limit)),
-    }
+    ChildPlan::new(
+        child.restart,
+        Stop::Within(Duration::from_nanos(child.limit)),
+    )
 }
 
 /// Runs the machine while starts are confirmed late or not at all before the exit, exits arrive in
