@@ -10,8 +10,8 @@ use loom::{cell::UnsafeCell, sync::Arc, sync::atomic::AtomicUsize};
 use std::sync::{Arc, atomic::AtomicUsize};
 
 use bedplate_core::id::Pid;
-use bedplate_core::registry::{EpochRegistry, Handle, RegisterError};
-use core::hash::BuildHasherDefault;
+use bedplate_core::registry::{EpochRegistry, Handle, Owner, RegisterError};
+use core::hash::{BuildHasherDefault, Hasher};
 use core::num::NonZeroU32;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use loom_tests::subject::{Constant, Mix};
@@ -61,26 +61,70 @@ impl Drop for Tracked {
     }
 }
 
-type Names<H = Mix> = EpochRegistry<u8, Tracked, BuildHasherDefault<H>>;
+type Names<H> = EpochRegistry<u8, Tracked, BuildHasherDefault<H>>;
+type NamesHandle<H> = Handle<u8, Tracked, BuildHasherDefault<H>>;
+type NamesOwner<H> = Owner<u8, Tracked, BuildHasherDefault<H>>;
 
 fn pid(slot: u32) -> Pid {
     Pid::new(slot, NonZeroU32::MIN)
 }
 
-fn at_rest<H>(registry: Names<H>, alive: &Arc<AtomicUsize>) {
-    assert!(registry.is_empty(), "no entry is left");
-    drop(registry);
-    assert_eq!(
-        alive.load(Relaxed),
-        0,
-        "no value is left, and none was freed twice"
-    );
+/// A registry and a count of the values alive; clones, for the threads of a model, share both.
+struct Scene<H = Mix> {
+    registry: Names<H>,
+    alive: Arc<AtomicUsize>,
 }
 
-fn look<H: Default + core::hash::Hasher>(
-    handle: &Handle<u8, Tracked, BuildHasherDefault<H>>,
-    key: u8,
-) -> Option<(Pid, u32)> {
+impl<H: Hasher + Default> Scene<H> {
+    fn new() -> Self {
+        let registry = Names::with_hasher(BuildHasherDefault::default());
+        let alive = Arc::new(AtomicUsize::new(0));
+        Self { registry, alive }
+    }
+
+    fn handle(&self) -> NamesHandle<H> {
+        self.registry.handle()
+    }
+
+    fn owner(&self, slot: u32) -> NamesOwner<H> {
+        self.registry.owner(pid(slot))
+    }
+
+    fn value(&self, number: u32) -> Tracked {
+        Tracked::new(number, &self.alive)
+    }
+
+    /// An owner that has registered the free `key`, with its own number as the value.
+    fn holder(&self, handle: &NamesHandle<H>, slot: u32, key: u8) -> NamesOwner<H> {
+        let mut owner = self.owner(slot);
+        let registered = owner.register(&handle.pin(), key, self.value(slot));
+        registered.expect("free");
+        owner
+    }
+
+    fn len(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// The end of every model: everything was given back.
+    fn at_rest(self) {
+        assert!(self.registry.is_empty(), "no entry is left");
+        drop(self.registry);
+        let alive = self.alive.load(Relaxed);
+        assert_eq!(alive, 0, "no value is left, and none was freed twice");
+    }
+}
+
+impl<H> Clone for Scene<H> {
+    fn clone(&self) -> Self {
+        Self {
+            registry: self.registry.clone(),
+            alive: Arc::clone(&self.alive),
+        }
+    }
+}
+
+fn look<H: Hasher + Default>(handle: &NamesHandle<H>, key: u8) -> Option<(Pid, u32)> {
     let guard = handle.pin();
     guard
         .lookup(&key)
@@ -91,13 +135,12 @@ fn look<H: Default + core::hash::Hasher>(
 #[test]
 fn register_against_register() {
     check(|| {
-        let alive = Arc::new(AtomicUsize::new(0));
-        let registry = Names::<Mix>::with_hasher(BuildHasherDefault::default());
-        let contend = |registry: &Names, slot: u32, alive: &Arc<AtomicUsize>| {
-            let handle = registry.handle();
-            let mut owner = registry.owner(pid(slot));
+        let scene = Scene::<Mix>::new();
+        let contend = |scene: &Scene, slot: u32| {
+            let handle = scene.handle();
+            let mut owner = scene.owner(slot);
             let result = owner
-                .register(&handle.pin(), 7, Tracked::new(slot, alive))
+                .register(&handle.pin(), 7, scene.value(slot))
                 .map(|_| ())
                 .map_err(|error| match error {
                     RegisterError::AlreadyRegistered { holder, value, .. } => {
@@ -108,20 +151,20 @@ fn register_against_register() {
                 });
             (owner, result)
         };
-        let (theirs, their_alive) = (registry.clone(), Arc::clone(&alive));
-        let other = thread::spawn(move || contend(&theirs, 1, &their_alive));
-        let (my_owner, mine) = contend(&registry, 0, &alive);
+        let theirs = scene.clone();
+        let other = thread::spawn(move || contend(&theirs, 1));
+        let (my_owner, mine) = contend(&scene, 0);
         let (their_owner, theirs) = other.join().expect("no panic");
         let winner = match (mine, theirs) {
             (Ok(()), Err(holder)) if holder == pid(0) => 0,
             (Err(holder), Ok(())) if holder == pid(1) => 1,
             results => panic!("exactly one wins, and the other knows: {results:?}"),
         };
-        let handle = registry.handle();
+        let handle = scene.handle();
         assert_eq!(look(&handle, 7), Some((pid(winner), winner)));
-        assert_eq!(registry.len(), 1);
+        assert_eq!(scene.len(), 1);
         drop((my_owner, their_owner, handle));
-        at_rest(registry, &alive);
+        scene.at_rest();
     });
 }
 
@@ -130,15 +173,11 @@ fn register_against_register() {
 #[test]
 fn unregister_and_register_against_lookup() {
     check_deeply(5, || {
-        let alive = Arc::new(AtomicUsize::new(0));
-        let registry = Names::<Mix>::with_hasher(BuildHasherDefault::default());
-        let handle = registry.handle();
-        let mut first = registry.owner(pid(1));
-        first
-            .register(&handle.pin(), 7, Tracked::new(1, &alive))
-            .expect("free");
+        let scene = Scene::<Mix>::new();
+        let handle = scene.handle();
+        let mut first = scene.holder(&handle, 1, 7);
         let work = Arc::new(AtomicUsize::new(0));
-        let (theirs, their_alive) = (registry.clone(), Arc::clone(&alive));
+        let theirs = scene.clone();
         let working = Arc::clone(&work);
         let changing = thread::spawn(move || {
             let handle = theirs.handle();
@@ -148,10 +187,7 @@ fn unregister_and_register_against_lookup() {
                 working.store(1, Relaxed); // the last thing it does under this name
                 assert!(first.unregister(&guard, &7));
             }
-            let mut second = theirs.owner(pid(2));
-            second
-                .register(&handle.pin(), 7, Tracked::new(2, &their_alive))
-                .expect("given up");
+            let second = theirs.holder(&handle, 2, 7);
             (first, second)
         });
         let mut seen_second = false;
@@ -178,7 +214,7 @@ fn unregister_and_register_against_lookup() {
         let owners = changing.join().expect("no panic");
         assert_eq!(look(&handle, 7), Some((pid(2), 2)));
         drop((owners, handle));
-        at_rest(registry, &alive);
+        scene.at_rest();
     });
 }
 
@@ -186,13 +222,9 @@ fn unregister_and_register_against_lookup() {
 #[test]
 fn owner_drop_before_death_is_known() {
     check_deeply(5, || {
-        let alive = Arc::new(AtomicUsize::new(0));
-        let registry = Names::<Mix>::with_hasher(BuildHasherDefault::default());
-        let handle = registry.handle();
-        let mut dying = registry.owner(pid(1));
-        dying
-            .register(&handle.pin(), 7, Tracked::new(1, &alive))
-            .expect("free");
+        let scene = Scene::<Mix>::new();
+        let handle = scene.handle();
+        let dying = scene.holder(&handle, 1, 7);
         let (dead, work) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (death, working) = (Arc::clone(&dead), Arc::clone(&work));
         let dying = thread::spawn(move || {
@@ -200,7 +232,7 @@ fn owner_drop_before_death_is_known() {
             drop(dying);
             death.store(1, Release);
         });
-        let mut successor = registry.owner(pid(2));
+        let mut successor = scene.owner(2);
         let was_dead = dead.load(Acquire) == 1;
         if look(&handle, 7).is_none() {
             assert_eq!(
@@ -209,7 +241,7 @@ fn owner_drop_before_death_is_known() {
                 "whoever finds a name free sees what its holder did"
             );
         }
-        let result = successor.register(&handle.pin(), 7, Tracked::new(2, &alive));
+        let result = successor.register(&handle.pin(), 7, scene.value(2));
         match &result {
             Ok(_) => assert_eq!(work.load(Relaxed), 1, "so does whoever takes it"),
             Err(RegisterError::AlreadyRegistered { holder, .. }) => {
@@ -224,7 +256,7 @@ fn owner_drop_before_death_is_known() {
         let expected = holds.then_some((pid(2), 2));
         assert_eq!(look(&handle, 7), expected);
         drop((successor, handle));
-        at_rest(registry, &alive);
+        scene.at_rest();
     });
 }
 
@@ -232,24 +264,17 @@ fn owner_drop_before_death_is_known() {
 #[test]
 fn neighbours_change_at_once() {
     check_deeply(5, || {
-        let alive = Arc::new(AtomicUsize::new(0));
         // All keys have one hash, so the entries lie side by side.
-        let registry = Names::<Constant>::with_hasher(BuildHasherDefault::default());
-        let handle = registry.handle();
-        let mut leaving = registry.owner(pid(1));
-        leaving
-            .register(&handle.pin(), 1, Tracked::new(1, &alive))
-            .expect("free");
-        let theirs = registry.clone();
+        let scene = Scene::<Constant>::new();
+        let handle = scene.handle();
+        let mut leaving = scene.holder(&handle, 1, 1);
+        let theirs = scene.clone();
         let leaving = thread::spawn(move || {
             let handle = theirs.handle();
             assert!(leaving.unregister(&handle.pin(), &1));
             leaving
         });
-        let mut coming = registry.owner(pid(2));
-        coming
-            .register(&handle.pin(), 2, Tracked::new(2, &alive))
-            .expect("free");
+        let coming = scene.holder(&handle, 2, 2);
         let leaving = leaving.join().expect("no panic");
         assert_eq!(
             (look(&handle, 1), look(&handle, 2)),
@@ -257,7 +282,7 @@ fn neighbours_change_at_once() {
         );
         assert_eq!(handle.pin().iter().count(), 1);
         drop((leaving, coming, handle));
-        at_rest(registry, &alive);
+        scene.at_rest();
     });
 }
 
@@ -265,27 +290,19 @@ fn neighbours_change_at_once() {
 #[test]
 fn reading_past_neighbours_that_change() {
     check(|| {
-        let alive = Arc::new(AtomicUsize::new(0));
-        let registry = Names::<Constant>::with_hasher(BuildHasherDefault::default());
-        let handle = registry.handle();
-        let mut leaving = registry.owner(pid(1));
-        leaving
-            .register(&handle.pin(), 1, Tracked::new(1, &alive))
-            .expect("free");
-        let theirs = registry.clone();
+        let scene = Scene::<Constant>::new();
+        let handle = scene.handle();
+        let mut leaving = scene.holder(&handle, 1, 1);
+        let theirs = scene.clone();
         let leaving = thread::spawn(move || {
             let handle = theirs.handle();
             assert!(leaving.unregister(&handle.pin(), &1));
             leaving
         });
-        let (theirs, their_alive) = (registry.clone(), Arc::clone(&alive));
+        let theirs = scene.clone();
         let coming = thread::spawn(move || {
             let handle = theirs.handle();
-            let mut coming = theirs.owner(pid(2));
-            coming
-                .register(&handle.pin(), 2, Tracked::new(2, &their_alive))
-                .expect("free");
-            coming
+            theirs.holder(&handle, 2, 2)
         });
         {
             let guard = handle.pin();
@@ -306,9 +323,9 @@ fn reading_past_neighbours_that_change() {
             leaving.join().expect("no panic"),
             coming.join().expect("no panic"),
         );
-        assert_eq!(registry.len(), 1);
+        assert_eq!(scene.len(), 1);
         drop((owners, handle));
-        at_rest(registry, &alive);
+        scene.at_rest();
     });
 }
 
@@ -317,19 +334,15 @@ fn reading_past_neighbours_that_change() {
 #[test]
 fn take_over_against_update_and_lookup() {
     check_deeply(5, || {
-        let alive = Arc::new(AtomicUsize::new(0));
-        let registry = Names::<Mix>::with_hasher(BuildHasherDefault::default());
-        let handle = registry.handle();
-        let mut first = registry.owner(pid(1));
-        first
-            .register(&handle.pin(), 7, Tracked::new(1, &alive))
-            .expect("free");
-        let (theirs, their_alive) = (registry.clone(), Arc::clone(&alive));
+        let scene = Scene::<Mix>::new();
+        let handle = scene.handle();
+        let mut first = scene.holder(&handle, 1, 7);
+        let theirs = scene.clone();
         let taking = thread::spawn(move || {
             let handle = theirs.handle();
-            let mut second = theirs.owner(pid(2));
+            let mut second = theirs.owner(2);
             let before = second
-                .take_over(&handle.pin(), 7, Tracked::new(2, &their_alive))
+                .take_over(&handle.pin(), 7, theirs.value(2))
                 .expect("no limit")
                 .map(|entry| (entry.owner(), entry.value().number()));
             assert!(
@@ -341,7 +354,7 @@ fn take_over_against_update_and_lookup() {
         let (before, updated) = {
             let guard = handle.pin();
             let updated = first
-                .update(&guard, &7, |old| Tracked::new(old.number() + 10, &alive))
+                .update(&guard, &7, |old| scene.value(old.number() + 10))
                 .is_ok();
             let found = guard.lookup(&7).expect("it is never missing");
             (found.value().number(), updated)
@@ -355,11 +368,11 @@ fn take_over_against_update_and_lookup() {
         );
         assert_eq!(look(&handle, 7), Some((pid(2), 2)));
         assert_eq!(first.entries(&handle.pin()).count(), 0);
-        assert_eq!(registry.len(), 1);
+        assert_eq!(scene.len(), 1);
         drop(first); // and does not reach what was taken over
         assert_eq!(look(&handle, 7), Some((pid(2), 2)));
         drop((second, handle));
-        at_rest(registry, &alive);
+        scene.at_rest();
     });
 }
 
@@ -367,25 +380,21 @@ fn take_over_against_update_and_lookup() {
 #[test]
 fn take_over_against_death() {
     check_deeply(5, || {
-        let alive = Arc::new(AtomicUsize::new(0));
-        let registry = Names::<Mix>::with_hasher(BuildHasherDefault::default());
-        let handle = registry.handle();
-        let mut dying = registry.owner(pid(1));
-        dying
-            .register(&handle.pin(), 7, Tracked::new(1, &alive))
-            .expect("free");
+        let scene = Scene::<Mix>::new();
+        let handle = scene.handle();
+        let dying = scene.holder(&handle, 1, 7);
         let dying = thread::spawn(move || drop(dying));
-        let mut taker = registry.owner(pid(2));
+        let mut taker = scene.owner(2);
         let before = taker
-            .take_over(&handle.pin(), 7, Tracked::new(2, &alive))
+            .take_over(&handle.pin(), 7, scene.value(2))
             .expect("no limit")
             .map(|entry| entry.owner());
         assert!([None, Some(pid(1))].contains(&before));
         assert_eq!(look(&handle, 7), Some((pid(2), 2)));
         dying.join().expect("no panic");
         assert_eq!(look(&handle, 7), Some((pid(2), 2)));
-        assert_eq!(registry.len(), 1);
+        assert_eq!(scene.len(), 1);
         drop((taker, handle));
-        at_rest(registry, &alive);
+        scene.at_rest();
     });
 }
