@@ -14,6 +14,7 @@
 //! leaves `watching` only once is what makes a `Down` come exactly once, and never after
 //! `demonitor`.
 
+use crate::process::panic::discard;
 use crate::process::{self, ExitReason, Pid};
 use crate::supervisor::ChildRef;
 use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering};
@@ -160,6 +161,12 @@ impl fmt::Debug for Inbox {
 }
 
 impl InboxShared {
+    /// Drops what was queued, one by one: each may own a user's error with a destructor that panics.
+    pub(crate) fn drop_contained(self) {
+        let queue = core::mem::take(&mut self.state.lock().queue);
+        queue.into_iter().for_each(discard);
+    }
+
     /// Queues the `Down` of `monitor`, unless it is no longer wanted.
     pub(crate) fn deliver(&self, monitor: MonitorRef, child: &ChildRef, reason: &ExitReason) {
         let down = Down {

@@ -9,7 +9,7 @@
 //! The token has a lock and a condition variable of its own. It uses no park token, which any
 //! code on the thread may swallow.
 
-use crate::process::panic::contain;
+use crate::process::panic::{contain, discard};
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering, Weak};
 use alloc::collections::BTreeMap;
 use bedplate_core::clock::Instant;
@@ -123,6 +123,18 @@ impl StopToken {
             let next = self.0.state.lock().callbacks.pop_first();
             match next {
                 Some((_, callback)) => contain(callback),
+                None => return,
+            }
+        }
+    }
+
+    /// At the end of the incarnation: drops what is registered and will not be called any more, so that
+    /// it does not outlive the body by a guard that does.
+    pub(crate) fn forget_callbacks(&self) {
+        loop {
+            let next = self.0.state.lock().callbacks.pop_first();
+            match next {
+                Some((_, callback)) => discard(callback),
                 None => return,
             }
         }

@@ -9,6 +9,7 @@ pub(crate) use alloc::sync::{Arc, Weak};
 pub(crate) use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub(crate) use std::sync::{MutexGuard, Once, OnceLock};
 pub(crate) use std::thread;
+pub(crate) use std::thread::ThreadId;
 
 use core::time::Duration;
 use std::sync::PoisonError;

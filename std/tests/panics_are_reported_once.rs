@@ -1,5 +1,6 @@
-//! A supervised thread's panic is in its exit reason and nowhere else; any other thread's goes to
-//! the hook that was there before. One test, for hooks are the process's.
+//! A supervised thread's panic is in its exit reason, and goes to the hook that was there before as any
+//! other thread's does, unless the supervisor is asked to be quiet. One test, for hooks are the
+//! process's.
 
 use bedplate::monitor::Inbox;
 use bedplate::process::ExitReason;
@@ -19,7 +20,41 @@ fn by_the_supervisor_or_by_the_previous_hook() {
     }));
     let printed = || PRINTED.load(Ordering::Relaxed);
 
-    let mut builder = Supervisor::builder("app");
+    eight_children_panic_twice(true);
+    assert_eq!(printed(), 0);
+    eight_children_panic_twice(false);
+    assert_eq!(printed(), 16); // also those that the bodies caught themselves
+    let printed = || PRINTED.load(Ordering::Relaxed) - 16;
+
+    let _payload = std::thread::spawn(|| panic!("unsupervised"))
+        .join()
+        .unwrap_err();
+    assert_eq!(printed(), 1);
+
+    // A hook set later displaces ours: the message is still known, the place is not.
+    std::panic::set_hook(Box::new(|_| {}));
+    let spec = ChildSpec::worker("late", |_| -> () { panic!("late") });
+    let why = match Supervisor::builder("app")
+        .limit(0, PATIENCE)
+        .child(spec)
+        .start()
+    {
+        Ok(supervisor) => match supervisor.wait() {
+            ExitReason::GaveUp(why) => why,
+            other => panic!("{other}"),
+        },
+        // It may end before the start is complete.
+        Err(StartError::GaveUp(why)) => why,
+        Err(error) => panic!("{error}"),
+    };
+    let ExitReason::Panicked(report) = &why.last else {
+        panic!("{}", why.last)
+    };
+    assert_eq!((&*report.message, &report.location), ("late", &None));
+}
+
+fn eight_children_panic_twice(quiet: bool) {
+    let mut builder = Supervisor::builder("app").quiet_panics(quiet);
     for number in 0..8 {
         let spec = ChildSpec::worker(format!("child-{number}"), move |me| -> () {
             while !me.stop().wait(PATIENCE) {}
@@ -52,31 +87,4 @@ fn by_the_supervisor_or_by_the_previous_hook() {
             assert_eq!(report.thread, down.child.path());
         }
     }
-    assert_eq!(printed(), 0);
-
-    let _payload = std::thread::spawn(|| panic!("unsupervised"))
-        .join()
-        .unwrap_err();
-    assert_eq!(printed(), 1);
-
-    // A hook set later displaces ours: the message is still known, the place is not.
-    std::panic::set_hook(Box::new(|_| {}));
-    let spec = ChildSpec::worker("late", |_| -> () { panic!("late") });
-    let why = match Supervisor::builder("app")
-        .limit(0, PATIENCE)
-        .child(spec)
-        .start()
-    {
-        Ok(supervisor) => match supervisor.wait() {
-            ExitReason::GaveUp(why) => why,
-            other => panic!("{other}"),
-        },
-        // It may end before the start is complete.
-        Err(StartError::GaveUp(why)) => why,
-        Err(error) => panic!("{error}"),
-    };
-    let ExitReason::Panicked(report) = &why.last else {
-        panic!("{}", why.last)
-    };
-    assert_eq!((&*report.message, &report.location), ("late", &None));
 }

@@ -212,6 +212,7 @@ fn start(args: &Args, shared: &Arc<Shared>, index: usize, name: &str, source: So
     let worker = ChildSpec::worker(READER, move |me| worker::run(&state, &shared, me));
     let supervisor = Supervisor::builder(format!("source-{index}"))
         .limit(args.restarts, args.period)
+        .quiet_panics(true) // the next incarnation says how the one before ended
         .child(
             worker
                 .register(registered_name(index, name))

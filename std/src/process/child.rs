@@ -14,6 +14,7 @@ use crate::registry::HeldNames;
 use crate::sync::{Arc, Mutex, Weak};
 use alloc::collections::BTreeMap;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 /// A handle on one incarnation of a child; it never means a later one.
 ///
@@ -171,6 +172,12 @@ impl PartialEq for ChildRef {
 
 impl Eq for ChildRef {}
 
+impl Hash for ChildRef {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.pid().hash(state);
+    }
+}
+
 /// A [`ChildRef`] for the registry: when it is freed, some time later on some thread, no destructor
 /// of a user's value runs with it.
 pub(crate) struct WeakChild(Weak<Shared>);
@@ -191,18 +198,24 @@ pub(crate) struct Obituary {
 }
 
 impl Obituary {
-    /// Gives the identity back and tells every watcher, in the order in which they came.
-    pub(crate) fn deliver(self) {
+    /// Gives the identity back and tells every watcher, in the order in which they came. Inboxes that
+    /// their owners dropped meanwhile come back: they hold values of users, to be dropped where those
+    /// may run.
+    #[must_use]
+    pub(crate) fn deliver(self) -> Vec<InboxShared> {
         let Self {
             child,
             reason,
             watchers,
         } = self;
         leave(child.pid());
+        let mut orphaned = Vec::new();
         for (monitor, inbox) in watchers {
             if let Some(inbox) = inbox.upgrade() {
                 inbox.deliver(monitor, &child, &reason);
+                orphaned.extend(Arc::into_inner(inbox));
             }
         }
+        orphaned
     }
 }

@@ -86,6 +86,8 @@ impl fmt::Display for GaveUp {
     }
 }
 
+impl Error for GaveUp {}
+
 /// What the body of a child may return.
 ///
 /// ```

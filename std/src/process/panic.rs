@@ -2,9 +2,10 @@
 //!
 //! Only the panic hook learns where a panic happened, and only `catch_unwind` ends it. So one hook
 //! is installed for the whole process, at the first start of a supervisor, in front of the one
-//! that was there. On a thread that runs the body of a child it notes message and place and is
-//! silent, for the supervisor reports the end; on every other thread it only calls its predecessor.
-//! Nothing is printed twice.
+//! that was there. On a thread that runs the body of a child it notes message and place; and it calls
+//! its predecessor, as on every other thread, unless the supervisor was asked to be quiet because
+//! somebody else reports the ends. So a panic is printed once, whether it ends the body or is caught
+//! in it.
 //!
 //! A program that sets a hook of its own afterwards displaces this one; reports then have their
 //! message, but no place.
@@ -63,8 +64,11 @@ impl fmt::Display for PanicReport {
 enum Note {
     /// No body of a child is running here.
     Unsupervised,
-    Listening,
+    Listening {
+        quiet: bool,
+    },
     Heard {
+        quiet: bool,
         message: String,
         location: Option<String>,
         backtrace: Option<Backtrace>,
@@ -88,31 +92,34 @@ pub(crate) fn install_hook() {
     });
 }
 
-/// Notes a panic of a supervised thread; `false` on any other. Must not panic: that would abort.
+/// Notes a panic of a supervised thread. Whether it is not to be printed. Must not panic: that would
+/// abort.
 fn take_note(info: &PanicHookInfo<'_>) -> bool {
     let noted = NOTE.try_with(|note| {
         let Ok(mut note) = note.try_borrow_mut() else {
             return false;
         };
-        if matches!(*note, Note::Unsupervised) {
-            return false;
-        }
+        let quiet = match *note {
+            Note::Unsupervised => return false,
+            Note::Listening { quiet } | Note::Heard { quiet, .. } => quiet,
+        };
         let backtrace = Backtrace::capture();
         let captured = backtrace.status() == BacktraceStatus::Captured;
         *note = Note::Heard {
+            quiet,
             message: text(info.payload()).to_owned(),
             location: info.location().map(ToString::to_string),
             backtrace: captured.then_some(backtrace),
         };
-        true
+        quiet
     });
     noted.unwrap_or(false)
 }
 
-/// Runs the body of a child. A panic ends here; its payload is dropped, whatever its destructor
-/// does.
-pub(crate) fn catch<R>(body: impl FnOnce() -> R) -> Result<R, PanicReport> {
-    NOTE.with(|note| *note.borrow_mut() = Note::Listening);
+/// Runs the body of a child. A panic ends here, printed unless `quiet`; its payload is dropped,
+/// whatever its destructor does.
+pub(crate) fn catch<R>(quiet: bool, body: impl FnOnce() -> R) -> Result<R, PanicReport> {
+    NOTE.with(|note| *note.borrow_mut() = Note::Listening { quiet });
     // The body's captures are shared by all incarnations; that they survive a panic in a sound
     // state is the business of whoever wrote them, as documented at `ChildSpec::worker`.
     let result = catch_unwind(AssertUnwindSafe(body));
@@ -126,6 +133,7 @@ pub(crate) fn catch<R>(body: impl FnOnce() -> R) -> Result<R, PanicReport> {
                 message: heard,
                 location,
                 backtrace,
+                ..
             } if heard == message => (location, backtrace),
             _ => (None, None),
         };
@@ -139,9 +147,16 @@ pub(crate) fn catch<R>(body: impl FnOnce() -> R) -> Result<R, PanicReport> {
     })
 }
 
-/// Calls a user's code whose panic must not go further; the panic hook reports it.
+/// Calls a user's code whose panic must not go further. The panic is printed, also on the thread of a
+/// quiet child: nobody else would report it.
 pub(crate) fn contain(call: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+    let swap = |new| NOTE.try_with(|note| note.replace(new)).ok();
+    let before = swap(Note::Unsupervised);
+    let result = catch_unwind(AssertUnwindSafe(call));
+    if let Some(before) = before {
+        swap(before);
+    }
+    if let Err(payload) = result {
         // Its destructor may panic in turn, and so may that one's payload, without end.
         core::mem::forget(payload);
     }

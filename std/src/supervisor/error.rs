@@ -89,6 +89,7 @@ impl Error for StartError {
             Self::Name { error, .. } => Some(error),
             Self::Spawn(error) => Some(error),
             Self::Child { error, .. } => Some(&**error),
+            Self::GaveUp(why) => Some(&**why),
             _ => None,
         }
     }

@@ -13,6 +13,7 @@
 
 use super::tree::{News, Tree};
 use super::{ChildRef, ChildSpec, Incarnation, StartError};
+use crate::monitor::InboxShared;
 use crate::process::panic::{catch, discard};
 use crate::process::{ExitReason, ThreadPermit};
 use crate::sync::{Arc, thread};
@@ -31,11 +32,14 @@ pub(super) fn launch(
     launch: Launch,
 ) -> Result<(), Arc<StartError>> {
     let me = launch.incarnation.me.clone();
-    spawn(tree.clone(), id, launch).map_err(|error| {
+    let spawned = spawn(tree.clone(), id, launch).map_err(|error| {
         let error = Arc::new(error);
         end(&me, ExitReason::NotStarted(error.clone()));
         error
-    })
+    });
+    // It may have ended meanwhile, and this be the last to hold how.
+    discard(me);
+    spawned
 }
 
 fn spawn(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), StartError> {
@@ -69,11 +73,14 @@ fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit
     let Launch { spec, incarnation } = launch;
     let me = incarnation.me.clone();
     // Also when it has been asked to stop meanwhile: what was started runs, and sees it at once.
-    let reason = match catch(|| spec.context.run(|| (spec.body)(&incarnation))) {
+    let reason = match catch(tree.is_quiet(), || {
+        spec.context.run(|| (spec.body)(&incarnation))
+    }) {
         Ok(ExitReason::Normal) if incarnation.stop.is_stopped() => ExitReason::Shutdown,
         Ok(reason) => reason,
         Err(report) => ExitReason::Panicked(Arc::new(report)),
     };
+    incarnation.stop.forget_callbacks();
     // They may own the last of a user's values.
     discard(incarnation);
     discard(spec);
@@ -89,6 +96,9 @@ fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit
 fn end(me: &ChildRef, reason: ExitReason) {
     me.names().release();
     if let Some(obituary) = me.publish(reason) {
-        obituary.deliver();
+        obituary
+            .deliver()
+            .into_iter()
+            .for_each(InboxShared::drop_contained);
     }
 }

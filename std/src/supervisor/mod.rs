@@ -50,6 +50,7 @@ pub struct SupervisorBuilder {
     strategy: Strategy,
     intensity: u32,
     period: Duration,
+    quiet: bool,
     children: Vec<ChildSpec>,
 }
 
@@ -65,6 +66,15 @@ impl SupervisorBuilder {
     pub fn limit(mut self, intensity: u32, period: Duration) -> Self {
         self.intensity = intensity;
         self.period = period;
+        self
+    }
+
+    /// Whether panics of the children are kept from the panic hook that the program has, which
+    /// usually prints them; `false` unless set. For who reports ends himself, from a
+    /// [`Down`](crate::monitor::Down) or [`Incarnation::last_exit`]: panics that a body catches itself
+    /// are then seen by nobody.
+    pub fn quiet_panics(mut self, quiet: bool) -> Self {
+        self.quiet = quiet;
         self
     }
 
@@ -105,7 +115,7 @@ impl SupervisorBuilder {
         timer::ensure_running().map_err(StartError::Spawn)?;
         install_hook();
 
-        let tree = Tree::new(self.name, machine, specs);
+        let tree = Tree::new(self.name, self.quiet, machine, specs);
         tree.drive(News::Start);
         match tree.wait_started() {
             StartOutcome::Up => Ok(Supervisor { tree }),
@@ -149,6 +159,7 @@ impl Supervisor {
             strategy: Strategy::default(),
             intensity: 3,
             period: Duration::from_secs(5),
+            quiet: false,
             children: Vec::new(),
         }
     }

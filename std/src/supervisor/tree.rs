@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Under the lock there is only bookkeeping: no code of a user, no destructor of a user's value
-//! (they go out as [`Job::DropReason`] and [`Job::DropEntries`]), no thread is started and nobody is woken. So whoever asks about
-//! children never waits for a child. Two threads may do jobs of one supervisor at the same time;
+//! (they go out as [`Job::Drop`] and [`Job::DropEntries`]), no thread is started and nobody is woken.
+//! So whoever asks about children never waits for a child. Two threads may do jobs of one supervisor at the same time;
 //! that is sound because the stop token and the identity of an incarnation exist before anybody
 //! can be told to stop it, and because the machine recognises late events.
 
@@ -22,7 +22,7 @@ use crate::clock;
 use crate::process::panic::{contain, discard};
 use crate::process::{self, ExitReason, GaveUp};
 use crate::stop::StopToken;
-use crate::sync::{Arc, Condvar, Mutex, thread};
+use crate::sync::{Arc, Condvar, Mutex, ThreadId, thread};
 use alloc::collections::VecDeque;
 use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{
@@ -37,6 +37,8 @@ pub(super) type Decisions = Machine<GrowingChildren, MAX_INTENSITY>;
 /// What every handle on a supervisor and every thread of its children share.
 pub(super) struct Tree {
     name: String,
+    /// Whether the children's panics are not printed.
+    quiet: bool,
     state: Mutex<State>,
     /// Notified when all children have been started, and when the supervisor has ended.
     changed: Condvar,
@@ -54,8 +56,11 @@ struct State {
     abandoned: usize,
     /// The deadline the timer was last told.
     scheduled: Option<Instant>,
-    /// How many threads are dropping entries, with what their bodies captured.
+    /// How many times entries, with what their bodies captured, are yet to be dropped …
     dropping: usize,
+    /// … and the threads that are doing so. A destructor may wait for the end of this supervisor; it
+    /// does not wait for itself.
+    droppers: Vec<ThreadId>,
     ended: Option<ExitReason>,
 }
 
@@ -90,9 +95,18 @@ enum Job {
     AskToStop(StopToken, Option<Instant>),
     Deliver(process::child::Obituary),
     Schedule(Instant),
+    Unschedule(Instant),
     NotifyWaiting,
-    DropReason(ExitReason),
+    Drop(Garbage),
     DropEntries(Vec<Entry>),
+}
+
+/// What may own the last of a user's values: exit reasons, and stop tokens with callbacks.
+type Garbage = Box<dyn Send>;
+
+/// To be dropped outside the lock.
+fn garbage(value: impl Send + 'static) -> Job {
+    Job::Drop(Box::new(value))
 }
 
 /// How a supervisor's start went, when it is known.
@@ -105,6 +119,7 @@ impl Tree {
     /// A supervisor that has not started, with `specs` in the order of their keys.
     pub(super) fn new(
         name: String,
+        quiet: bool,
         machine: Decisions,
         specs: Vec<(ChildKey, ChildSpec)>,
     ) -> Arc<Self> {
@@ -124,13 +139,19 @@ impl Tree {
             abandoned: 0,
             scheduled: None,
             dropping: 0,
+            droppers: Vec::new(),
             ended: None,
         };
         Arc::new(Self {
             name,
+            quiet,
             state: Mutex::new(state),
             changed: Condvar::new(),
         })
+    }
+
+    pub(super) const fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     pub(super) fn name(&self) -> &str {
@@ -163,9 +184,11 @@ impl Tree {
         let mut state = self.state.lock();
         state.step(now, &self.name, news, &mut jobs);
         let deadline = state.machine.next_deadline();
-        if let Some(deadline) = deadline.filter(|_| deadline != state.scheduled) {
+        if deadline != state.scheduled {
             // Before a callback of a user can keep this thread.
-            jobs.insert(0, Job::Schedule(deadline));
+            let unschedule = state.scheduled.map(Job::Unschedule);
+            let schedule = deadline.map(Job::Schedule);
+            jobs.splice(0..0, unschedule.into_iter().chain(schedule));
         }
         state.scheduled = deadline;
         jobs
@@ -185,16 +208,18 @@ impl Tree {
                     run(Box::new(move || token.call_back()));
                 }
             }
-            Job::Deliver(obituary) => obituary.deliver(),
+            Job::Deliver(obituary) => {
+                for inbox in obituary.deliver() {
+                    run(Box::new(move || inbox.drop_contained()));
+                }
+            }
             Job::Schedule(deadline) => timer::schedule(deadline, Arc::downgrade(self)),
+            Job::Unschedule(deadline) => timer::unschedule(deadline, self),
             Job::NotifyWaiting => self.changed.notify_all(),
-            Job::DropReason(reason) => run(Box::new(move || drop(reason))),
+            Job::Drop(garbage) => run(Box::new(move || drop(garbage))),
             Job::DropEntries(entries) => {
                 let tree = self.clone();
-                run(Box::new(move || {
-                    discard(entries);
-                    tree.entries_dropped();
-                }));
+                run(Box::new(move || tree.drop_contained(entries)));
             }
         }
         None
@@ -203,9 +228,10 @@ impl Tree {
     /// Waits until all children have been started, or the supervisor has ended instead.
     pub(super) fn wait_started(&self) -> StartOutcome {
         let state = self.state.lock();
+        let me = thread::current().id();
         let state = self
             .changed
-            .wait_while(state, |state| !state.up && !state.is_over());
+            .wait_while(state, |state| !state.up && !state.is_over(me));
         match (&state.ended, &state.start_error) {
             (Some(ExitReason::NotStarted(_)), Some((id, error))) => {
                 let (id, error) = (id.clone(), error.clone());
@@ -221,12 +247,27 @@ impl Tree {
     /// Waits until the supervisor has ended.
     pub(super) fn wait_ended(&self) -> ExitReason {
         let state = self.state.lock();
-        let state = self.changed.wait_while(state, |state| !state.is_over());
+        let me = thread::current().id();
+        let state = self.changed.wait_while(state, |state| !state.is_over(me));
         state.ended.clone().unwrap_or(ExitReason::Gone)
     }
 
-    fn entries_dropped(&self) {
-        self.state.lock().dropping -= 1;
+    fn drop_contained(&self, entries: Vec<Entry>) {
+        let me = thread::current().id();
+        self.state.lock().droppers.push(me);
+        // One by one: of two destructors that panic at once, the second would abort the process.
+        for entry in entries {
+            discard(entry.spec);
+            discard(entry.current);
+            discard(entry.last_exit);
+        }
+        {
+            let mut state = self.state.lock();
+            state.dropping -= 1;
+            if let Some(index) = state.droppers.iter().position(|&dropper| dropper == me) {
+                state.droppers.swap_remove(index);
+            }
+        }
         self.changed.notify_all();
     }
 
@@ -272,9 +313,14 @@ impl Tree {
 }
 
 impl State {
-    /// Nothing runs, and nothing of what ran is left.
-    const fn is_over(&self) -> bool {
-        self.ended.is_some() && self.dropping == 0
+    /// Nothing runs, and nothing of what ran is left, but what the thread `asking` is dropping itself.
+    fn is_over(&self, asking: ThreadId) -> bool {
+        let own = self
+            .droppers
+            .iter()
+            .filter(|&&dropper| dropper == asking)
+            .count();
+        self.ended.is_some() && self.dropping == own
     }
 
     fn step(&mut self, now: Instant, name: &str, news: News, jobs: &mut Vec<Job>) {
@@ -303,7 +349,7 @@ impl State {
             if let Event::Exited(..) = event {
                 self.abandoned = self.abandoned.saturating_sub(1);
             }
-            jobs.extend(reason.map(Job::DropReason));
+            jobs.extend(reason.map(garbage));
             return;
         };
         if let (Some(id), Some(reason)) = (id, reason) {
@@ -346,9 +392,9 @@ impl State {
         let Some(entry) = self.entry(id.child) else {
             return;
         };
-        entry.current = None;
         let child = entry.spec.id.clone();
-        jobs.extend(entry.last_exit.replace(reason.clone()).map(Job::DropReason));
+        jobs.extend(entry.current.take().map(garbage));
+        jobs.extend(entry.last_exit.replace(reason.clone()).map(garbage));
         let ending = match self.machine.phase() {
             Phase::Stopping(end) | Phase::Ended(end) => Some(end),
             _ => None,
@@ -455,6 +501,7 @@ impl State {
         }
         // In either case the machine will call its exit stale when it comes.
         self.abandoned += 1;
+        jobs.push(garbage(current));
     }
 
     /// Nobody is told that the supervisor has ended before this is done.
