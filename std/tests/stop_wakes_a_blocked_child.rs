@@ -1,6 +1,6 @@
 //! A request to stop reaches a child wherever it blocks.
 
-use bedplate::supervisor::{ChildSpec, Supervisor};
+use bedplate::supervisor::{ChildSpec, Stop, Supervisor};
 use core::time::Duration;
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -74,7 +74,8 @@ fn callbacks_run_once_in_order_and_past_one_that_panics() {
         );
         assert!(seen.try_recv().is_err());
         Ok(())
-    });
+    })
+    .stop(Stop::Forever); // printing a panic can take seconds under a sanitizer
     let supervisor = Supervisor::builder("app").child(child).start().unwrap();
     is_ready.recv_timeout(PATIENCE).unwrap();
     assert_eq!(supervisor.shutdown().clean, ["child"]);
