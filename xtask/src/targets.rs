@@ -10,7 +10,8 @@
 //! n = 1000                    # of the row; any, when left out
 //! contender = "bedplate"      # the beginning of the row's; "bedplate" when left out
 //! reference = "papaya"        # of the row; any, when left out
-//! measure = "ratio"           # or "median_ns", or "min_ns"; "ratio" when left out
+//! measure = "ratio"           # or "median_ns", or "min_ns", in the row's own unit where it has one;
+//!                             # "ratio" when left out
 //! at_most = 0.6
 //! ```
 //!
@@ -167,8 +168,8 @@ impl fmt::Display for Target {
                 write!(f, ": at most {} of {reference}", self.at_most)
             }
             (Measure::Ratio, None) => write!(f, ": ratio at most {}", self.at_most),
-            (Measure::MedianNs, _) => write!(f, ": median at most {} ns", self.at_most),
-            (Measure::MinNs, _) => write!(f, ": minimum at most {} ns", self.at_most),
+            (Measure::MedianNs, _) => write!(f, ": median at most {}", self.at_most),
+            (Measure::MinNs, _) => write!(f, ": minimum at most {}", self.at_most),
         }
     }
 }
