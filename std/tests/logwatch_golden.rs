@@ -398,6 +398,14 @@ fn a_closed_pipe_ends_it_and_what_was_not_written_is_lost() {
     assert!(!shown.contains("panicked"), "{shown}");
 }
 
+#[cfg(unix)]
+fn interrupt(child: &std::process::Child) {
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.is_ok_and(|status| status.success()));
+}
+
 /// What comes in is shown while more may come, and an interrupt still gives a report.
 #[cfg(unix)]
 #[test]
@@ -415,14 +423,121 @@ fn a_live_source_is_shown_at_once_and_an_interrupt_stops_in_order() {
     let first = records.next().expect("a record").expect("that is text");
     assert!(first.contains("user 1 in"), "{first}");
 
-    let kill = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(kill.is_ok_and(|status| status.success()));
+    interrupt(&child);
     let rest: Vec<String> = records.map(|record| record.expect("text")).collect();
     assert_eq!(child.wait().expect("it ends").code(), Some(130));
     assert!(rest[0].contains("\"count\":3"), "{rest:?}");
     let report: Value = serde_json::from_str(&rest[1]).expect("the report");
     assert_eq!(count(&report["total"], "read"), 3);
     drop(input);
+}
+
+/// A line that never ends once kept the worker from its interval and from an interrupt.
+#[cfg(unix)]
+#[test]
+fn a_line_without_end_keeps_nothing_else_waiting() {
+    let mut child = logwatch(&["--json", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut input = child.stdin.take().expect("piped");
+    input.write_all(b"first\nxxx").expect("it reads");
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let dripping = std::thread::spawn(move || {
+        let pause = std::time::Duration::from_millis(5);
+        while stopped.recv_timeout(pause).is_err() && input.write_all(b"x").is_ok() {}
+    });
+    let mut output = BufReader::new(child.stdout.take().expect("piped"));
+    let mut line = String::new();
+    output.read_line(&mut line).expect("UTF-8");
+    assert!(
+        line.contains("first"),
+        "it is shown while the next line goes on: {line}"
+    );
+    interrupt(&child);
+    let status = child.wait().expect("it ends");
+    stop.send(()).expect("still dripping");
+    dripping.join().expect("no panic");
+    assert_eq!(status.code(), Some(130));
+    line.clear();
+    output.read_line(&mut line).expect("UTF-8");
+    let report: Value = serde_json::from_str(&line).expect("the report");
+    assert_eq!(count(&report["total"], "read"), 1);
+}
+
+/// Opening a pipe that nobody writes to once kept every other source waiting.
+#[cfg(unix)]
+#[test]
+fn a_pipe_without_a_writer_holds_up_no_other_source() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("pipe");
+    let status = Command::new("mkfifo")
+        .arg(&pipe)
+        .status()
+        .expect("mkfifo is there");
+    assert!(status.success());
+    let (_kept, other) = file(b"other\n");
+    let mut child = logwatch(&[pipe.to_str().expect("UTF-8"), &other])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let mut output = BufReader::new(child.stdout.take().expect("piped"));
+    let mut line = String::new();
+    output.read_line(&mut line).expect("UTF-8");
+    assert!(line.ends_with(":1: other\n"), "{line}");
+    std::fs::write(&pipe, "late\n").expect("it reads");
+    line.clear();
+    output.read_line(&mut line).expect("UTF-8");
+    assert!(line.ends_with(":1: late\n"), "{line}");
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[cfg(unix)]
+#[test]
+fn its_own_output_is_no_input() {
+    let (kept, name) = file(b"a line\n");
+    let output = std::fs::File::options()
+        .append(true)
+        .open(kept.path())
+        .expect("it is there");
+    let result = logwatch(&[&name]).stdout(output).output().expect("it runs");
+    assert_eq!(result.status.code(), Some(1));
+    assert!(text(&result.stderr).contains("is also the output"));
+    assert_eq!(std::fs::read(kept.path()).expect("readable"), b"a line\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_name_is_shown_and_not_obeyed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("new\nline\x1b[31m");
+    std::fs::write(&path, "a line\n").expect("writable");
+    let output = run(&[path.to_str().expect("UTF-8")]);
+    for stream in [&output.stdout, &output.stderr] {
+        let text = text(stream);
+        assert!(!text.contains('\x1b'), "{text}");
+        assert!(text.contains("new\\nline\\u{1b}[31m"), "{text}");
+    }
+    assert_eq!(text(&output.stdout).lines().count(), 1);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_loses_what_it_cut_off_and_the_report_is_elsewhere() {
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("Linux has it");
+    let (_kept, name) = file(b"one\ntwo\n");
+    let output = logwatch(&["--json", &name])
+        .stdout(full)
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let text = text(&output.stderr);
+    let report: Value = serde_json::from_str(text.lines().last().expect("a report")).expect("JSON");
+    assert_eq!(count(&report["total"], "lost"), 2);
 }

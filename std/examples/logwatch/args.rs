@@ -13,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Parser, Debug)]
 #[command(name = "logwatch", after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// The logs to read; `-` is the standard input
+    /// The logs to read, at most 256; `-` is the standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
@@ -25,11 +25,13 @@ pub(crate) struct Args {
     ///
     /// Counted in the lines' own time where they carry one, so that replaying yesterday's log gives
     /// what watching it would have given; else in the time at which they arrive. 0 prints all.
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "60",
+          value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) window: Duration,
 
     /// Write what has been collected at least this often, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "0.2", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "0.2",
+          value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) interval: Duration,
 
     /// How many different messages a source keeps apart at a time
@@ -54,7 +56,8 @@ pub(crate) struct Args {
     pub(crate) restarts: u32,
 
     /// … within this time, in seconds, before its source is given up
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "5",
+          value_parser = some_seconds, allow_negative_numbers = true)]
     pub(crate) period: Duration,
 
     /// No progress display
@@ -91,6 +94,15 @@ Exit status:
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn some_seconds(text: &str) -> Result<Duration, String> {
+    let time = seconds(text)?;
+    if time.is_zero() {
+        Err("must be more than nothing".to_owned())
+    } else {
+        Ok(time)
+    }
 }
 
 fn capacity() -> impl TypedValueParser<Value = usize> {

@@ -23,6 +23,8 @@ pub(crate) enum Peek<'a> {
     Line(&'a [u8]),
     /// A line over the limit, and how long it was without its `\n`.
     TooLong(u64),
+    /// Something came, but not yet a whole line.
+    Partial,
     /// The input has nothing at the moment.
     Idle,
     /// The input has ended.
@@ -101,8 +103,10 @@ impl<R: Read> LineReader<R> {
         Ok(&self.buffer[self.start..self.end])
     }
 
-    /// The current line; the same again until it is finished.
+    /// The current line; the same again until it is finished. Reads once at most, so that a line that
+    /// never ends keeps nobody here.
     pub(crate) fn peek(&mut self) -> io::Result<Peek<'_>> {
+        let mut has_read = false;
         loop {
             match self.current {
                 Current::Line { length, .. } => {
@@ -125,9 +129,13 @@ impl<R: Read> LineReader<R> {
                 }
             }
             self.drop_excess();
+            if has_read {
+                return Ok(Peek::Partial);
+            }
             if !self.fill()? {
                 return Ok(Peek::Idle);
             }
+            has_read = true;
         }
     }
 
@@ -234,7 +242,7 @@ mod tests {
             match reader.peek().expect("the input does not fail") {
                 Peek::Line(line) => lines.push(String::from_utf8_lossy(line).into_owned()),
                 Peek::TooLong(length) => lines.push(format!("{length}!")),
-                Peek::Idle => continue,
+                Peek::Idle | Peek::Partial => continue,
                 Peek::End => return lines,
             }
             reader.finish();
@@ -263,6 +271,7 @@ mod tests {
     fn a_line_far_over_the_limit_is_counted_and_not_held() {
         let input = io::repeat(b'x').take(10 << 20).chain(&b"\nnext\n"[..]);
         let mut reader = LineReader::new(input, 64);
+        while reader.peek().unwrap() == Peek::Partial {}
         assert_eq!(reader.peek().unwrap(), Peek::TooLong(10 << 20));
         let held = reader.buffer.len();
         reader.finish();
@@ -291,5 +300,14 @@ mod tests {
             }
         }
         assert!(LineReader::new(Broken, 64).peek().is_err());
+    }
+
+    /// It once kept the reader from its stop token and its interval.
+    #[test]
+    fn a_line_without_end_keeps_nobody() {
+        let mut reader = LineReader::new(io::repeat(b'x'), 100);
+        for _ in 0..50 {
+            assert_eq!(reader.peek().unwrap(), Peek::Partial);
+        }
     }
 }

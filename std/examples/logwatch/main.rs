@@ -77,11 +77,16 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     // Relaxed: a flag that is only ever set; nothing is read through it.
-    if let Err(error) = ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)) {
+    let interrupt = || {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(130); // asked twice: something does not stop
+        }
+    };
+    if let Err(error) = ctrlc::set_handler(interrupt) {
         tracing::warn!("Ctrl-C will end the program without a report: {error}");
     }
     let shared = Arc::new(Shared {
-        sink: Sink::new(io::stdout()),
+        sink: Sink::new(output::unbuffered()),
         most_names: AtomicUsize::new(0),
         interval: args.interval,
         inject_crash: args
@@ -96,6 +101,7 @@ fn main() -> ExitCode {
     for (index, path) in args.files.iter().enumerate() {
         let name = path.display().to_string();
         let failure = match Source::open(path) {
+            Ok(_) if is_the_output(path) => Some("is also the output".to_owned()),
             Ok(source) => match start(&args, &shared, index, &name, source) {
                 Ok((watched, supervisor)) => {
                     progress.add(&watched);
@@ -172,6 +178,24 @@ fn check_sources(args: &Args) -> Result<(), String> {
         Some(twice) => Err(format!("{} is given twice", twice.display())),
         None => Ok(()),
     }
+}
+
+/// Whether reading this file means reading what is written.
+#[cfg(unix)]
+fn is_the_output(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let output = rustix::fs::fstat(io::stdout());
+    match (std::fs::metadata(path), output) {
+        (Ok(input), Ok(output)) => {
+            input.is_file() && (input.dev(), input.ino()) == (output.st_dev, output.st_ino)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+fn is_the_output(_: &std::path::Path) -> bool {
+    false
 }
 
 /// Under which name a source's worker is registered: the source's, unless it is too long for one.
@@ -290,7 +314,9 @@ impl Branch {
 fn conclude(args: &Args, shared: &Shared, report: &Report) -> ExitCode {
     if args.json {
         let text = format!("{}\n", report.to_json());
-        shared.sink.write(text.as_bytes());
+        if !shared.sink.write_last(text.as_bytes()) {
+            let _ = write!(io::stderr(), "{text}");
+        }
     } else if !args.quiet {
         // There is no place left to say that standard error cannot be written.
         let _ = write!(io::stderr(), "{report}");

@@ -139,7 +139,7 @@ impl Format {
     }
 
     fn human_head(&self, out: &mut Vec<u8>, line: u64, restarts: u64) {
-        out.extend_from_slice(self.source.as_bytes());
+        printable(out, self.source.as_bytes());
         match restarts {
             0 => push(out, format_args!(":{line}: ")),
             1 => push(out, format_args!(":{line} [1 restart]: ")),
@@ -160,6 +160,32 @@ impl Format {
             }
         }
     }
+}
+
+/// How long is waited before a full output is tried again.
+const PATIENCE: Duration = Duration::from_millis(2);
+
+/// The standard output as it is: what was written was written, and no buffer holds more.
+#[cfg(unix)]
+pub(crate) fn unbuffered() -> Box<dyn Write + Send> {
+    use std::os::fd::AsFd as _;
+    match io::stdout().as_fd().try_clone_to_owned() {
+        Ok(output) => Box::new(std::fs::File::from(output)),
+        Err(_) => Box::new(io::stdout()),
+    }
+}
+
+/// Elsewhere a line may be counted as written and still be in its buffer.
+#[cfg(not(unix))]
+pub(crate) fn unbuffered() -> Box<dyn Write + Send> {
+    Box::new(io::stdout())
+}
+
+/// Text for a terminal, as a string.
+pub(crate) fn shown(text: &str) -> String {
+    let mut out = Vec::new();
+    printable(&mut out, text.as_bytes());
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// Where all sources write to.
@@ -192,6 +218,12 @@ impl Sink {
         self.failed.load(Ordering::Relaxed)
     }
 
+    /// Writes the last record, unless that would have to wait for a worker that did not stop; whether
+    /// all of it was written.
+    pub(crate) fn write_last(&self, bytes: &[u8]) -> bool {
+        self.output.try_lock().is_ok() && self.write(bytes) == bytes.len()
+    }
+
     /// Writes whole batches, one after the other; how many bytes of this one.
     pub(crate) fn write(&self, bytes: &[u8]) -> usize {
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
@@ -201,6 +233,10 @@ impl Sink {
                 Ok(0) => self.note(&io::ErrorKind::WriteZero.into()),
                 Ok(more) => written += more,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Somebody else made it non-blocking; its reader is slow.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    std::thread::sleep(PATIENCE);
+                }
                 Err(error) => self.note(&error),
             }
             if self.has_failed() {

@@ -1,5 +1,6 @@
 //! What it comes to: the report at the end.
 
+use crate::output::shown;
 use crate::worker::Totals;
 use bedplate_core::ring::Stats;
 use core::fmt;
@@ -115,10 +116,8 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let totals = self.totals();
-        let widths = self
-            .sources
-            .iter()
-            .map(|source| source.name.chars().count());
+        let names = self.sources.iter().map(|source| shown(&source.name));
+        let widths = names.map(|name| name.chars().count());
         let width = widths.max().unwrap_or(0).max("source".len());
         let row = |f: &mut fmt::Formatter<'_>, name: &str, totals: &Totals| {
             let Totals {
@@ -143,7 +142,7 @@ impl fmt::Display for Report {
             "source", "read", "passed", "collapsed", "rejected", "lost", "restarts", "ns/line"
         )?;
         for source in &self.sources {
-            row(f, &source.name, &source.totals)?;
+            row(f, &shown(&source.name), &source.totals)?;
             if let Some(failure) = &source.failure {
                 writeln!(f, "  ! {failure}")?;
             }

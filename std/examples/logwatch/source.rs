@@ -65,7 +65,7 @@ impl Source {
                 waited: Duration::ZERO,
             });
         }
-        let file = File::open(path).map_err(SourceError::Io)?;
+        let file = open_without_waiting(path).map_err(SourceError::Io)?;
         let metadata = file.metadata().map_err(SourceError::Io)?;
         if metadata.is_dir() {
             return Err(SourceError::Directory);
@@ -107,6 +107,19 @@ impl Source {
     }
 }
 
+/// Opens a file; a pipe as well that nobody writes to yet, where this would otherwise block.
+fn open_without_waiting(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    }
+    options.open(path)
+}
+
 impl Read for Source {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if !self.is_ready()? {
@@ -127,8 +140,12 @@ pub(crate) fn is_text(block: &[u8]) -> bool {
         return false;
     }
     let mut strange = 0;
-    for chunk in sample.utf8_chunks() {
-        strange += chunk.invalid().len();
+    let mut chunks = sample.utf8_chunks().peekable();
+    while let Some(chunk) = chunks.next() {
+        // What the block cut off at its end may be the beginning of a character.
+        if chunks.peek().is_some() || chunk.invalid().len() > 3 {
+            strange += chunk.invalid().len();
+        }
         let controls = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\x1b');
         strange += chunk.valid().chars().filter(|&c| controls(c)).count();
     }
@@ -144,6 +161,10 @@ mod tests {
         assert!(is_text(b""));
         assert!(is_text(b"a line\r\n\tand \x1b[31mcolour\x1b[0m\n"));
         assert!(is_text("Größe überschritten".as_bytes()));
+        assert!(
+            is_text(b"\xc3"),
+            "the first half of a character from a slow writer"
+        );
         assert!(is_text(b"Gr\xf6\xdfe \xfcberschritten, in Latin-1"));
         assert!(!is_text(b"\x1f\x8b\x08\x00gzip"));
         assert!(!is_text(&[0x93, 0x01, 0xc3, 0x28, 0x88, 0xff, 0x61, 0x07]));

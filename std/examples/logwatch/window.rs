@@ -11,6 +11,9 @@ use core::time::Duration;
 /// How much of a line is kept to be shown again.
 const EXEMPLAR_BYTES: usize = 512;
 
+/// How long after a line with a time one without is no longer taken for a part of it.
+const LONG_AFTER: Duration = Duration::from_secs(1);
+
 /// How many lines go by between two looks for windows that are over.
 const POLL_EVERY: u32 = 1024;
 
@@ -100,8 +103,8 @@ struct LineClock {
     /// What to add to a shape's time, modulo 2⁶⁴, to get the clock's.
     offsets: [Option<u64>; Shape::COUNT],
     stamp: Stamp,
-    /// Whether any line had a time.
-    is_told: bool,
+    /// The last line with a time: what it told, and when it came.
+    told: Option<(Instant, Instant)>,
     arrival: Instant,
 }
 
@@ -161,9 +164,7 @@ impl Repetitions {
                 exemplar.first = self.clock.stamp;
                 exemplar.last = self.clock.stamp;
                 exemplar.text.clear();
-                exemplar
-                    .text
-                    .extend_from_slice(&text[..text.len().min(EXEMPLAR_BYTES)]);
+                exemplar.text.extend_from_slice(&text[..cut(text)]);
                 true
             }
         }
@@ -196,6 +197,15 @@ impl Repetitions {
     }
 }
 
+/// Where to cut a text for an exemplar: not in the middle of a character.
+fn cut(text: &[u8]) -> usize {
+    let mut end = text.len().min(EXEMPLAR_BYTES);
+    while end > 0 && text.get(end).is_some_and(|byte| byte & 0xC0 == 0x80) {
+        end -= 1;
+    }
+    end
+}
+
 impl LineClock {
     fn new(window: Duration, now: Instant) -> Self {
         let offsets = [None; Shape::COUNT];
@@ -205,7 +215,7 @@ impl LineClock {
             window,
             offsets,
             stamp,
-            is_told: false,
+            told: None,
             arrival: now,
         }
     }
@@ -214,11 +224,18 @@ impl LineClock {
         if let Some((time, text)) = parsed.time {
             self.tell(parsed.shape, time);
             self.stamp = Stamp::text(text);
-            self.is_told = true;
-        } else if !self.is_told {
+            self.told = Some((self.now, arrival));
+        } else if let Some((told, told_at)) = self.told {
+            // It belongs to the line before it, like the lines of a stack trace; unless that came long
+            // before.
+            let since = arrival.saturating_duration_since(told_at);
+            if since >= LONG_AFTER {
+                self.now = self.now.max(told.saturating_add(since));
+            }
+        } else {
             self.now = arrival;
             self.stamp = Stamp::Arrival(arrival);
-        } // Else it belongs to the line before it, like the lines of a stack trace.
+        }
         self.arrival = arrival;
         self.now
     }
@@ -231,7 +248,9 @@ impl LineClock {
         if ahead >= 0 {
             self.now = Instant::from_nanos(told);
         } else if u128::from(ahead.unsigned_abs()) > self.window.as_nanos() {
-            *offset = now.wrapping_sub(time);
+            // Another day's log, or one that is read backwards: what was before is over.
+            self.now = self.now.saturating_add(self.window);
+            *offset = self.now.as_nanos().wrapping_sub(time);
         }
     }
 
@@ -297,7 +316,37 @@ mod tests {
             (0, "2026-11-24T09:00:09Z a"),
             (0, "2026-11-24T09:00:10Z a"),
         ]);
-        assert_eq!(passed, [true, false, false, true]);
+        // What was before the jump is over; from there on the window counts anew.
+        assert_eq!(passed, [true, true, false, true]);
+    }
+
+    #[test]
+    fn a_log_read_backwards_passes_what_it_passes_forwards() {
+        let lines = ["10:00:33", "10:00:22", "10:00:11", "10:00:00"]
+            .map(|time| format!("2026-11-24T{time}Z a"));
+        let backwards: Vec<(u64, &str)> = lines.iter().map(|line| (0, &**line)).collect();
+        assert_eq!(run(&backwards).0, [true; 4]);
+    }
+
+    #[test]
+    fn a_line_without_a_time_long_after_one_with_one_counts_from_its_arrival() {
+        let (passed, _) = run(&[
+            (0, "2026-11-24T10:00:00Z a"),
+            (0, "  at frame"),
+            (9, "  at frame"),
+            (11, "  at frame"),
+        ]);
+        assert_eq!(passed, [true, true, false, true]);
+    }
+
+    #[test]
+    fn an_exemplar_is_not_cut_within_a_character() {
+        let text = "é".repeat(EXEMPLAR_BYTES).into_bytes();
+        assert!(core::str::from_utf8(&text[1..]).is_err());
+        assert!(core::str::from_utf8(&text[..cut(&text)]).is_ok());
+        let shifted = format!("x{}", "é".repeat(EXEMPLAR_BYTES)).into_bytes();
+        assert!(core::str::from_utf8(&shifted[..cut(&shifted)]).is_ok());
+        assert_eq!(cut(b"short"), 5);
     }
 
     #[test]

@@ -316,6 +316,10 @@ impl State {
                     }
                 }
                 Ok(Peek::TooLong(length)) => self.ledger.reject(line, "too long", length),
+                Ok(Peek::Partial) => {
+                    until_check = 1;
+                    continue;
+                }
                 Ok(Peek::Idle) => {
                     now = clock::now();
                     self.ledger.idle(now, events);
