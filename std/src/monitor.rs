@@ -13,6 +13,9 @@
 //! Every step is one critical section of one lock, and no two locks are held together. That `m`
 //! leaves `watching` only once is what makes a `Down` come exactly once, and never after
 //! `demonitor`.
+//!
+//! The dropped inbox is empty and stays so: whoever is delivering at that moment may be the last to
+//! hold its shared part, and must find nothing of a user's in it.
 
 use crate::process::panic::discard;
 use crate::process::{self, ExitReason, Pid};
@@ -41,7 +44,9 @@ pub struct Down {
 /// Where the news of ended children arrive.
 ///
 /// An inbox holds at most one [`Down`] for each monitor, so it is bounded by how many monitors its
-/// owner sets up and needs no limit of its own. Dropping it takes back all its monitors.
+/// owner sets up and needs no limit of its own. Dropping it takes back all its monitors and drops
+/// what was not received, on the thread that drops it; a panic in the destructor of an error goes no
+/// further.
 ///
 /// # Concurrency
 /// Blocking: every operation holds the inbox's lock for a few instructions. An inbox may be shared
@@ -143,10 +148,15 @@ impl Inbox {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        let watching = core::mem::take(&mut self.0.state.lock().watching);
+        let State { watching, queue } = core::mem::take(&mut *self.0.state.lock());
         for (monitor, child) in watching {
             child.unwatch(monitor);
+            discard(child);
         }
+        // Here and not with the shared part, the last of which a dying child may hold for a moment
+        // in order to deliver. Nothing is queued any more, for nothing is watched. One by one: of two
+        // destructors that panic at once, the second would abort the process.
+        queue.into_iter().for_each(discard);
     }
 }
 
@@ -161,12 +171,6 @@ impl fmt::Debug for Inbox {
 }
 
 impl InboxShared {
-    /// Drops what was queued, one by one: each may own a user's error with a destructor that panics.
-    pub(crate) fn drop_contained(self) {
-        let queue = core::mem::take(&mut self.state.lock().queue);
-        queue.into_iter().for_each(discard);
-    }
-
     /// Queues the `Down` of `monitor`, unless it is no longer wanted.
     pub(crate) fn deliver(&self, monitor: MonitorRef, child: &ChildRef, reason: &ExitReason) {
         let down = Down {

@@ -198,24 +198,19 @@ pub(crate) struct Obituary {
 }
 
 impl Obituary {
-    /// Gives the identity back and tells every watcher, in the order in which they came. Inboxes that
-    /// their owners dropped meanwhile come back: they hold values of users, to be dropped where those
-    /// may run.
-    #[must_use]
-    pub(crate) fn deliver(self) -> Vec<InboxShared> {
+    /// Gives the identity back and tells every watcher, in the order in which they came. No value of
+    /// a user dies here: an inbox that its owner dropped meanwhile is empty.
+    pub(crate) fn deliver(self) {
         let Self {
             child,
             reason,
             watchers,
         } = self;
         leave(child.pid());
-        let mut orphaned = Vec::new();
         for (monitor, inbox) in watchers {
             if let Some(inbox) = inbox.upgrade() {
                 inbox.deliver(monitor, &child, &reason);
-                orphaned.extend(Arc::into_inner(inbox));
             }
         }
-        orphaned
     }
 }

@@ -13,7 +13,6 @@
 
 use super::tree::{News, Tree};
 use super::{ChildRef, ChildSpec, Incarnation, StartError};
-use crate::monitor::InboxShared;
 use crate::process::panic::{catch, discard};
 use crate::process::{ExitReason, ThreadPermit};
 use crate::sync::{Arc, thread};
@@ -96,9 +95,6 @@ fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit
 fn end(me: &ChildRef, reason: ExitReason) {
     me.names().release();
     if let Some(obituary) = me.publish(reason) {
-        obituary
-            .deliver()
-            .into_iter()
-            .for_each(InboxShared::drop_contained);
+        obituary.deliver();
     }
 }

@@ -208,11 +208,7 @@ impl Tree {
                     run(Box::new(move || token.call_back()));
                 }
             }
-            Job::Deliver(obituary) => {
-                for inbox in obituary.deliver() {
-                    run(Box::new(move || inbox.drop_contained()));
-                }
-            }
+            Job::Deliver(obituary) => obituary.deliver(),
             Job::Schedule(deadline) => timer::schedule(deadline, Arc::downgrade(self)),
             Job::Unschedule(deadline) => timer::unschedule(deadline, self),
             Job::NotifyWaiting => self.changed.notify_all(),
