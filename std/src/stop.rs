@@ -79,7 +79,9 @@ impl StopToken {
     /// Calls `callback` when a stop is asked for, once, on the thread that asks; at once and here,
     /// if that has already happened. The returned guard takes it back: once it is dropped, the
     /// callback is not called any more, even if a stop was asked for but its turn had not come. (A
-    /// call that has begun is not waited for.)
+    /// call that has begun is not waited for.) The end of the body takes back what is still
+    /// registered: what a callback has captured is dropped before anybody is told of that end, on
+    /// the child's thread, even if the guard was kept or forgotten.
     ///
     /// The callback should only end a block and return: whoever asks waits for it. A panic in it
     /// is caught; other callbacks still run, in the order in which they were registered. There are
@@ -131,13 +133,26 @@ impl StopToken {
     /// At the end of the incarnation: drops what is registered and will not be called any more, so that
     /// it does not outlive the body by a guard that does.
     pub(crate) fn forget_callbacks(&self) {
+        self.0.forget_callbacks();
+    }
+}
+
+impl Shared {
+    /// One by one, and outside the lock: they own values of the user.
+    fn forget_callbacks(&self) {
         loop {
-            let next = self.0.state.lock().callbacks.pop_first();
+            let next = self.state.lock().callbacks.pop_first();
             match next {
                 Some((_, callback)) => discard(callback),
                 None => return,
             }
         }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.forget_callbacks();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::ChildRef;
 use crate::process::ExitReason;
+use crate::process::panic::discard;
 use crate::registry::NameError;
 use crate::stop::StopToken;
 
@@ -58,5 +59,11 @@ impl Incarnation {
     #[must_use]
     pub const fn last_exit(&self) -> Option<&ExitReason> {
         self.last_exit.as_ref()
+    }
+
+    /// When the body has ended: drops what it leaves, each value alone.
+    pub(super) fn let_go(self) {
+        self.stop.forget_callbacks();
+        discard(self.last_exit);
     }
 }

@@ -13,7 +13,7 @@
 
 use super::tree::{News, Tree};
 use super::{ChildRef, ChildSpec, Incarnation, StartError};
-use crate::process::panic::{catch, discard};
+use crate::process::panic::{catch, contain, discard};
 use crate::process::{ExitReason, ThreadPermit};
 use crate::sync::{Arc, thread};
 use bedplate_core::supervision::IncarnationId;
@@ -79,11 +79,11 @@ fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit
         Ok(reason) => reason,
         Err(report) => ExitReason::Panicked(Arc::new(report)),
     };
-    incarnation.stop.forget_callbacks();
-    // They may own the last of a user's values.
-    discard(incarnation);
-    discard(spec);
-    end(&me, reason.clone());
+    // They may own the last of a user's values. From here on nothing of a user's is left but the
+    // reason; still, nothing may keep this thread from telling the supervisor.
+    incarnation.let_go();
+    ChildSpec::let_go(spec);
+    contain(|| end(&me, reason.clone()));
     discard(me);
     // Before the replacement asks for one.
     drop(permit);

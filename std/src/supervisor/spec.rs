@@ -2,7 +2,9 @@
 
 use super::Incarnation;
 use crate::context::{self, Context};
+use crate::process::panic::discard;
 use crate::process::{ExitReason, IntoExit};
+use crate::sync::Arc;
 use bedplate_core::supervision::{ChildPlan, Restart, Stop};
 use core::fmt;
 
@@ -70,6 +72,14 @@ impl ChildSpec {
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
+    }
+
+    /// Ends one use of it. The last one drops the user's values, each alone.
+    pub(super) fn let_go(this: Arc<Self>) {
+        if let Some(Self { context, body, .. }) = Arc::into_inner(this) {
+            discard(body);
+            discard(context);
+        }
     }
 }
 

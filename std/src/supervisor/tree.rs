@@ -251,12 +251,7 @@ impl Tree {
     fn drop_contained(&self, entries: Vec<Entry>) {
         let me = thread::current().id();
         self.state.lock().droppers.push(me);
-        // One by one: of two destructors that panic at once, the second would abort the process.
-        for entry in entries {
-            discard(entry.spec);
-            discard(entry.current);
-            discard(entry.last_exit);
-        }
+        entries.into_iter().for_each(Entry::let_go);
         {
             let mut state = self.state.lock();
             state.dropping -= 1;
@@ -305,6 +300,33 @@ impl Tree {
             active,
             abandoned: state.abandoned,
         }
+    }
+}
+
+impl Entry {
+    /// Drops it part by part: of two destructors that panic at once, the second would abort the
+    /// process.
+    fn let_go(self) {
+        ChildSpec::let_go(self.spec);
+        discard(self.current);
+        discard(self.last_exit);
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let mut state = self.state.lock();
+        let entries = core::mem::take(&mut state.entries);
+        let failed = core::mem::take(&mut state.report.failed);
+        let ends = (state.ended.take(), state.gave_up.take());
+        drop(state);
+        // This may be on any thread, and each reason may own an error of a user.
+        entries.into_iter().for_each(Entry::let_go);
+        for (_, reason) in failed {
+            discard(reason);
+        }
+        discard(ends.0);
+        discard(ends.1);
     }
 }
 
