@@ -2,6 +2,7 @@
 
 use bedplate::process::ExitReason;
 use bedplate::supervisor::{ChildSpec, Incarnation, StartError, Supervisor};
+use core::error::Error as _;
 use core::time::Duration;
 use std::sync::mpsc;
 
@@ -38,6 +39,7 @@ fn with_the_child_and_its_last_reason() {
     assert_eq!(why.restarts, 2);
     assert_eq!(why.within, HOUR);
     assert_eq!(why.last.to_string(), "failed: attempt 3");
+    assert_eq!(why.source().unwrap().to_string(), "attempt 3");
     assert_eq!(seen.iter().collect::<Vec<_>>(), [1, 2, 3]);
     drop(ended);
     assert_eq!(order.iter().collect::<Vec<_>>(), ["second", "first"]);
@@ -84,5 +86,8 @@ fn the_report_of_a_late_shutdown_still_tells() {
     assert_eq!(report.clean, ["other"]);
     assert_eq!(report.failed.len(), 1);
     assert_eq!(report.failed[0].0, "crashing");
-    assert!(matches!(report.failed[0].1, ExitReason::Panicked(_)));
+    let ExitReason::GaveUp(why) = &report.failed[0].1 else {
+        panic!("{report}")
+    };
+    assert!(matches!(why.last, ExitReason::Panicked(_)));
 }

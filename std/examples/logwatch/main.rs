@@ -33,7 +33,7 @@ mod worker;
 
 use args::Args;
 use bedplate::monitor::Inbox;
-use bedplate::process::Pid;
+use bedplate::process::{ExitReason, Pid};
 use bedplate::registry;
 use bedplate::supervisor::{ChildSpec, ChildState, Restart, Supervisor};
 use clap::Parser as _;
@@ -48,7 +48,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use template::Keys;
-use tracing_subscriber::{filter::LevelFilter, prelude::*};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    prelude::*,
+};
 use window::Repetitions;
 use worker::{End, Shared, Totals, Watched};
 
@@ -161,7 +164,12 @@ fn start_diagnostics(args: &Args, progress: &Progress) {
         .with_ansi(false)
         .with_target(false)
         .without_time()
-        .with_filter(level);
+        // How a worker ended is told by the one after it, or with its source.
+        .with_filter(
+            Targets::new()
+                .with_default(level)
+                .with_target("bedplate::supervisor", LevelFilter::OFF),
+        );
     tracing_subscriber::registry()
         .with(lines)
         .with(bedplate::tracing_bridge::layer())
@@ -289,7 +297,10 @@ impl Branch {
             .failed
             .into_iter()
             .next()
-            .map(|(_, reason)| reason.to_string());
+            .map(|(_, reason)| match reason {
+                ExitReason::GaveUp(why) => why.to_string(),
+                other => other.to_string(),
+            });
         let Some(mut state) = self.watched.lease() else {
             return (
                 Totals::default(),

@@ -86,7 +86,15 @@ impl fmt::Display for GaveUp {
     }
 }
 
-impl Error for GaveUp {}
+impl Error for GaveUp {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.last {
+            ExitReason::Failed(error) => Some(&**error),
+            ExitReason::NotStarted(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
 
 /// What the body of a child may return.
 ///

@@ -40,8 +40,9 @@ pub struct Counts {
 pub struct ShutdownReport {
     /// The ids of those that stopped cleanly, in the order in which they did.
     pub clean: Vec<String>,
-    /// Those that ended in another way while they were being stopped, and the child for which the
-    /// supervisor had given up, if it had.
+    /// Those that ended in another way while they were being stopped, in that order. If the
+    /// supervisor had given up, the first is the child for which it had, with
+    /// [`ExitReason::GaveUp`]; how that child ended is in [`GaveUp::last`](crate::process::GaveUp).
     pub failed: Vec<(String, ExitReason)>,
     /// The ids of those that did not stop in time. Their threads may still run.
     pub abandoned: Vec<String>,

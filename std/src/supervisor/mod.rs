@@ -13,11 +13,25 @@
 //!                       ▲
 //! SupRef ───── Weak ────┘       (Incarnation, ChildRef and Inbox own nothing)
 //! ```
+//!
+//! # What is told, and where
+//!
+//! A *panic* of a child goes to the program's panic hook, as on any thread: once, at once, whether it
+//! ends the body or is caught in it. The hook usually prints it.
+//! [`quiet_panics`](SupervisorBuilder::quiet_panics) turns that off.
+//!
+//! An *end* that is not clean is one `tracing` event (with the feature `tracing`, which is on unless
+//! turned off) of the target `bedplate::supervisor`: a `WARN` with the child's path (`child`), the
+//! number of the `incarnation` and the `reason`, in the context the child was started in. It is an
+//! `ERROR` if the child was abandoned, and there is another one when the supervisor gives up. So a
+//! program with a subscriber that prints to the terminal sees a panic's message twice, as a panic
+//! and as a reason; such a program should be quiet about panics. Nothing else is printed.
 
 mod error;
 mod incarnation;
 mod info;
 mod life;
+mod report;
 mod spec;
 mod timer;
 mod tree;

@@ -17,7 +17,7 @@
 
 use super::info::{ChildInfo, Counts, ShutdownReport};
 use super::life::{self, Launch};
-use super::{ChildRef, ChildSpec, Incarnation, StartError, timer};
+use super::{ChildRef, ChildSpec, Incarnation, StartError, report, timer};
 use crate::clock;
 use crate::process::panic::{contain, discard};
 use crate::process::{self, ExitReason, GaveUp};
@@ -97,6 +97,7 @@ enum Job {
     Schedule(Instant),
     Unschedule(Instant),
     NotifyWaiting,
+    Report(UsersCode),
     Drop(Garbage),
     DropEntries(Vec<Entry>),
 }
@@ -212,6 +213,7 @@ impl Tree {
             Job::Schedule(deadline) => timer::schedule(deadline, Arc::downgrade(self)),
             Job::Unschedule(deadline) => timer::unschedule(deadline, self),
             Job::NotifyWaiting => self.changed.notify_all(),
+            Job::Report(report) => run(report),
             Job::Drop(garbage) => run(Box::new(move || drop(garbage))),
             Job::DropEntries(entries) => {
                 let tree = self.clone();
@@ -371,13 +373,13 @@ impl State {
             return;
         };
         if let (Some(id), Some(reason)) = (id, reason) {
-            self.over(id, reason, was_stopping, jobs);
+            self.over(name, id, reason, was_stopping, jobs);
         }
         for action in actions {
             match action {
                 Action::Start(id) => self.prepare(id, name, jobs),
                 Action::Stop(id) => self.ask_to_stop(now, id, jobs),
-                Action::Abandon(id) => self.abandon(id, jobs),
+                Action::Abandon(id) => self.abandon(id, name, jobs),
                 Action::Forget(key) => {
                     if let Some(index) = self.entries.iter().position(|entry| entry.key == key) {
                         let forgotten = vec![self.entries.remove(index)];
@@ -402,15 +404,18 @@ impl State {
     /// An incarnation is over; the machine has taken note.
     fn over(
         &mut self,
+        name: &str,
         id: IncarnationId,
         reason: ExitReason,
         was_stopping: bool,
         jobs: &mut Vec<Job>,
     ) {
         let Some(entry) = self.entry(id.child) else {
+            jobs.push(garbage(reason));
             return;
         };
         let child = entry.spec.id.clone();
+        let report = report::ended((name, &child), id.number, &entry.spec.context, &reason);
         jobs.extend(entry.current.take().map(garbage));
         jobs.extend(entry.last_exit.replace(reason.clone()).map(garbage));
         let ending = match self.machine.phase() {
@@ -420,25 +425,30 @@ impl State {
         if ending == Some(End::StartFailed(id.child))
             && let ExitReason::NotStarted(error) = &reason
         {
+            // Whoever starts the supervisor is told.
             self.start_error
                 .get_or_insert((child.clone(), error.clone()));
+            jobs.extend(report.map(garbage));
+        } else {
+            jobs.extend(report.map(Job::Report));
         }
         let gave_up = ending == Some(End::GaveUp(id.child)) && self.gave_up.is_none();
         if gave_up {
             let limit = self.machine.limit();
-            self.gave_up = Some(Arc::new(GaveUp {
+            let why = Arc::new(GaveUp {
                 child: child.clone(),
                 restarts: limit.intensity(),
                 within: limit.period(),
-                last: reason.clone(),
-            }));
-        }
-        if was_stopping || gave_up {
-            if reason.is_clean() && !gave_up {
-                self.report.clean.push(child);
-            } else {
-                self.report.failed.push((child, reason));
-            }
+                last: reason,
+            });
+            jobs.extend(report::gave_up(name, &why).map(Job::Report));
+            let failed = (child, ExitReason::GaveUp(why.clone()));
+            self.report.failed.push(failed);
+            self.gave_up = Some(why);
+        } else if was_stopping && reason.is_clean() {
+            self.report.clean.push(child);
+        } else if was_stopping {
+            self.report.failed.push((child, reason));
         }
     }
 
@@ -490,26 +500,32 @@ impl State {
     }
 
     /// Shuts an incarnation out, unless its own end came first.
-    fn abandon(&mut self, id: IncarnationId, jobs: &mut Vec<Job>) {
+    fn abandon(&mut self, id: IncarnationId, name: &str, jobs: &mut Vec<Job>) {
         let Some(entry) = self.entry(id.child) else {
-            return;
-        };
-        let Some(current) = entry.current.take() else {
             return;
         };
         let after = match entry.spec.plan.stop {
             Stop::Within(limit) => limit,
             Stop::Forever => return,
         };
-        let child = entry.spec.id.clone();
+        let Some(current) = entry.current.take() else {
+            return;
+        };
+        let (child, context) = (entry.spec.id.clone(), entry.spec.context.clone());
+        let told = |reason: &ExitReason| {
+            report::ended((name, &child), id.number, &context, reason).map(Job::Report)
+        };
         current.child.names().release();
-        match current.child.publish(ExitReason::Abandoned { after }) {
+        let abandoned = ExitReason::Abandoned { after };
+        match current.child.publish(abandoned.clone()) {
             Some(obituary) => {
                 jobs.push(Job::Deliver(obituary));
+                jobs.extend(told(&abandoned));
                 self.report.abandoned.push(child);
             }
             None => {
                 let reason = current.child.exit_reason().unwrap_or(ExitReason::Gone);
+                jobs.extend(told(&reason));
                 if reason.is_clean() {
                     self.report.clean.push(child);
                 } else {
@@ -543,7 +559,7 @@ impl State {
 }
 
 /// Something that calls or drops what belongs to a user.
-type UsersCode = Box<dyn FnOnce() + Send>;
+pub(super) type UsersCode = Box<dyn FnOnce() + Send>;
 
 fn here(code: UsersCode) {
     contain(code);
