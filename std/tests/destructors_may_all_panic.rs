@@ -8,6 +8,7 @@ use bedplate::monitor::Inbox;
 use bedplate::supervisor::{ChildSpec, Restart, Supervisor};
 use core::fmt;
 use core::time::Duration;
+use std::sync::{Arc, Mutex};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -59,13 +60,16 @@ fn captures_of_several_bodies() {
 #[test]
 fn callbacks_that_were_not_called() {
     alone("callbacks_that_were_not_called", || {
-        let spec = ChildSpec::worker("child", |me| {
+        // Guards that outlive the body they were made in.
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let keeping = Arc::clone(&kept);
+        let spec = ChildSpec::worker("child", move |me| {
             for _ in 0..2 {
                 let capture = Explosive;
                 let guard = me.stop().on_stop(move || {
                     let _all_of_it = &capture;
                 });
-                core::mem::forget(guard);
+                keeping.lock().unwrap().push(guard);
             }
         });
         let supervisor = Supervisor::builder("app")
@@ -76,6 +80,7 @@ fn callbacks_that_were_not_called() {
             std::thread::yield_now();
         }
         assert_eq!(supervisor.shutdown().clean.len(), 0);
+        assert_eq!(kept.lock().unwrap().len(), 2);
     });
 }
 
