@@ -1,6 +1,6 @@
 //! Rounds, ratios and rows.
 //!
-//! Contenders take turns: every round runs each of them once, and the order rotates from round to
+//! Contenders take turns: every round runs each of them once, in an order that changes from round to
 //! round, so that no contender always runs after the same other one. A ratio is the median, over
 //! rounds, of contender ÷ reference in the same round: what slows a whole round down cancels out.
 
@@ -16,9 +16,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether a case is to be measured.
+    /// Whether a case is to be measured: all are, or this one by its name or by the first words of it.
     pub fn wants(&self, case: &str) -> bool {
-        self.case.as_deref().is_none_or(|wanted| wanted == case)
+        self.case.as_deref().is_none_or(|wanted| {
+            case.strip_prefix(wanted)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        })
     }
 
     /// One of two numbers: the first with `--quick`.
@@ -39,6 +42,8 @@ pub struct Row {
     pub min: f64,
     /// Median, over rounds, of contender ÷ reference; with the reference's name.
     pub ratio: Option<(f64, String)>,
+    /// Which contender the reference was, where its name says only what it is the best of.
+    pub best: Option<String>,
     /// Nanoseconds unless said.
     pub unit: Option<&'static str>,
 }
@@ -52,6 +57,10 @@ pub struct Table {
 impl Table {
     pub fn add(&mut self, row: Row) {
         self.rows.push(row);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// One JSON object a line.
@@ -69,6 +78,9 @@ impl Table {
                 "ratio": row.ratio.as_ref().map(|(ratio, _)| ratio),
                 "reference": row.ratio.as_ref().map(|(_, reference)| reference),
             });
+            if let Some(best) = &row.best {
+                value["best"] = json!(best);
+            }
             if let Some(unit) = row.unit {
                 value["unit"] = json!(unit);
             }
@@ -80,9 +92,15 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = |heading: &str, column: fn(&Row) -> &str| {
+            let widths = self.rows.iter().map(|row| column(row).chars().count());
+            widths.chain([heading.len()]).max().unwrap_or_default()
+        };
+        let of_case = width("case", |row| &row.case);
+        let of_contender = width("contender", |row| &row.contender);
         writeln!(
             f,
-            "{:<12} {:<12} {:>7} {:>11} {:<24} {:>12} {:>12}  ratio",
+            "{:<9} {:<of_case$} {:>7} {:>9} {:<of_contender$} {:>12} {:>12}",
             "group", "case", "threads", "n", "contender", "median", "min"
         )?;
         for row in &self.rows {
@@ -95,55 +113,86 @@ impl fmt::Display for Table {
                 median,
                 min,
                 ratio,
+                best,
                 unit,
             } = row;
             let unit = unit.unwrap_or("ns");
             write!(
                 f,
-                "{group:<12} {case:<12} {threads:>7} {n:>11} {contender:<24} {median:>9.1} {unit} \
-                 {min:>9.1} {unit}"
+                "{group:<9} {case:<of_case$} {threads:>7} {n:>9} {contender:<of_contender$} \
+                 {median:>9.1} {unit} {min:>9.1} {unit}"
             )?;
-            match ratio {
-                Some((ratio, reference)) => writeln!(f, "  {ratio:.3} of {reference}")?,
-                None => writeln!(f)?,
+            if let Some((ratio, reference)) = ratio {
+                write!(f, "  {ratio:.3} of {reference}")?;
             }
+            if let Some(best) = best {
+                write!(f, ", {best}")?;
+            }
+            writeln!(f)?;
         }
         Ok(())
     }
 }
 
-/// One that is measured: its name, and a run that says how long one operation took, in nanoseconds.
-pub struct Contender<'a> {
-    pub name: &'static str,
-    pub run: Box<dyn FnMut() -> io::Result<f64> + 'a>,
+/// One that is measured: its name, and a run that says how long one operation took, in nanoseconds,
+/// or several figures at once.
+pub struct Contender<'a, T = f64> {
+    pub name: String,
+    pub run: Box<dyn FnMut() -> io::Result<T> + 'a>,
 }
 
 /// What the rounds gave.
-pub struct Measured {
-    /// For each contender, its name and one figure a round.
-    figures: Vec<(&'static str, Vec<f64>)>,
+#[derive(Debug)]
+pub struct Measured<T = f64> {
+    /// For each contender, its name and what each round gave.
+    results: Vec<(String, Vec<T>)>,
 }
 
 /// Lets the contenders take turns for `rounds` rounds.
-pub fn interleave(rounds: usize, contenders: &mut [Contender<'_>]) -> io::Result<Measured> {
-    let mut figures: Vec<_> = contenders
+pub fn interleave<T>(
+    rounds: usize,
+    contenders: &mut [Contender<'_, T>],
+) -> io::Result<Measured<T>> {
+    let count = contenders.len();
+    let mut results: Vec<_> = contenders
         .iter()
-        .map(|contender| (contender.name, vec![0.0; rounds]))
+        .map(|contender| (contender.name.clone(), Vec::with_capacity(rounds)))
         .collect();
+    let steps: Vec<_> = (1..=count).filter(|&step| gcd(step, count) == 1).collect();
     for round in 0..rounds {
-        for turn in 0..contenders.len() {
-            let index = (turn + round) % contenders.len();
-            figures[index].1[round] = (contenders[index].run)()?;
+        for turn in 0..count {
+            let index = (turn * steps[round % steps.len()] + round) % count;
+            results[index].1.push((contenders[index].run)()?);
         }
     }
-    Ok(Measured { figures })
+    Ok(Measured { results })
+}
+
+/// The greatest common divisor.
+const fn gcd(mut a: usize, mut b: usize) -> usize {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+impl<T> Measured<T> {
+    /// One figure of what was measured.
+    pub fn each(&self, figure: impl Fn(&T) -> f64) -> Measured {
+        let results = self
+            .results
+            .iter()
+            .map(|(name, results)| (name.clone(), results.iter().map(&figure).collect()))
+            .collect();
+        Measured { results }
+    }
 }
 
 impl Measured {
     /// Median and minimum of a contender, and the ratio to a reference.
     pub fn figures(&self, contender: &str, reference: &str) -> (f64, f64, f64) {
         let [own, others] = [contender, reference].map(|name| {
-            let found = self.figures.iter().find(|(known, _)| *known == name);
+            let found = self.results.iter().find(|(known, _)| *known == name);
             &found.unwrap_or_else(|| panic!("{name} was not measured")).1
         });
         let ratios = own
@@ -181,6 +230,7 @@ mod tests {
                 order.borrow_mut().push(name);
                 Ok(figures.next().expect("three rounds"))
             });
+            let name = name.to_owned();
             Contender { name, run }
         };
         let mut contenders = [
@@ -192,5 +242,49 @@ mod tests {
         drop(contenders);
         assert_eq!(order.into_inner(), ["a", "b", "b", "a", "a", "b"]);
         assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+
+    #[test]
+    fn nobody_always_runs_after_the_same_one() {
+        let order = std::cell::RefCell::new(Vec::new());
+        let mut contenders: Vec<_> = (0..6_usize)
+            .map(|index| Contender {
+                name: index.to_string(),
+                run: Box::new({
+                    let order = &order;
+                    move || {
+                        order.borrow_mut().push(index);
+                        Ok(())
+                    }
+                }),
+            })
+            .collect();
+        interleave(4, &mut contenders).expect("nothing fails");
+        drop(contenders);
+        let order = order.into_inner();
+        let mut before_first: Vec<_> = Vec::new();
+        for round in order.chunks(6) {
+            let mut sorted = round.to_vec();
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 1, 2, 3, 4, 5]);
+            let place = round.iter().position(|&index| index == 0);
+            before_first.push(
+                place
+                    .and_then(|place| place.checked_sub(1))
+                    .map(|it| round[it]),
+            );
+        }
+        before_first.dedup();
+        assert!(before_first.len() > 1, "{order:?}");
+    }
+
+    #[test]
+    fn a_case_is_chosen_by_its_first_words() {
+        let settings = Settings {
+            quick: true,
+            case: Some("list".into()),
+        };
+        assert!(settings.wants("list") && settings.wants("list u64"));
+        assert!(!settings.wants("lists u64") && !settings.wants("hit u64"));
     }
 }

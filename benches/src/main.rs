@@ -9,18 +9,24 @@
 
 mod harness;
 mod logwatch;
+mod memory;
+mod pinned;
+mod registry;
 
 use clap::{Parser, ValueEnum};
 use harness::{Settings, Table};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: memory::Counting = memory::Counting;
+
 /// Measures bedplate against its peers
 #[derive(Parser)]
 struct Args {
     /// What to measure
     group: Group,
-    /// Only this case of it
+    /// Only the cases of it whose names begin with these words
     case: Option<String>,
     /// Smaller inputs and fewer rounds: less than a minute a group
     #[arg(long)]
@@ -34,6 +40,8 @@ struct Args {
 enum Group {
     /// The example application on a generated log
     Logwatch,
+    /// Names and who holds them, against concurrent maps
+    Registry,
 }
 
 fn main() -> ExitCode {
@@ -45,8 +53,19 @@ fn main() -> ExitCode {
     let mut table = Table::default();
     let measured = match args.group {
         Group::Logwatch => logwatch::run(&settings, &mut table),
+        Group::Registry => registry::run(&settings, &mut table),
     };
+    if table.is_empty() && measured.is_ok() {
+        eprintln!("this group has no such case");
+        return ExitCode::FAILURE;
+    }
     print!("{table}");
+    let (taken, disturbed) = pinned::disturbed();
+    if disturbed > 0 {
+        eprintln!(
+            "{disturbed} of {taken} samples were disturbed: quote nothing from a busy machine"
+        );
+    }
     let written = measured.and_then(|()| args.json.map_or(Ok(()), |file| table.write_json(&file)));
     match written {
         Ok(()) => ExitCode::SUCCESS,

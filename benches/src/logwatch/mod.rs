@@ -58,7 +58,7 @@ pub fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
             rounds,
             &mut [
                 Contender {
-                    name: BEDPLATE,
+                    name: BEDPLATE.into(),
                     run: Box::new(|| {
                         let (took, peak) = watch(&program, &log)?;
                         peaks.push(peak);
@@ -66,7 +66,7 @@ pub fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
                     }),
                 },
                 Contender {
-                    name: SORT,
+                    name: SORT.into(),
                     run: Box::new(|| {
                         let mut shell = Command::new("sh");
                         shell.args(["-c", "sort \"$1\" | uniq -c", "sh"]).arg(&log);
@@ -74,7 +74,7 @@ pub fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
                     }),
                 },
                 Contender {
-                    name: AWK,
+                    name: AWK.into(),
                     run: Box::new(|| {
                         let mut awk = Command::new(awk);
                         Ok(per_line(time(awk.arg(AWK_PROGRAM).arg(&log))?))
@@ -94,6 +94,7 @@ pub fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
                 median,
                 min,
                 ratio: Some((ratio, reference.into())),
+                best: None,
                 unit: None,
             });
         }
@@ -111,6 +112,7 @@ pub fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
             median: median(peaks.clone()),
             min: peaks.into_iter().fold(f64::INFINITY, f64::min),
             ratio: None,
+            best: None,
             unit: Some("MB"),
         });
     }
