@@ -6,7 +6,7 @@
 //! | `pair` | registering one name and unregistering another |
 //! | `mix` | an operation, of nine lookups to one write |
 //! | `reader beside writer` | a lookup while another thread writes |
-//! | `list` | an entry of a whole listing |
+//! | `list` | an entry of a whole listing, after the writes |
 //! | `owner release of` 1, 10, 100, 1000 | a name of an owner that goes with all its names |
 //! | `unregister one of n` | a name of an owner that has 2,000, against one that has 2 |
 //! | `grow longest`, `p99.9`, `processor` | an insertion while the map grows from nothing |
@@ -47,12 +47,13 @@ const LIVE: &str = "live";
 
 const LOOKUPS: [(&str, Outcome); 2] = [("hit", Outcome::Hit), ("miss", Outcome::Miss)];
 
-/// What else is measured of filled maps, on how many threads.
+/// What else is measured of filled maps, on how many threads. The writes leave traces: what is listed
+/// is a map that has been in use.
 const OTHERS: [(&str, Case, &[usize]); 4] = [
-    ("list", Case::List, &[1]),
     ("reader beside writer", Case::BesideAWriter, &[2]),
     ("mix", Case::Mix, &[1, 2]),
     ("pair", Case::Pair, &[1, 2]),
+    ("list", Case::List, &[1]),
 ];
 
 /// Names of an owner that is released.
@@ -129,6 +130,11 @@ impl<K: Field> Group<'_, K> {
         wanted.then_some(case)
     }
 
+    fn rounds(&self) -> usize {
+        let full = if self.world.n < 1_000_000 { 9 } else { 7 };
+        self.settings.pick(5, full)
+    }
+
     /// The cases that are measured of maps with everything in them.
     fn filled(&mut self) -> io::Result<()> {
         let names = LOOKUPS.iter().map(|(name, _)| name);
@@ -143,7 +149,7 @@ impl<K: Field> Group<'_, K> {
             .iter()
             .map(|peer| (peer, (peer.filled)(world)))
             .collect();
-        // The cases that write come last: some maps are slower to read after them.
+        // Before the cases that write: some maps are slower to read after them.
         for (name, outcome) in LOOKUPS {
             if let Some(case) = self.case(name) {
                 let lanes = maps.iter().flat_map(|(peer, map)| {
@@ -193,7 +199,7 @@ impl<K: Field> Group<'_, K> {
                 }
             })
             .collect();
-        let measured = interleave(self.settings.pick(3, 9), &mut contenders)?;
+        let measured = interleave(self.rounds(), &mut contenders)?;
         for lane in &lanes {
             let Lane { name, threads, .. } = *lane;
             let own = label(name, threads);
@@ -244,7 +250,7 @@ impl<K: Field> Group<'_, K> {
         if !wants(UNREGISTER) && !releases.iter().any(|name| wants(name)) {
             return Ok(());
         }
-        let rounds = self.settings.pick(3, 9);
+        let rounds = self.rounds();
         let ours = Bedplate::<K>::new(world.n);
         fill_and_tidy(ours.session(), world);
         let papaya = Papaya::<K>::new(world.n);

@@ -37,4 +37,8 @@ impl<K: Key> Session<K> for &Flurry<K> {
             visit(held.owner);
         }
     }
+
+    fn tidy(&mut self) {
+        self.0.guard().flush();
+    }
 }

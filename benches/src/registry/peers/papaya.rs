@@ -2,6 +2,7 @@
 
 use crate::registry::keys::Key;
 use crate::registry::subject::{Hasher, Held, Session, Subject};
+use papaya::Guard as _;
 
 pub struct Papaya<K>(papaya::HashMap<K, Held, Hasher>);
 
@@ -56,5 +57,7 @@ impl<K: Key> Session<K> for &Papaya<K> {
     fn tidy(&mut self) {
         // It grows with the writes that follow; whoever lists it finishes that at once.
         self.list(|_| ());
+        // The tables it has outgrown otherwise stay, and would count as its memory.
+        self.0.guard().flush();
     }
 }
