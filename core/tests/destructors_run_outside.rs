@@ -128,11 +128,11 @@ fn the_count_of_retired_entries_survives_a_panicking_destructor() {
     use bedplate_core::registry::EpochRegistry;
     use std::hash::RandomState;
 
-    let registry = EpochRegistry::<u8, Touchy, _>::with_hasher(RandomState::new());
+    let registry = EpochRegistry::<u8, Box<Touchy>, _>::with_hasher(RandomState::new());
     let mut owner = registry.owner(pid(1));
     let handle = registry.handle();
     owner
-        .register(&handle.pin(), 1, Touchy(true))
+        .register(&handle.pin(), 1, Box::new(Touchy(true)))
         .expect("free");
     assert!(owner.unregister(&handle.pin(), &1));
     assert_eq!(registry.memory().retired, 1);

@@ -23,13 +23,13 @@ struct Value {
 }
 
 impl Value {
-    fn new(owner: Pid, alive: &Arc<AtomicI64>) -> Self {
+    fn new(owner: Pid, alive: &Arc<AtomicI64>) -> Box<Self> {
         alive.fetch_add(1, Ordering::Relaxed);
-        Self {
+        Box::new(Self {
             owner,
             again: Box::new(owner.to_bits()),
             alive: Arc::clone(alive),
-        }
+        })
     }
 }
 
@@ -54,7 +54,7 @@ impl Random {
 
 #[test]
 fn a_name_has_one_holder_and_no_value_is_lost_or_mixed() {
-    let registry = EpochRegistry::<String, Value, _>::with_hasher(RandomState::new());
+    let registry = EpochRegistry::<String, Box<Value>, _>::with_hasher(RandomState::new());
     let alive = Arc::new(AtomicI64::new(0));
     let holders: Vec<AtomicU64> = (0..KEYS).map(|_| AtomicU64::new(0)).collect();
     let done = AtomicBool::new(false);
@@ -107,7 +107,7 @@ fn a_name_has_one_holder_and_no_value_is_lost_or_mixed() {
 }
 
 fn write(
-    registry: &EpochRegistry<String, Value, RandomState>,
+    registry: &EpochRegistry<String, Box<Value>, RandomState>,
     alive: &Arc<AtomicI64>,
     holders: &[AtomicU64],
     slot: u32,
@@ -162,7 +162,7 @@ fn leave(held: &mut Vec<(u64, Registration)>, holders: &[AtomicU64], pid: Pid) {
 /// R31, R76: refused registrations and dying owners leave nothing behind.
 #[test]
 fn memory_returns_to_the_start() {
-    let registry = EpochRegistry::<u64, Value, _>::with_hasher(RandomState::new());
+    let registry = EpochRegistry::<u64, Box<Value>, _>::with_hasher(RandomState::new());
     let alive = Arc::new(AtomicI64::new(0));
     let holder = Pid::new(0, NonZeroU32::MIN);
     let handle = registry.handle();
@@ -221,14 +221,14 @@ fn a_panicking_key_leaves_nothing_behind() {
     }
     impl Eq for Touchy {}
 
-    let registry = EpochRegistry::<Touchy, (), _>::with_hasher(RandomState::new());
+    let registry = EpochRegistry::<Box<Touchy>, (), _>::with_hasher(RandomState::new());
     let handle = registry.handle();
     let mut owner = registry.owner(Pid::new(0, NonZeroU32::MIN));
     owner
-        .register(&handle.pin(), Touchy(1, false), ())
+        .register(&handle.pin(), Box::new(Touchy(1, false)), ())
         .expect("free");
     let attempt = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let _ = owner.register(&handle.pin(), Touchy(2, true), ());
+        let _ = owner.register(&handle.pin(), Box::new(Touchy(2, true)), ());
     }));
     assert!(attempt.is_err());
     assert_eq!(
@@ -237,6 +237,6 @@ fn a_panicking_key_leaves_nothing_behind() {
     );
     assert!(handle.pin().whereis(&Touchy(1, false)).is_some());
     owner
-        .register(&handle.pin(), Touchy(2, false), ())
+        .register(&handle.pin(), Box::new(Touchy(2, false)), ())
         .expect("free");
 }

@@ -14,7 +14,7 @@ const ROUNDS: usize = if cfg!(miri) { 1 } else { 300 };
 /// A scenario makes everything it uses, and ends by asserting that all is at rest.
 pub fn check(scenario: impl Fn() + Send + Sync + 'static) {
     #[cfg(bedplate_loom)]
-    loom::model(scenario);
+    model().check(scenario);
     #[cfg(not(bedplate_loom))]
     for _ in 0..ROUNDS {
         scenario();
@@ -26,7 +26,7 @@ pub fn check(scenario: impl Fn() + Send + Sync + 'static) {
 pub fn check_deeply(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
     #[cfg(bedplate_loom)]
     {
-        let mut model = loom::model::Builder::new(); // takes its bound from the environment
+        let mut model = model();
         let bound = model.preemption_bound.unwrap_or(usize::MAX);
         model.preemption_bound = Some(bound.max(preemptions));
         model.check(scenario);
@@ -36,4 +36,13 @@ pub fn check_deeply(preemptions: usize, scenario: impl Fn() + Send + Sync + 'sta
         let _ = preemptions;
         check(scenario);
     }
+}
+
+/// Takes the bound of preemptions from the environment. One execution of a registry takes more steps than
+/// loom allows by default.
+#[cfg(bedplate_loom)]
+fn model() -> loom::model::Builder {
+    let mut model = loom::model::Builder::new();
+    model.max_branches = 20_000;
+    model
 }

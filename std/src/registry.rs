@@ -61,7 +61,7 @@ pub fn registered() -> Vec<(Arc<str>, ChildRef)> {
         let guard = handle.pin();
         let held = guard
             .iter()
-            .filter_map(|entry| Some((Arc::clone(entry.key()), entry.value().upgrade()?)));
+            .filter_map(|entry| Some((Arc::from(entry.key()), entry.value().upgrade()?)));
         held.collect()
     })
 }
@@ -117,7 +117,7 @@ pub(crate) struct HeldNames(Mutex<Held>);
 enum Held {
     /// None yet.
     Nothing,
-    Some(Owner<Arc<str>, WeakChild, RandomState>),
+    Some(Owner<Arc<str>, Box<WeakChild>, RandomState>),
     /// Released for good.
     Over,
 }
@@ -141,12 +141,14 @@ impl HeldNames {
         let Held::Some(owner) = &mut *held else {
             return Err(NameError::Over);
         };
-        with_handle(|handle| owner.register(&handle.pin(), Arc::from(name), child.downgrade()))
-            .map(|_| ())
-            .map_err(|error| match error {
-                RegisterError::AlreadyRegistered { holder, .. } => NameError::Taken { holder },
-                _ => NameError::Full { limit: LIMIT },
-            })
+        with_handle(|handle| {
+            owner.register(&handle.pin(), Arc::from(name), Box::new(child.downgrade()))
+        })
+        .map(|_| ())
+        .map_err(|error| match error {
+            RegisterError::AlreadyRegistered { holder, .. } => NameError::Taken { holder },
+            _ => NameError::Full { limit: LIMIT },
+        })
     }
 
     /// Gives up `name`; whether it was held here.
@@ -163,14 +165,14 @@ impl HeldNames {
     }
 }
 
-type Names = EpochRegistry<Arc<str>, WeakChild, RandomState>;
+type Names = EpochRegistry<Arc<str>, Box<WeakChild>, RandomState>;
 
 fn names() -> &'static Names {
     static NAMES: OnceLock<Names> = OnceLock::new();
     NAMES.get_or_init(|| EpochRegistry::with_limit_and_hasher(LIMIT, RandomState::default()))
 }
 
-type NamesHandle = Handle<Arc<str>, WeakChild, RandomState>;
+type NamesHandle = Handle<Arc<str>, Box<WeakChild>, RandomState>;
 
 fn with_handle<R>(f: impl FnOnce(&NamesHandle) -> R) -> R {
     thread_local! {

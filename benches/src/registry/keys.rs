@@ -5,6 +5,7 @@
 //! pseudo-random, and no two samples in a row read the same part of the stream, so that a large map
 //! is not in the cache because it was there a moment ago.
 
+use bedplate_core::registry::Stored;
 use std::borrow::Borrow;
 use std::hash::Hash;
 
@@ -12,11 +13,17 @@ use std::hash::Hash;
 pub const CHURNED: usize = 1 << 15;
 
 /// A type of keys.
-pub trait Key: Borrow<Self::Borrowed> + Hash + Ord + Clone + Send + Sync + 'static {
+pub trait Key:
+    Stored<Borrowed: Hash + Ord + Sync>
+    + Borrow<<Self as Stored>::Borrowed>
+    + Hash
+    + Ord
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
     const NAME: &'static str;
-
-    /// What it is looked up by.
-    type Borrowed: Hash + Ord + Sync + ?Sized;
 
     /// An element of a stream.
     type Item: Copy + Send + Sync + 'static;
@@ -31,7 +38,6 @@ pub trait Key: Borrow<Self::Borrowed> + Hash + Ord + Clone + Send + Sync + 'stat
 
 impl Key for u64 {
     const NAME: &'static str = "u64";
-    type Borrowed = Self;
     type Item = Self;
 
     fn of(item: &Self) -> &Self {
@@ -49,7 +55,6 @@ impl Key for u64 {
 
 impl Key for String {
     const NAME: &'static str = "string";
-    type Borrowed = str;
     type Item = &'static str;
 
     fn of(item: &&'static str) -> &'static str {

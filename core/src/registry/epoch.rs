@@ -1,16 +1,19 @@
 //! The registry for systems with an allocator and compare-and-swap: its public face. The algorithm
-//! is in [`table`](super::table).
+//! is in [`index`](super::index), the memory in [`slab`](super::slab).
 
-use super::Registration;
+use super::index::{Found, Index, Lane, Place, Sequence, Slots, Spot, Walk};
 use super::owner::Owner;
-use super::table::{Content, Contents, Place, Table};
+use super::slab::{Seen, Slab};
+use super::stored::sealed;
+use super::{Key, Registration, Serial, Stored};
 use crate::id::Pid;
-use crate::sync::epoch::{self, Collector, LocalHandle};
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::epoch::{self, Collector, LazyPin, LocalHandle};
+use crate::sync::{AtomicUsize, COUNTERS, Ordering};
 use alloc::sync::Arc;
-use core::borrow::Borrow;
 use core::fmt;
-use core::hash::{BuildHasher, Hash};
+use core::hash::BuildHasher;
+use core::marker::PhantomData;
+use core::ops::Range;
 
 /// A lock-free registry that grows with its entries and reclaims them by epochs.
 ///
@@ -21,14 +24,20 @@ use core::hash::{BuildHasher, Hash};
 /// The hasher is the caller's choice: a registry whose keys come from outside wants a randomly
 /// seeded one. With a hasher that returns one value for all keys everything still works, in O(n).
 ///
-/// Keys and values that were removed are dropped some time later, by whichever thread pins then. Their
-/// destructors must not panic: the panic would appear there, and what was to be freed with them would
-/// leak.
+/// Keys and values are [`Stored`] types: plain words and short texts are copied into the entry and out
+/// of it; a `Box`, or a long text, is dropped some time after it was removed, by whichever thread pins
+/// then. Such destructors must not panic: the panic would appear there, and what was to be freed with
+/// them would leak.
+///
+/// Memory for entries is used again at once, and given back when the registry goes: it holds as much as
+/// the most entries there were at a time need. A reader that stalls holds up nothing but boxes and long
+/// texts; see [`memory`](Self::memory).
 ///
 /// # Concurrency
-/// Look-ups are wait-free but for entries that are being inserted in front of them; registering and
-/// unregistering are lock-free. The linearization points are, of a registration the exchange that
-/// links it, of its removal the mark in it, of a look-up the load that finds either.
+/// All operations are lock-free: each repetition means that somebody else has changed the same bucket. A
+/// look-up writes nothing that is shared. The linearization points are, of registering, unregistering and
+/// taking over, the exchange of one word; of a look-up that finds something, the second load of that
+/// word; of one that does not, a moment at which it was absent.
 ///
 /// A registry is only as shareable as what it holds:
 ///
@@ -36,7 +45,7 @@ use core::hash::{BuildHasher, Hash};
 /// use bedplate_core::registry::EpochRegistry;
 ///
 /// fn sync<T: Sync>() {}
-/// sync::<EpochRegistry<String, std::cell::Cell<u8>, std::hash::RandomState>>();
+/// sync::<EpochRegistry<String, Box<std::cell::Cell<u8>>, std::hash::RandomState>>();
 /// ```
 ///
 /// # From interrupts
@@ -64,20 +73,31 @@ use core::hash::{BuildHasher, Hash};
 /// assert_eq!(handle.pin().whereis("db"), None);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct EpochRegistry<K, V, S> {
+pub struct EpochRegistry<K: Stored, V: Stored, S> {
     shared: Arc<Shared<K, V, S>>,
 }
 
-pub(super) struct Shared<K, V, S> {
-    /// Dropped before the table: it runs what was deferred, which counts in the table.
+#[repr(align(64))]
+struct Counter(AtomicUsize);
+
+pub(super) struct Shared<K: Stored, V: Stored, S> {
+    /// Dropped first: it runs what was deferred.
     pub(super) collector: Collector,
-    pub(super) table: Table<K, V>,
+    pub(super) index: Index,
+    pub(super) slab: Slab<K, V>,
     pub(super) limit: usize,
+    /// How many entries there are: the sum, which wraps around in each of them.
+    counters: [Counter; COUNTERS], // one for several owners
+    /// Boxes and texts that wait to be freed, and how many bytes they are.
+    pub(super) retired: Arc<AtomicUsize>,
     owners: AtomicUsize,
+    numbers: AtomicUsize,
     hasher: S,
+    /// Entries own what they hold.
+    holds: PhantomData<(K, V)>,
 }
 
-impl<K, V, S> EpochRegistry<K, V, S> {
+impl<K: Key, V: Stored, S> EpochRegistry<K, V, S> {
     /// An empty registry without a limit of its own.
     #[must_use]
     pub fn with_hasher(hasher: S) -> Self {
@@ -89,10 +109,15 @@ impl<K, V, S> EpochRegistry<K, V, S> {
     pub fn with_limit_and_hasher(limit: usize, hasher: S) -> Self {
         let shared = Shared {
             collector: Collector::new(),
-            table: Table::new(),
+            index: Index::new(),
+            slab: Slab::new(),
             limit,
+            counters: core::array::from_fn(|_| Counter(AtomicUsize::new(0))),
+            retired: Arc::new(AtomicUsize::new(0)),
             owners: AtomicUsize::new(0),
+            numbers: AtomicUsize::new(0),
             hasher,
+            holds: PhantomData,
         };
         Self {
             shared: Arc::new(shared),
@@ -110,17 +135,20 @@ impl<K, V, S> EpochRegistry<K, V, S> {
 
     /// The right to hold registrations in the name of `pid`, at first none.
     #[must_use]
-    pub fn owner(&self, pid: Pid) -> Owner<K, V, S> {
-        // Relaxed: only distinctness matters.
-        let serial = self.shared.owners.fetch_add(1, Ordering::Relaxed);
-        Owner::new(Arc::clone(&self.shared), pid, serial as u64)
+    pub fn owner(&self, pid: Pid) -> Owner<K, V, S>
+    where
+        S: BuildHasher,
+    {
+        // Relaxed: only for spreading.
+        let number = self.shared.owners.fetch_add(1, Ordering::Relaxed);
+        Owner::new(Arc::clone(&self.shared), pid, number)
     }
 
     /// How many entries there are. O(1); while others register, a number that was true or is about
     /// to be.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shared.table.len()
+        self.shared.len()
     }
 
     /// Whether there are no entries, with the same reservation as [`len`](Self::len).
@@ -129,18 +157,20 @@ impl<K, V, S> EpochRegistry<K, V, S> {
         self.len() == 0
     }
 
-    /// What waits to be freed. A thread that keeps a [`Guard`] holds all of it up.
+    /// What waits to be freed: boxes and long texts. A thread that keeps a [`Guard`] holds all of it up.
     #[must_use]
     pub fn memory(&self) -> Memory {
-        let retired = self.shared.table.retired();
+        let Shared { slab, index, .. } = &*self.shared;
         Memory {
-            retired,
-            retired_bytes: retired * Table::<K, V>::node_size(),
+            // Relaxed: a count.
+            retired: self.shared.retired.load(Ordering::Relaxed),
+            entries_bytes: slab.capacity() * Slab::<K, V>::slot_size(),
+            index_bytes: index.buckets() * 64,
         }
     }
 }
 
-impl<K, V, S> Clone for EpochRegistry<K, V, S> {
+impl<K: Stored, V: Stored, S> Clone for EpochRegistry<K, V, S> {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
@@ -148,7 +178,7 @@ impl<K, V, S> Clone for EpochRegistry<K, V, S> {
     }
 }
 
-impl<K, V, S> fmt::Debug for EpochRegistry<K, V, S> {
+impl<K: Key, V: Stored, S> fmt::Debug for EpochRegistry<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EpochRegistry")
             .field("len", &self.len())
@@ -157,14 +187,16 @@ impl<K, V, S> fmt::Debug for EpochRegistry<K, V, S> {
     }
 }
 
-/// What an [`EpochRegistry`] has removed and not yet freed.
+/// What an [`EpochRegistry`] holds beside its entries, and for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Memory {
-    /// Entries.
+    /// Boxes and long texts, of keys and of values, that were removed and not yet freed.
     pub retired: usize,
-    /// Their size, without what their keys and values own elsewhere.
-    pub retired_bytes: usize,
+    /// Bytes of the slots entries lie in, used or not.
+    pub entries_bytes: usize,
+    /// Bytes of the index.
+    pub index_bytes: usize,
 }
 
 /// One thread's access to an [`EpochRegistry`]; not to be sent to another:
@@ -175,78 +207,116 @@ pub struct Memory {
 /// fn send<T: Send>() {}
 /// send::<Handle<String, String, std::hash::RandomState>>();
 /// ```
-pub struct Handle<K, V, S> {
+pub struct Handle<K: Stored, V: Stored, S> {
     /// Dropped before the registry it belongs to.
     local: LocalHandle,
     shared: Arc<Shared<K, V, S>>,
 }
 
-impl<K, V, S> Handle<K, V, S> {
-    /// Begins a group of reads. Takes some nanoseconds, fewer while another guard of this handle is
-    /// there; every 128th also frees what nobody can see any more.
+impl<K: Key, V: Stored, S> Handle<K, V, S> {
+    /// Begins a group of reads. Takes nothing until something is read that has to be protected, and then
+    /// some nanoseconds, once; every 128th time that also frees what nobody can see any more.
+    #[inline]
     #[must_use]
-    pub fn pin(&self) -> Guard<'_, K, V, S> {
+    pub const fn pin(&self) -> Guard<'_, K, V, S> {
         Guard {
-            epoch: self.local.pin(),
+            pin: LazyPin::new(&self.local),
             shared: &self.shared,
         }
     }
 }
 
-impl<K, V, S> fmt::Debug for Handle<K, V, S> {
+impl<K: Stored, V: Stored, S> fmt::Debug for Handle<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").finish_non_exhaustive()
     }
 }
 
-/// What was read while a guard is held stays readable: entries that others remove meanwhile are
-/// freed only after it is dropped. Hold it briefly, since nothing at all is freed while one is held.
-pub struct Guard<'h, K, V, S> {
-    pub(super) epoch: epoch::Guard,
+/// What was read while a guard is held stays readable: boxes and long texts that others remove meanwhile
+/// are freed only after it is dropped. Hold it briefly, since nothing at all is freed while one is held
+/// that has read such.
+pub struct Guard<'h, K: Stored, V: Stored, S> {
+    pub(super) pin: LazyPin<'h>,
     pub(super) shared: &'h Arc<Shared<K, V, S>>,
 }
 
-impl<K, V, S> Guard<'_, K, V, S> {
+impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
     /// The entry of `key`, or `None` if nobody holds it.
-    pub fn lookup<Q>(&self, key: &Q) -> Option<Entry<'_, K, V>>
+    pub fn lookup(&self, key: &K::Borrowed) -> Option<Entry<'_, K, V>>
     where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
         S: BuildHasher,
     {
-        let place = self.shared.place(key);
-        let content = self
-            .shared
-            .table
-            .find(place, &self.epoch, |other| other.key.borrow() == key)?;
-        Some(Entry { content, place })
+        if V::MAY_OWN {
+            self.epoch();
+        }
+        let found = self.find(key)?;
+        Some(self.entry(found))
     }
 
     /// Who holds `key`.
-    pub fn whereis<Q>(&self, key: &Q) -> Option<Pid>
+    #[inline]
+    pub fn whereis(&self, key: &K::Borrowed) -> Option<Pid>
     where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
         S: BuildHasher,
     {
-        self.lookup(key).map(|entry| entry.owner())
+        let place = self.shared.place(key);
+        match K::inline_words(key) {
+            Some(words) => {
+                let mut whose = Whose(&self.shared.slab, words);
+                Pid::from_bits(self.shared.index.find(place, &mut whose)?.seen)
+            }
+            None => Pid::from_bits(self.find(key)?.seen.owner),
+        }
     }
 
     /// All entries, in no useful order, each with what it had when the iterator came by.
+    ///
+    /// An entry that was there throughout is there exactly once; of those that came or went meanwhile,
+    /// some. A key that is taken over meanwhile may appear twice, once for each registration.
     #[must_use]
     pub fn iter(&self) -> Iter<'_, K, V> {
+        if K::MAY_OWN || V::MAY_OWN {
+            self.epoch();
+        }
         Iter {
-            contents: self.shared.table.iter(&self.epoch),
+            walk: self.shared.index.walk(),
+            slab: &self.shared.slab,
         }
     }
 
     /// Frees what can be freed now. Otherwise that is left to later pins.
     pub fn flush(&self) {
-        self.epoch.flush();
+        self.epoch().flush();
+    }
+
+    /// The pin, made if need be. It protects what is read *afterwards*.
+    pub(super) fn epoch(&self) -> &epoch::Guard {
+        self.pin.guard()
+    }
+
+    #[inline]
+    pub(super) fn find(&self, key: &K::Borrowed) -> Option<Found<Seen<K, V>>>
+    where
+        S: BuildHasher,
+    {
+        let mut probe = Probe::new(&self.shared.slab, key);
+        if K::MAY_OWN && probe.inline.is_none() {
+            self.epoch();
+        }
+        self.shared.index.find(self.shared.place(key), &mut probe)
+    }
+
+    pub(super) fn entry(&self, found: Found<Seen<K, V>>) -> Entry<'_, K, V> {
+        Entry {
+            place: found.lane.place(),
+            slot: found.lane.slot(),
+            seen: found.seen,
+            slab: &self.shared.slab,
+        }
     }
 }
 
-impl<'g, K, V, S> IntoIterator for &'g Guard<'_, K, V, S> {
+impl<'g, K: Key, V: Stored, S> IntoIterator for &'g Guard<'_, K, V, S> {
     type Item = Entry<'g, K, V>;
     type IntoIter = Iter<'g, K, V>;
 
@@ -255,89 +325,259 @@ impl<'g, K, V, S> IntoIterator for &'g Guard<'_, K, V, S> {
     }
 }
 
-impl<K, V, S> fmt::Debug for Guard<'_, K, V, S> {
+impl<K: Stored, V: Stored, S> fmt::Debug for Guard<'_, K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard").finish_non_exhaustive()
     }
 }
 
 /// A registered key, seen under a [`Guard`].
-pub struct Entry<'g, K, V> {
-    pub(super) content: &'g Content<K, V>,
-    pub(super) place: Place,
+pub struct Entry<'g, K: Stored, V: Stored> {
+    seen: Seen<K, V>,
+    slab: &'g Slab<K, V>,
+    place: Place,
+    slot: Spot,
 }
 
-impl<'g, K, V> Entry<'g, K, V> {
+impl<K: Stored, V: Stored> Entry<'_, K, V> {
     /// The key.
     #[must_use]
-    pub fn key(&self) -> &'g K {
-        &self.content.key
+    pub fn key(&self) -> &K::Borrowed {
+        // SAFETY: validly read words of an entry; if they own something, that was pinned before it was
+        // read and is not freed while the guard is borrowed, and entries are not changed.
+        unsafe { <K as sealed::Stored>::see(&self.seen.key) }
     }
 
-    /// The value it was registered with.
+    /// The value it had.
     #[must_use]
-    pub fn value(&self) -> &'g V {
-        &self.content.value
+    pub fn value(&self) -> &V::Borrowed {
+        // SAFETY: as for the key.
+        unsafe { <V as sealed::Stored>::see(&self.seen.value) }
     }
 
     /// Who holds it.
     #[must_use]
     pub fn owner(&self) -> Pid {
-        self.content.owner
+        match Pid::from_bits(self.seen.owner) {
+            Some(owner) => owner,
+            None => unreachable!("written from a pid"),
+        }
     }
 
-    /// Which registration it is.
+    pub(super) fn lane(&self) -> Lane {
+        Lane::taken(self.place, self.slot)
+    }
+
+    /// Which registration it is. One that is over by now is not told from any other that is over.
     #[must_use]
     pub fn registration(&self) -> Registration {
+        let number = self.slab.number(self.slot);
+        // Acquire: the number was loaded before; pairs with the Release fence in `write` [S1].
+        crate::sync::fence(Ordering::Acquire);
+        let is_current = self
+            .slab
+            .sequence(self.slot)
+            .is_same_use(self.seen.sequence);
         Registration {
-            owner: self.content.owner,
-            serial: self.content.serial,
+            owner: self.owner(),
+            serial: Serial {
+                owner: 0,
+                number: if is_current { number } else { 0 },
+            },
             place: self.place,
         }
     }
 }
 
-impl<K, V> Clone for Entry<'_, K, V> {
+impl<K: Stored, V: Stored> Clone for Entry<'_, K, V> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<K, V> Copy for Entry<'_, K, V> {}
+impl<K: Stored, V: Stored> Copy for Entry<'_, K, V> {}
 
-impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Entry<'_, K, V> {
+impl<K, V> fmt::Debug for Entry<'_, K, V>
+where
+    K: Stored<Borrowed: fmt::Debug>,
+    V: Stored<Borrowed: fmt::Debug>,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
-            .field("key", self.key())
-            .field("value", self.value())
+            .field("key", &self.key())
+            .field("value", &self.value())
             .field("owner", &self.owner())
             .finish()
     }
 }
 
 /// The entries of a registry; see [`Guard::iter`].
-pub struct Iter<'g, K, V> {
-    contents: Contents<'g, K, V>,
+pub struct Iter<'g, K: Stored, V: Stored> {
+    walk: Walk<'g, Seen<K, V>>,
+    slab: &'g Slab<K, V>,
 }
 
-impl<'g, K, V> Iterator for Iter<'g, K, V> {
+impl<'g, K: Stored, V: Stored> Iterator for Iter<'g, K, V> {
     type Item = Entry<'g, K, V>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.contents
-            .next()
-            .map(|(place, content)| Entry { content, place })
+        let slab = self.slab;
+        // Two registrations of one key share its words only if one is the other, updated; or the key
+        // was taken over, and then reporting one of them will do.
+        let found = self
+            .walk
+            .next(&mut Everything(slab), |one, other| one.key == other.key)?;
+        Some(Entry {
+            place: found.lane.place(),
+            slot: found.lane.slot(),
+            seen: found.seen,
+            slab,
+        })
     }
 }
 
-impl<K, V> fmt::Debug for Iter<'_, K, V> {
+impl<K: Stored, V: Stored> fmt::Debug for Iter<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Iter").finish_non_exhaustive()
     }
 }
 
-impl<K, V, S: BuildHasher> Shared<K, V, S> {
-    pub(super) fn place<Q: Hash + ?Sized>(&self, key: &Q) -> Place {
+/// Looks for a key. If that is not inline and may own, its user is pinned.
+pub(super) struct Probe<'k, K: Key, V: Stored> {
+    slab: &'k Slab<K, V>,
+    key: &'k K::Borrowed,
+    inline: Option<K::Words>,
+}
+
+impl<'k, K: Key, V: Stored> Probe<'k, K, V> {
+    #[inline]
+    pub(super) fn new(slab: &'k Slab<K, V>, key: &'k K::Borrowed) -> Self {
+        Self {
+            slab,
+            key,
+            inline: K::inline_words(key),
+        }
+    }
+}
+
+impl<K: Key, V: Stored> Slots for Probe<'_, K, V> {
+    type Seen = Seen<K, V>;
+
+    #[inline]
+    fn read(&mut self, slot: Spot) -> (Sequence, Option<Seen<K, V>>) {
+        let seen = self.slab.read(slot);
+        let matches = self.inline.is_none_or(|words| words == seen.key);
+        (seen.sequence, matches.then_some(seen))
+    }
+
+    #[inline]
+    fn sequence(&self, slot: Spot) -> Sequence {
+        self.slab.sequence(slot)
+    }
+
+    #[inline]
+    fn confirm(&mut self, seen: &Seen<K, V>) -> bool {
+        self.inline.is_some() || {
+            // SAFETY: validly read words of an entry; the user is pinned since before they were read.
+            let key = unsafe { <K as sealed::Stored>::see(&seen.key) };
+            key == self.key
+        }
+    }
+}
+
+/// Looks for whom a key that is inline belongs to, and reads no more than that.
+struct Whose<'s, K: Stored, V: Stored>(&'s Slab<K, V>, K::Words);
+
+impl<K: Stored, V: Stored> Slots for Whose<'_, K, V> {
+    type Seen = u64;
+
+    #[inline(always)]
+    fn read(&mut self, slot: Spot) -> (Sequence, Option<u64>) {
+        let seen = self.0.read(slot);
+        (seen.sequence, (seen.key == self.1).then_some(seen.owner))
+    }
+
+    #[inline(always)]
+    fn sequence(&self, slot: Spot) -> Sequence {
+        self.0.sequence(slot)
+    }
+}
+
+/// Whatever there is.
+struct Everything<'s, K: Stored, V: Stored>(&'s Slab<K, V>);
+
+impl<K: Stored, V: Stored> Slots for Everything<'_, K, V> {
+    type Seen = Seen<K, V>;
+
+    fn read(&mut self, slot: Spot) -> (Sequence, Option<Seen<K, V>>) {
+        let seen = self.0.read(slot);
+        (seen.sequence, Some(seen))
+    }
+
+    fn sequence(&self, slot: Spot) -> Sequence {
+        self.0.sequence(slot)
+    }
+}
+
+impl<K: Stored, V: Stored, S> Shared<K, V, S> {
+    #[inline]
+    pub(super) fn place(&self, key: &K::Borrowed) -> Place
+    where
+        K: Key,
+        S: BuildHasher,
+    {
         Place::of_hash(self.hasher.hash_one(key))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        let mut len = 0_usize;
+        for Counter(counter) in &self.counters {
+            // Relaxed: a count.
+            len = len.wrapping_add(counter.load(Ordering::Relaxed));
+        }
+        len
+    }
+
+    /// Counts an entry that is about to be, unless there are as many as there may be.
+    pub(super) fn count(&self, owner: usize) -> bool {
+        let before = self.counter(owner).fetch_add(1, Ordering::Relaxed); // Relaxed: a count.
+        if self.limit < usize::MAX && before >= self.limit {
+            self.discount(owner, 1);
+            return false;
+        }
+        true
+    }
+
+    /// Counts entries that are gone.
+    pub(super) fn discount(&self, owner: usize, entries: usize) {
+        // Relaxed: a count.
+        self.counter(owner).fetch_sub(entries, Ordering::Relaxed);
+    }
+
+    /// With a limit there is one counter, which is exact.
+    const fn counter(&self, owner: usize) -> &AtomicUsize {
+        let counter = if self.limit < usize::MAX {
+            0
+        } else {
+            owner % COUNTERS
+        };
+        &self.counters[counter].0
+    }
+
+    /// Numbers for so many registrations, from 1.
+    pub(super) fn numbers(&self, block: usize) -> Range<u64> {
+        // Relaxed: only distinctness matters.
+        let first = self.numbers.fetch_add(block, Ordering::Relaxed) as u64 + 1;
+        first..first + block as u64
+    }
+}
+
+impl<K: Stored, V: Stored, S> Drop for Shared<K, V, S> {
+    fn drop(&mut self) {
+        if !K::MAY_OWN && !V::MAY_OWN {
+            return;
+        }
+        // Owners keep the registry alive, so every entry has been released by one.
+        debug_assert_eq!(self.len(), 0, "an entry outlived its owner");
     }
 }

@@ -202,7 +202,7 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
             owner,
             serial,
             #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
-            place: super::table::Place::default(),
+            place: super::index::Place::default(),
         })
     }
 

@@ -28,9 +28,15 @@
 mod epoch;
 mod fixed;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod index;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod offer;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod owner;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
-mod table;
+mod slab;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod stored;
 
 use crate::id::Pid;
 use core::fmt;
@@ -45,6 +51,8 @@ pub use epoch::{Entry, EpochRegistry, Guard, Handle, Iter, Memory};
 pub use fixed::{FixedOwner, FixedRegistry};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use owner::Owner;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub use stored::{Key, Stored};
 
 /// Proof of one registration: who made it and which one it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,10 +61,11 @@ pub struct Registration {
     serial: Serial,
     /// Where its key is in an [`EpochRegistry`]; unused in a [`FixedRegistry`].
     #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
-    place: table::Place,
+    place: index::Place,
 }
 
 /// Which registration of a registry: no two share a serial, whatever their keys and processes.
+/// An [`EpochRegistry`] numbers all of them through, and does not tell owners apart by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Serial {
     /// Which owner of the registry.

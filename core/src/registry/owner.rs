@@ -1,21 +1,28 @@
 //! The owner of registrations in an [`EpochRegistry`](super::EpochRegistry): everything that changes
 //! one goes through it.
 //!
-//! An owner knows its own registrations, by number and place, so that releasing them takes time
-//! according to how many *it* has. It is borrowed mutably for every change, so none of its changes
-//! can meet another of its own, nor its drop.
+//! An owner knows the lanes of its own registrations, and their slots know where it counts them, so that
+//! releasing all takes time according to how many *it* has, and releasing one none to speak of. It is
+//! borrowed mutably for every change, so none of its changes can meet another of its own, nor its drop.
+//!
+//! Slots are used again by their owner, without a word to anybody; a few are kept for that. A slot that
+//! somebody else has replaced stays this owner's until it finds out (see [`slab`](super::slab)), so a
+//! lane that refers to a slot of one's own is one's own registration, and no other.
 
-use super::epoch::{Entry, Guard, Shared};
-use super::table::{Content, Place, Refused};
-use super::{NotHeld, RegisterError, Registration, Serial};
+use super::epoch::{Entry, Guard, Probe, Shared};
+use super::index::{Found, LONGEST, Lane, Refused, Sequence, Slots, Spot};
+use super::offer::Offer;
+use super::slab::{Seen, Slab};
+use super::stored::sealed;
+use super::{Key, NotHeld, RegisterError, Registration, Stored};
 use crate::id::Pid;
-use crate::sync::epoch;
-use alloc::collections::BTreeSet;
+use crate::sync::epoch::LazyPin;
+use crate::sync::{AtomicUsize, Ordering};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::borrow::Borrow;
 use core::fmt;
-use core::hash::{BuildHasher, Hash};
+use core::hash::BuildHasher;
+use core::ops::Range;
 
 /// The right to hold registrations. Dropping it releases them all: when `drop` returns, none of
 /// them can be found. That takes O(own registrations), however many others there are.
@@ -47,33 +54,43 @@ use core::hash::{BuildHasher, Hash};
 /// assert_eq!(guard.whereis("leader"), Some(new.pid()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Owner<K, V, S> {
+pub struct Owner<K: Key, V: Stored, S: BuildHasher> {
     shared: Arc<Shared<K, V, S>>,
     pid: Pid,
-    /// Which owner of this registry: two owners of one `pid` are still two. Counted in machine words,
-    /// so on a 32-bit target it may come again after 2³² owners; the `pid` is compared as well.
-    serial: u64,
-    /// How many registrations were ever made; the next one's number.
-    registered: u64,
-    /// Place and number of those held, and of some that others have taken over since: these are
-    /// forgotten when the same key is registered again.
-    held: BTreeSet<(Place, u64)>,
+    /// Which owner of this registry, for spreading.
+    number: usize,
+    /// The lanes of the registrations held, and of some that others have taken over since: these are
+    /// forgotten when there is no room for another.
+    held: Vec<Lane>,
+    /// Slots to register in.
+    spare: Vec<Spot>,
+    /// Numbers for registrations, taken in larger and larger blocks.
+    numbers: Range<u64>,
+    block: usize,
 }
 
-impl<K, V, S> Owner<K, V, S> {
-    pub(super) fn new(shared: Arc<Shared<K, V, S>>, pid: Pid, serial: u64) -> Self {
+/// As many slots are kept at most for later registrations.
+const MOST_SPARE: usize = 32;
+
+/// As many numbers are taken at a time at most.
+const LARGEST_BLOCK: usize = 256;
+
+impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
+    pub(super) const fn new(shared: Arc<Shared<K, V, S>>, pid: Pid, number: usize) -> Self {
         Self {
             shared,
             pid,
-            serial,
-            registered: 0,
-            held: BTreeSet::new(),
+            number,
+            held: Vec::new(),
+            spare: Vec::new(),
+            numbers: 0..0,
+            block: 1,
         }
     }
 
     /// In whose name the registrations are held.
     #[must_use]
-    pub fn pid(&self) -> Pid {
+    pub const fn pid(&self) -> Pid {
         self.pid
     }
 
@@ -82,10 +99,15 @@ impl<K, V, S> Owner<K, V, S> {
         &'g self,
         guard: &'g Guard<'_, K, V, S>,
     ) -> impl Iterator<Item = Entry<'g, K, V>> {
-        let epoch = self.checked(guard);
-        self.held.iter().filter_map(move |&(place, number)| {
-            let content = self.shared.table.find(place, epoch, self.is(number))?;
-            Some(Entry { content, place })
+        self.checked(guard);
+        if K::MAY_OWN || V::MAY_OWN {
+            guard.epoch();
+        }
+        // A slot is not used again before this owner has left it, so nothing can change while it is read.
+        let there = |lane: &&Lane| self.shared.index.contains(**lane);
+        self.held.iter().filter(there).map(|&lane| {
+            let seen = self.shared.slab.read(lane.slot());
+            guard.entry(Found { lane, seen })
         })
     }
 
@@ -100,28 +122,15 @@ impl<K, V, S> Owner<K, V, S> {
         guard: &Guard<'_, K, V, S>,
         key: K,
         value: V,
-    ) -> Result<Registration, RegisterError<K, V>>
-    where
-        K: Hash + Eq,
-        S: BuildHasher,
-    {
-        match self.insert(guard, key, value) {
-            Ok(entry) => Ok(entry.registration()),
-            Err(Refused {
-                content: Content { key, value, .. },
-                conflict,
-            }) => Err(match conflict {
-                Some(other) => RegisterError::AlreadyRegistered {
-                    holder: other.owner,
-                    key,
-                    value,
-                },
-                None => RegisterError::Full {
-                    limit: self.shared.limit,
-                    key,
-                    value,
-                },
+    ) -> Result<Registration, RegisterError<K, V>> {
+        match self.insert(guard, Offer::new(key), Offer::new(value)) {
+            Ok(found) => Ok(guard.entry(found).registration()),
+            Err((key, value, Some(found))) => Err(RegisterError::AlreadyRegistered {
+                holder: guard.entry(found).owner(),
+                key: key.take_back(),
+                value: value.take_back(),
             }),
+            Err((key, value, None)) => Err(self.full(key, value)),
         }
     }
 
@@ -135,24 +144,11 @@ impl<K, V, S> Owner<K, V, S> {
         guard: &'g Guard<'_, K, V, S>,
         key: K,
         value: V,
-    ) -> Result<Entry<'g, K, V>, RegisterError<K, V>>
-    where
-        K: Hash + Eq,
-        S: BuildHasher,
-    {
-        let place = self.shared.place(&key);
-        self.insert(guard, key, value)
-            .or_else(|Refused { content, conflict }| match conflict {
-                Some(content) => Ok(Entry { content, place }),
-                None => {
-                    let Content { key, value, .. } = content;
-                    Err(RegisterError::Full {
-                        limit: self.shared.limit,
-                        key,
-                        value,
-                    })
-                }
-            })
+    ) -> Result<Entry<'g, K, V>, RegisterError<K, V>> {
+        match self.insert(guard, Offer::new(key), Offer::new(value)) {
+            Ok(found) | Err((_, _, Some(found))) => Ok(guard.entry(found)),
+            Err((key, value, None)) => Err(self.full(key, value)),
+        }
     }
 
     /// Registers `key` with `value`, whoever holds it now; returns what was there. One step: a reader
@@ -168,41 +164,41 @@ impl<K, V, S> Owner<K, V, S> {
         guard: &'g Guard<'_, K, V, S>,
         key: K,
         value: V,
-    ) -> Result<Option<Entry<'g, K, V>>, RegisterError<K, V>>
-    where
-        K: Hash + Eq,
-        S: BuildHasher,
-    {
-        let place = self.shared.place(&key);
-        let (mut key, mut value) = (key, value);
+    ) -> Result<Option<Entry<'g, K, V>>, RegisterError<K, V>> {
+        let (mut key, mut value) = (Offer::new(key), Offer::new(value));
         loop {
-            let content = match self.insert(guard, key, value) {
+            let there = match self.insert(guard, key, value) {
                 Ok(_) => return Ok(None),
-                Err(Refused {
-                    content: Content { key, value, .. },
-                    conflict: None,
-                }) => {
-                    return Err(RegisterError::Full {
-                        limit: self.shared.limit,
-                        key,
-                        value,
-                    });
+                Err((key, value, None)) => return Err(self.full(key, value)),
+                Err((refused_key, refused_value, Some(found))) => {
+                    (key, value) = (refused_key, refused_value);
+                    found.lane
                 }
-                Err(Refused { content, .. }) => content,
             };
-            let serial = content.serial;
-            match guard
-                .shared
-                .table
-                .replace(place, content, &guard.epoch, |old, key| old.key == *key)
-            {
-                Ok(content) => {
-                    self.hold(guard, place, serial);
-                    return Ok(Some(Entry { content, place }));
-                }
-                // It has just been given up.
-                Err(content) => (key, value) = (content.key, content.value),
+            // Without a slot nothing could be told apart from a registry that is full.
+            let Some(slot) = self.slot() else {
+                return Err(self.full(key, value));
+            };
+            self.prepare(slot, &key, &value);
+            if !self.shared.index.replace(there, slot) {
+                self.put_back(slot); // It has just been given up.
+                continue;
             }
+            key.accepted();
+            value.accepted();
+            // Nobody uses the replaced slot again before this.
+            let seen = self.shared.slab.read(there.slot());
+            let before = guard.entry(Found { lane: there, seen });
+            if let Some(position) = self.position(there) {
+                self.forget(position);
+                self.shared.slab.leave(there.slot());
+            }
+            if self.shared.slab.took_over(there.slot()) {
+                self.retire(Some(&guard.pin), there.slot(), true);
+                self.shared.slab.free(there.slot());
+            }
+            self.hold(guard, Lane::taken(there.place(), slot));
+            return Ok(Some(before));
         }
     }
 
@@ -211,52 +207,44 @@ impl<K, V, S> Owner<K, V, S> {
     ///
     /// # Errors
     /// [`NotHeld`] if it does not, or if somebody takes the key over meanwhile.
-    pub fn update<Q>(
+    pub fn update(
         &mut self,
         guard: &Guard<'_, K, V, S>,
-        key: &Q,
-        f: impl FnOnce(&V) -> V,
-    ) -> Result<(), NotHeld>
-    where
-        K: Borrow<Q> + Clone,
-        Q: Hash + Eq + ?Sized,
-        S: BuildHasher,
-    {
-        let epoch = self.checked(guard);
-        let place = self.shared.place(key);
-        let table = &self.shared.table;
-        let mine = |content: &Content<K, V>| {
-            content.owner == self.pid
-                && content.serial.owner == self.serial
-                && content.key.borrow() == key
+        key: &K::Borrowed,
+        f: impl FnOnce(&V::Borrowed) -> V,
+    ) -> Result<(), NotHeld> {
+        self.checked(guard);
+        let entry = guard.lookup(key).ok_or(NotHeld)?;
+        let old = entry.lane();
+        let position = self.position(old).ok_or(NotHeld)?;
+        let value = Offer::new(f(entry.value()));
+        let slab = &self.shared.slab;
+        let number = slab.number(old.slot());
+        let Some(slot) = self.slot() else {
+            return Err(NotHeld);
         };
-        let old = table.find(place, epoch, mine).ok_or(NotHeld)?;
-        let serial = old.serial;
-        let (key, value) = (old.key.clone(), f(&old.value));
-        let content = Content {
-            owner: self.pid,
-            serial,
-            key,
-            value,
-        };
-        table
-            .replace(place, content, epoch, |old, _| old.serial == serial)
-            .map(|_| ())
-            .map_err(|_| NotHeld)
+        let slab_write = |key| self.shared.slab.write(slot, self.pid, key, *value.words());
+        // The key goes along as it is: what its words own has one owner, the entry.
+        slab_write(self.shared.slab.read(old.slot()).key);
+        self.shared.slab.set_number(slot, number);
+        self.shared.slab.set_position(slot, position);
+        if !self.shared.index.replace(old, slot) {
+            self.put_back(slot);
+            return Err(NotHeld);
+        }
+        value.accepted();
+        self.held[position] = Lane::taken(old.place(), slot);
+        self.retire(Some(&guard.pin), old.slot(), false);
+        self.put_back(old.slot());
+        Ok(())
     }
 
     /// Gives up `key`. Returns whether this owner held it; another's registration is not touched.
-    pub fn unregister<Q>(&mut self, guard: &Guard<'_, K, V, S>, key: &Q) -> bool
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-        S: BuildHasher,
-    {
+    pub fn unregister(&mut self, guard: &Guard<'_, K, V, S>, key: &K::Borrowed) -> bool {
         self.checked(guard);
-        match guard.lookup(key) {
-            Some(entry) => self.release(guard, entry.registration()),
-            None => false,
-        }
+        let found = guard.find(key);
+        let mine = found.and_then(|found| self.position(found.lane));
+        mine.is_some_and(|position| self.let_go(Some(&guard.pin), position))
     }
 
     /// Gives up the registrations for which `condition` holds, and returns how many those were. O(own
@@ -269,112 +257,287 @@ impl<K, V, S> Owner<K, V, S> {
         let given_up: Vec<_> = self
             .entries(guard)
             .filter(|&entry| condition(entry))
-            .map(|entry| entry.registration())
+            .map(|entry| entry.lane())
             .collect();
         given_up
             .into_iter()
-            .filter(|&registration| self.release(guard, registration))
+            .filter(|&lane| {
+                let position = self.position(lane);
+                position.is_some_and(|position| self.let_go(Some(&guard.pin), position))
+            })
             .count()
     }
 
     /// Gives up one registration. Returns whether this owner still held it; a later registration of
     /// the same key is not touched.
     pub fn release(&mut self, guard: &Guard<'_, K, V, S>, registration: Registration) -> bool {
-        let epoch = self.checked(guard);
-        let Registration { serial, place, .. } = registration;
-        serial.owner == self.serial
-            && self.held.remove(&(place, serial.number))
-            && self
-                .shared
-                .table
-                .remove(place, epoch, self.is(serial.number))
-    }
-
-    fn insert<'g>(
-        &mut self,
-        guard: &'g Guard<'_, K, V, S>,
-        key: K,
-        value: V,
-    ) -> Result<Entry<'g, K, V>, Refused<'g, K, V>>
-    where
-        K: Hash + Eq,
-        S: BuildHasher,
-    {
         self.checked(guard);
-        let place = self.shared.place(&key);
-        let serial = Serial {
-            owner: self.serial,
-            number: self.registered,
+        let mut numbered = Numbered {
+            slab: &self.shared.slab,
+            number: registration.serial.number,
         };
-        let content = Content {
-            owner: self.pid,
-            serial,
-            key,
-            value,
-        };
-        // The guard's own reference to the registry, which lives as long as the guard.
-        let Guard { shared, epoch } = guard;
-        let content = shared
-            .table
-            .insert(place, content, shared.limit, epoch, |other, key| {
-                other.key == *key
-            })?;
-        self.hold(guard, place, serial);
-        Ok(Entry { content, place })
+        let found = self.shared.index.find(registration.place, &mut numbered);
+        let mine = found.and_then(|found| self.position(found.lane));
+        mine.is_some_and(|position| self.let_go(Some(&guard.pin), position))
     }
 
-    /// Notes a registration just made, and forgets those of the same place that others took over.
-    fn hold(&mut self, guard: &Guard<'_, K, V, S>, place: Place, serial: Serial) {
-        let table = &guard.shared.table;
-        let all_of_it = (place, 0)..=(place, u64::MAX);
-        let gone: Vec<_> = self
-            .held
-            .range(all_of_it)
-            .filter(|(_, number)| table.find(place, &guard.epoch, self.is(*number)).is_none())
-            .copied()
-            .collect();
-        for one in gone {
-            self.held.remove(&one);
+    fn insert(
+        &mut self,
+        guard: &Guard<'_, K, V, S>,
+        key: Offer<K>,
+        value: Offer<V>,
+    ) -> Result<Found<Seen<K, V>>, NotInserted<K, V>> {
+        self.checked(guard);
+        if V::MAY_OWN {
+            guard.epoch();
         }
-        self.registered = serial.number + 1;
-        self.held.insert((place, serial.number));
-    }
-
-    /// Whether a registration is this owner's of this number.
-    fn is(&self, number: u64) -> impl Fn(&Content<K, V>) -> bool + use<K, V, S> {
-        let pid = self.pid;
-        let serial = Serial {
-            owner: self.serial,
-            number,
+        let place = self.shared.place(key.seen());
+        if K::MAY_OWN && K::inline_words(key.seen()).is_none() {
+            guard.epoch();
+        }
+        // A registry that is full refuses what is there for being there.
+        if self.shared.limit < usize::MAX {
+            let mut probe = Probe::new(&self.shared.slab, key.seen());
+            if let Some(found) = self.shared.index.find(place, &mut probe) {
+                return Err((key, value, Some(found)));
+            }
+        }
+        let Some(slot) = self.slot() else {
+            return Err((key, value, None));
         };
-        move |content| content.serial == serial && content.owner == pid
+        if !self.shared.count(self.number) {
+            self.put_back(slot);
+            return Err((key, value, None));
+        }
+        self.prepare(slot, &key, &value);
+        // If a key's `Eq` panics, the slot and the count are given back, and key and value are dropped.
+        let undo = Undo { owner: self, slot };
+        let shared = &undo.owner.shared;
+        let mut probe = Probe::new(&shared.slab, key.seen());
+        let inserted = shared.index.insert(place, slot, &mut probe);
+        let full = match inserted {
+            Ok(full) => full,
+            Err(Refused::Present(found)) => {
+                drop(undo);
+                return Err((key, value, Some(found)));
+            }
+            Err(Refused::Crowded) => {
+                drop(undo);
+                return Err((key, value, None));
+            }
+        };
+        core::mem::forget(undo);
+        key.accepted();
+        value.accepted();
+        let lane = Lane::taken(place, slot);
+        self.hold(guard, lane);
+        if full {
+            self.shared.index.grow(self.shared.len());
+        }
+        let seen = self.shared.slab.read(slot);
+        Ok(Found { lane, seen })
     }
 
-    /// The epoch guard inside `guard`, which protects this registry's entries and no other's.
-    fn checked<'g>(&self, guard: &'g Guard<'_, K, V, S>) -> &'g epoch::Guard {
+    /// Writes a slot that is in no lane.
+    fn prepare(&mut self, slot: Spot, key: &Offer<K>, value: &Offer<V>) {
+        let number = self.numbers.next().unwrap_or_else(|| {
+            let mut block = self.shared.numbers(self.block);
+            self.block = (2 * self.block).min(LARGEST_BLOCK);
+            let first = block.next();
+            self.numbers = block;
+            first.unwrap_or_default()
+        });
+        let slab = &self.shared.slab;
+        slab.write(slot, self.pid, *key.words(), *value.words());
+        slab.set_number(slot, number);
+    }
+
+    /// Notes a registration just made.
+    fn hold(&mut self, guard: &Guard<'_, K, V, S>, lane: Lane) {
+        if self.held.len() == self.held.capacity() {
+            // Before there is more room, what others took over is forgotten.
+            for position in (0..self.held.len()).rev() {
+                if self.shared.slab.is_taken_over(self.held[position].slot()) {
+                    self.let_go(Some(&guard.pin), position);
+                }
+            }
+        }
+        self.shared.slab.set_position(lane.slot(), self.held.len());
+        self.held.push(lane);
+    }
+
+    /// Where a registration is held, if it is this owner's.
+    fn position(&self, lane: Lane) -> Option<usize> {
+        let position = self.shared.slab.position(lane.slot());
+        (self.held.get(position) == Some(&lane)).then_some(position)
+    }
+
+    fn forget(&mut self, position: usize) {
+        self.held.swap_remove(position);
+        if let Some(moved) = self.held.get(position) {
+            self.shared.slab.set_position(moved.slot(), position);
+        }
+    }
+
+    /// Gives up the registration held at `position`; whether nobody had taken it over.
+    fn let_go(&mut self, pin: Option<&LazyPin<'_>>, position: usize) -> bool {
+        let lane = self.held[position];
+        self.forget(position);
+        let slot = lane.slot();
+        let shared = &self.shared;
+        let removed = shared.index.remove(lane, shared.slab.written(slot));
+        if removed {
+            shared.discount(self.number, 1);
+        } else if !shared.slab.leave(slot) {
+            return false; // Whoever took it over gives the slot back.
+        }
+        self.retire(pin, slot, true);
+        self.put_back(slot);
+        removed
+    }
+
+    /// Drops what a slot owns, once nobody can see it. The slot is in no lane. There is a pin if there is
+    /// anything owned.
+    fn retire(&self, pin: Option<&LazyPin<'_>>, slot: Spot, with_key: bool) {
+        if !K::MAY_OWN && !V::MAY_OWN {
+            return;
+        }
+        let Seen { key, value, .. } = self.shared.slab.read(slot);
+        if let Some(pin) = pin {
+            if with_key && <K as sealed::Stored>::words_own(&key) {
+                retire::<K>(pin, key, &self.shared.retired);
+            }
+            if <V as sealed::Stored>::words_own(&value) {
+                retire::<V>(pin, value, &self.shared.retired);
+            }
+        }
+    }
+
+    /// A slot to register in; `None` if there are as many as there may be.
+    fn slot(&mut self) -> Option<Spot> {
+        if let Some(slot) = self.spare.pop() {
+            return Some(slot);
+        }
+        let most = (self.held.len() / 8 + 1).min(MOST_SPARE);
+        let spare = &mut self.spare;
+        self.shared.slab.allocate(most, |slot| spare.push(slot));
+        // The first comes first, so that they lie in memory in the order of their use.
+        self.spare.reverse();
+        self.spare.pop()
+    }
+
+    fn put_back(&mut self, slot: Spot) {
+        if self.spare.len() < MOST_SPARE {
+            self.spare.push(slot);
+        } else {
+            self.shared.slab.free(slot);
+        }
+    }
+
+    fn full(&self, key: Offer<K>, value: Offer<V>) -> RegisterError<K, V> {
+        RegisterError::Full {
+            limit: self.shared.limit.min(LONGEST),
+            key: key.take_back(),
+            value: value.take_back(),
+        }
+    }
+
+    /// Panics if the guard is another registry's.
+    fn checked(&self, guard: &Guard<'_, K, V, S>) {
         assert!(
             Arc::ptr_eq(&self.shared, guard.shared),
             "a guard was used with the owner of another registry"
         );
-        &guard.epoch
     }
 }
 
-impl<K, V, S> Drop for Owner<K, V, S> {
+type NotInserted<K, V> = (Offer<K>, Offer<V>, Option<Found<Seen<K, V>>>);
+
+/// Drops what words own, once nobody can see it.
+fn retire<T: Stored>(pin: &LazyPin<'_>, words: T::Words, retired: &Arc<AtomicUsize>) {
+    // Relaxed: a count.
+    retired.fetch_add(1, Ordering::Relaxed);
+    let retired = Arc::clone(retired);
+    let free = move || {
+        // Relaxed: a count. Before the thing is dropped, since a destructor may panic.
+        retired.fetch_sub(1, Ordering::Relaxed);
+        // SAFETY: of an entry that is in no lane any more, taken once, by whoever gives its slot back.
+        drop(unsafe { T::from_words(words) });
+    };
+    // SAFETY: the closure may run on any thread (keys and values are `Send` wherever a registry is
+    // shared), and only uses what it owns.
+    unsafe { pin.guard().defer_unchecked(free) };
+}
+
+/// Gives a slot back in which nothing was registered after all.
+struct Undo<'o, K: Key, V: Stored, S: BuildHasher> {
+    owner: &'o mut Owner<K, V, S>,
+    slot: Spot,
+}
+
+impl<K: Key, V: Stored, S: BuildHasher> Drop for Undo<'_, K, V, S> {
     fn drop(&mut self) {
-        if self.held.is_empty() {
-            return;
-        }
-        let local = self.shared.collector.register();
-        let guard = local.pin();
-        for (place, number) in core::mem::take(&mut self.held) {
-            self.shared.table.remove(place, &guard, self.is(number));
-        }
-        guard.flush();
+        self.owner.shared.discount(self.owner.number, 1);
+        self.owner.put_back(self.slot);
     }
 }
 
-impl<K, V, S> fmt::Debug for Owner<K, V, S> {
+/// Looks for a registration by its number.
+struct Numbered<'s, K: Stored, V: Stored> {
+    slab: &'s Slab<K, V>,
+    number: u64,
+}
+
+impl<K: Stored, V: Stored> Slots for Numbered<'_, K, V> {
+    type Seen = ();
+
+    fn read(&mut self, slot: Spot) -> (Sequence, Option<()>) {
+        let sequence = self.slab.read(slot).sequence;
+        let matches = self.slab.number(slot) == self.number;
+        (sequence, matches.then_some(()))
+    }
+
+    fn sequence(&self, slot: Spot) -> Sequence {
+        self.slab.sequence(slot)
+    }
+}
+
+impl<K: Key, V: Stored, S: BuildHasher> Drop for Owner<K, V, S> {
+    fn drop(&mut self) {
+        let owns = |lane: &Lane| {
+            let Seen { key, value, .. } = self.shared.slab.read(lane.slot());
+            <K as sealed::Stored>::words_own(&key) || <V as sealed::Stored>::words_own(&value)
+        };
+        let something = (K::MAY_OWN || V::MAY_OWN) && self.held.iter().any(owns);
+        // Something of its own to pin, since the thread may have no handle (any more).
+        let local = something.then(|| self.shared.collector.register());
+        let pin = local.as_ref().map(LazyPin::new);
+        let mut gone = 0;
+        for lane in core::mem::take(&mut self.held) {
+            let slot = lane.slot();
+            let removed = self
+                .shared
+                .index
+                .remove(lane, self.shared.slab.written(slot));
+            gone += usize::from(removed);
+            if removed || self.shared.slab.leave(slot) {
+                self.retire(pin.as_ref(), slot, true);
+                self.shared.slab.free(slot);
+            }
+        }
+        if gone > 0 {
+            self.shared.discount(self.number, gone);
+        }
+        for slot in self.spare.drain(..) {
+            self.shared.slab.free(slot);
+        }
+        if let Some(pin) = pin {
+            pin.guard().flush();
+        }
+    }
+}
+
+impl<K: Key, V: Stored, S: BuildHasher> fmt::Debug for Owner<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Owner")
             .field("pid", &self.pid)

@@ -1,7 +1,27 @@
 //! The same names, instrumented.
 
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) use ::loom::sync::atomic::AtomicPtr;
 pub(crate) use ::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+
+/// Reads a pointer that nobody else can reach.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) fn exclusively<T>(pointer: &mut AtomicPtr<T>) -> *mut T {
+    pointer.with_mut(|pointer| *pointer)
+}
 
 /// Words of payload in a ring slot: as few as can be torn. Models use records of their own, an
 /// [`Event`](crate::event::Event) does not fit.
 pub(crate) const SLOT_WORDS: usize = 2;
+
+/// Lanes of a bucket: as few as can be full and half full.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const BUCKET_LANES: usize = 2;
+
+/// Elements in the first step of an array that grows.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const FIRST_STEP: usize = 4;
+
+/// Counters among which entries are counted.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const COUNTERS: usize = 1;

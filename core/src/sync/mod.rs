@@ -16,10 +16,17 @@ pub(crate) use self::loom::{AtomicBool, AtomicUsize, Ordering, SLOT_WORDS, fence
 #[cfg(not(bedplate_loom))]
 pub(crate) use self::native::{AtomicBool, AtomicUsize, Ordering, SLOT_WORDS, fence};
 
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr", bedplate_loom))]
+pub(crate) use self::loom::{AtomicPtr, BUCKET_LANES, COUNTERS, FIRST_STEP, exclusively};
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr", not(bedplate_loom)))]
+pub(crate) use self::native::{AtomicPtr, BUCKET_LANES, COUNTERS, FIRST_STEP, exclusively};
+
 /// Here where the target has what crossbeam-epoch needs.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) mod epoch;
 pub(crate) mod lock;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) mod zeroed;
 
 /// Defines a constructor that is `const` in ordinary builds, so that a type can live in a
 /// `static`, and an ordinary function under loom, whose types cannot be made in a constant.

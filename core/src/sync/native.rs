@@ -1,6 +1,26 @@
 //! The real thing.
 
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) use portable_atomic::AtomicPtr;
 pub(crate) use portable_atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+
+/// Reads a pointer that nobody else can reach.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) fn exclusively<T>(pointer: &mut AtomicPtr<T>) -> *mut T {
+    *pointer.get_mut()
+}
 
 /// Words of payload in a ring slot.
 pub(crate) const SLOT_WORDS: usize = 7;
+
+/// Lanes of a bucket of the registry's index: with two words more, a cache line.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const BUCKET_LANES: usize = 6;
+
+/// Elements in the first step of an array that grows.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const FIRST_STEP: usize = 256;
+
+/// Counters among which entries are counted.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const COUNTERS: usize = 16;

@@ -1,0 +1,565 @@
+//! The index under [`EpochRegistry`](super::EpochRegistry): from a hash to the slots of its entries.
+//!
+//! It holds no keys. Slots are the caller's: memory that stays what it is while the index lives, is
+//! written while no lane refers to it, and carries a *sequence* by which a reader notices that it was
+//! written meanwhile. Reading takes no pin, no lock and no store.
+//!
+//! # Picture
+//! ```text
+//! size = 6       bucket 0   1   2   3   4   5            linear hashing: bucket 6 comes next, and takes
+//!                                                         its entries from 2 (the parent: without the
+//!               ┌──────┬──────┬─────────────────────────┐   highest bit)
+//! bucket        │ meta │ link │ lane lane lane lane …   │   one cache line
+//!               └──────┴──┬───┴─────────────────────────┘
+//!                         └─► overflow bucket: the same, without a meta of its own
+//! ```
+//! Lanes of a chain are counted through. `meta` has the *cursor*: which lane is the next to be taken.
+//!
+//! # Paths
+//! *Find.* Visit the lanes of the chain; where the hash agrees, read the slot, and then the lane and
+//! the slot's sequence again: unchanged, the slot held this entry all the while, and the entry was in the
+//! index (the linearization point). Absent everywhere: at some moment it was, since entries change
+//! lanes only through being absent, except by a split; therefore the number of buckets is read
+//! once more. While a new bucket is not *ready*, its parent's chain is visited before its own.
+//!
+//! *Insert.* Read `meta`, the lane under the cursor (free), `meta` again (unchanged); look for the key
+//! in the whole chain; then CAS the lane from what it was to the entry: the linearization point. Then
+//! move the cursor to another free lane; whoever finds it on a taken lane does that first.
+//!
+//! *Remove.* CAS the lane to free. If the cursor is still on that lane, move it first.
+//!
+//! *Replace.* CAS the lane from one slot to another. A reader finds one of them.
+//!
+//! *Split* of parent `p` of level `k` into `p` and `c = p + 2^k`, by anybody who comes by: (0) mark
+//! `meta` *splitting*, so that nobody inserts; (1) change the free word under the cursor, so that nobody
+//! who read it before inserts; (2) for each lane with bit `k`: mark it *moving*, so that nobody
+//! removes or replaces it; copy it to the same lane of `c`'s chain, from zero; free it; (3) make `c`
+//! ready; (4) raise `p`'s level. Every step may be done by several at once, and late.
+//!
+//! # Why it holds
+//! * **One key, one lane.** An insertion can only take the lane under the cursor, and the cursor leaves
+//!   a lane only when that is taken (so: it is not freed under the cursor). Reading it free between
+//!   two equal `meta`s and later changing it from that very word proves that no insertion into the
+//!   chain came in between, so what was not there when the chain was visited is not there now. Words
+//!   of free lanes do not come back: see [`word`].
+//! * **No late step of a split does harm.** An entry with bit `k` never comes to `p` again, so neither
+//!   do the words that (2) exchanges; a lane of `c` is zero only once; `meta` has a version.
+//! * **Nothing is hidden while it moves**: copied before it is freed, read in that order.
+//! * **Nothing is removed twice or from another**: slots are used again only by who owned them, and
+//!   not while a lane refers to them.
+//!
+//! # Orderings
+//! | tag | store side | load side | what it gives |
+//! |---|---|---|---|
+//! | I1 | a step of an array is set, CAS Release | its load, Acquire | the array is initialised |
+//! | I2 | a lane is taken or replaced, CAS Release | load of a lane, Acquire | the slot's content is visible |
+//! | I3 | a lane is freed or moved, CAS Release | load of a lane, Acquire | what the holder did before; that the copy is in its place; that the buckets are more |
+//! | I4 | `meta` changes, CAS Release | its load, Acquire | lanes and levels are at least as they were then |
+//! | I5 | `size` grows, CAS Release | its load, Acquire | the bucket's step is there |
+//! | I6 | a link is set, CAS Release | its load, Acquire | the overflow bucket's step is there |
+//!
+//! Literature: W. Litwin, *Linear hashing* (VLDB 1980). The protocol is our own.
+
+mod split;
+mod steps;
+mod walk;
+mod word;
+
+use crate::sync::zeroed::Zeroed;
+use crate::sync::{AtomicUsize, BUCKET_LANES, Ordering, fence};
+use steps::Flat;
+pub(in crate::registry) use steps::{LONGEST, Spot, Steps};
+pub(in crate::registry) use walk::Walk;
+use word::{HASH_BITS, Meta, Size};
+pub(in crate::registry) use word::{Lane, Place};
+
+/// Entries for each bucket, before there are more buckets.
+const LOAD: usize = if BUCKET_LANES > 2 { 3 } else { 2 };
+
+#[repr(C, align(64))]
+struct Bucket {
+    meta: AtomicUsize,
+    /// The overflow bucket's spot plus one, or zero. Set once.
+    link: AtomicUsize,
+    lanes: [AtomicUsize; BUCKET_LANES],
+}
+
+// SAFETY: three fields of atomics; padding, where a word is small, is never read.
+unsafe impl Zeroed for Bucket {
+    fn zeroed() -> Self {
+        Self {
+            meta: AtomicUsize::zeroed(),
+            link: AtomicUsize::zeroed(),
+            lanes: Zeroed::zeroed(),
+        }
+    }
+}
+
+/// How the index looks at the caller's slots.
+pub(in crate::registry) trait Slots {
+    /// What is seen of an entry that matches.
+    type Seen;
+
+    /// Reads a slot: its sequence, Acquire, before everything else, and what is seen if it matches. What
+    /// is read is used only if neither the slot nor the lane changed meanwhile.
+    fn read(&mut self, slot: Spot) -> (Sequence, Option<Self::Seen>);
+
+    /// The sequence again, Relaxed.
+    fn sequence(&self, slot: Spot) -> Sequence;
+
+    /// Whether it really matches, where that can only be told of what was validly seen.
+    fn confirm(&mut self, seen: &Self::Seen) -> bool {
+        let _ = seen;
+        true
+    }
+}
+
+/// How often a slot was written; odd while it is being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::registry) struct Sequence(pub(in crate::registry) usize);
+
+impl Sequence {
+    const fn is_stable(self) -> bool {
+        self.0 & 1 == 0
+    }
+
+    /// Whether it is of the same write, whatever was said of the slot since.
+    pub(in crate::registry) const fn is_same_use(self, other: Self) -> bool {
+        self.0 >> 3 == other.0 >> 3 && self.is_stable()
+    }
+}
+
+/// An entry that was found.
+pub(in crate::registry) struct Found<T> {
+    pub(in crate::registry) lane: Lane,
+    pub(in crate::registry) seen: T,
+}
+
+/// Why nothing was inserted.
+pub(in crate::registry) enum Refused<T> {
+    /// There is one that matches.
+    Present(Found<T>),
+    /// There are too many entries of almost the same hash.
+    Crowded,
+}
+
+pub(in crate::registry) struct Index {
+    /// How many buckets there are. Only grows.
+    size: AtomicUsize,
+    buckets: Flat<Bucket>,
+    overflow: Steps<Bucket>,
+    /// How many overflow buckets were ever handed out.
+    overflowed: AtomicUsize,
+    /// One that was handed out and not linked, plus one.
+    unlinked: AtomicUsize,
+}
+
+impl Index {
+    pub(in crate::registry) fn new() -> Self {
+        let buckets = Flat::<Bucket>::new();
+        // Relaxed: not shared yet.
+        buckets
+            .ensure(0)
+            .meta
+            .store(Meta::ready(0, 0).0, Ordering::Relaxed);
+        Self {
+            size: AtomicUsize::new(Size::of(1).0),
+            buckets,
+            overflow: Steps::new(),
+            overflowed: AtomicUsize::new(0),
+            unlinked: AtomicUsize::new(0),
+        }
+    }
+
+    /// The entry at `place` that matches.
+    #[inline(always)]
+    pub(in crate::registry) fn find<S: Slots>(
+        &self,
+        place: Place,
+        slots: &mut S,
+    ) -> Option<Found<S::Seen>> {
+        loop {
+            let number = place.bucket(self.size());
+            let head = self.bucket(number);
+            if meta(head).is_ready() {
+                if let Some(found) = self.find_in_chain(head, place, slots) {
+                    return Some(found);
+                }
+            } else if let Some(found) = self.find_in_both(number, head, place, slots) {
+                return Some(found);
+            }
+            if self.is_still(number, place) {
+                return None;
+            }
+        }
+    }
+
+    /// Puts `slot` at `place`, unless there is an entry that matches. Returns whether the bucket is
+    /// full, so that [`grow`](Self::grow) is advisable.
+    pub(in crate::registry) fn insert<S: Slots>(
+        &self,
+        place: Place,
+        slot: Spot,
+        slots: &mut S,
+    ) -> Result<bool, Refused<S::Seen>> {
+        loop {
+            let (head, seen) = self.head_to_change(place);
+            if seen.is_splitting() {
+                self.split(head.0, seen.level());
+                continue;
+            }
+            let head = head.1;
+            let cursor = seen.cursor();
+            let open = match cursor {
+                Meta::NOWHERE => None,
+                cursor => {
+                    let Some(lane) = self.lane(head, cursor) else {
+                        unreachable!("a cursor points into the chain")
+                    };
+                    let word = load(lane);
+                    if meta(head) != seen {
+                        continue;
+                    }
+                    (!word.is_taken()).then_some((lane, word))
+                }
+            };
+            let survey = match self.survey(head, place, cursor, slots) {
+                Ok(survey) => survey,
+                Err(found) => return Err(Refused::Present(found)),
+            };
+            let Some((lane, word)) = open else {
+                // Nobody can insert until the cursor has moved on.
+                let spare = match survey.spare {
+                    Some(spare) => spare,
+                    None if survey.length >= Meta::NOWHERE - BUCKET_LANES => {
+                        return Err(Refused::Crowded);
+                    }
+                    None => {
+                        self.append(survey.last);
+                        survey.length
+                    }
+                };
+                Self::exchange_meta(head, seen, seen.with_cursor(spare));
+                continue;
+            };
+            // Release: publish the slot; pairs with Acquire in `load` [I2].
+            // Relaxed on failure: everything is read afresh.
+            let taken = lane.compare_exchange(
+                word.0,
+                Lane::taken(place, slot).0,
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
+            if taken.is_ok() {
+                let next = survey.spare.unwrap_or(Meta::NOWHERE);
+                Self::exchange_meta(head, seen, seen.with_cursor(next));
+                return Ok(survey.spare.is_none() || cursor >= BUCKET_LANES);
+            }
+        }
+    }
+
+    /// Frees the lane of an entry, the registration `sequence` of its slot. Returns whether it was still
+    /// there; another slot may have replaced it.
+    pub(in crate::registry) fn remove(&self, entry: Lane, sequence: usize) -> bool {
+        self.exchange(entry, entry.freed(sequence))
+    }
+
+    /// Puts another slot in the place of an entry. Returns whether that was still there.
+    pub(in crate::registry) fn replace(&self, entry: Lane, slot: Spot) -> bool {
+        self.exchange(entry, Lane::taken(entry.place(), slot))
+    }
+
+    /// Whether the lane of an entry still refers to its slot.
+    pub(in crate::registry) fn contains(&self, entry: Lane) -> bool {
+        struct Same(Lane);
+        impl Slots for Same {
+            type Seen = ();
+            fn read(&mut self, slot: Spot) -> (Sequence, Option<()>) {
+                (Sequence(0), (slot == self.0.slot()).then_some(()))
+            }
+            fn sequence(&self, _: Spot) -> Sequence {
+                Sequence(0)
+            }
+        }
+        self.find(entry.place(), &mut Same(entry)).is_some()
+    }
+
+    /// How many buckets there are, overflow included.
+    pub(in crate::registry) fn buckets(&self) -> usize {
+        // Relaxed: counts.
+        Size(self.size.load(Ordering::Relaxed)).buckets() + self.overflowed.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn size(&self) -> Size {
+        // Acquire: the buckets' steps are there; pairs with Release in `add_bucket` [I5].
+        Size(self.size.load(Ordering::Acquire))
+    }
+
+    /// Whether a place still belongs to a bucket, judged after its lanes were read.
+    #[inline]
+    fn is_still(&self, number: usize, place: Place) -> bool {
+        // Relaxed: the lanes were loaded with Acquire; whoever moved an entry out of them had seen the
+        // size grow [I3].
+        place.bucket(Size(self.size.load(Ordering::Relaxed))) == number
+    }
+
+    fn exchange(&self, entry: Lane, next: Lane) -> bool {
+        'again: loop {
+            let ((number, head), _) = self.head_to_change(entry.place());
+            let mut chain = Some(head);
+            let mut position = 0;
+            while let Some(bucket) = chain {
+                for lane in &bucket.lanes {
+                    let word = load(lane);
+                    if word.settled() == entry {
+                        let seen = meta(head);
+                        if word.is_moving() {
+                            // If the split is over by now, its level is not the next one's.
+                            if seen.is_splitting() {
+                                self.split(number, seen.level());
+                            }
+                            continue 'again;
+                        }
+                        if !next.is_taken() && !seen.is_splitting() && seen.cursor() == position {
+                            // A lane is not freed under the cursor.
+                            let spare = self.spare(head, position);
+                            Self::exchange_meta(head, seen, seen.with_cursor(spare));
+                            continue 'again;
+                        }
+                        // Release: publish the slot [I2], or hand on what was done before [I3];
+                        // pairs with Acquire in `load`. Relaxed on failure: it is read afresh.
+                        let done = lane.compare_exchange(
+                            entry.0,
+                            next.0,
+                            Ordering::Release,
+                            Ordering::Relaxed,
+                        );
+                        if done.is_ok() {
+                            return true;
+                        }
+                        continue 'again;
+                    }
+                    position += 1;
+                }
+                chain = self.next(bucket);
+            }
+            if self.is_still(number, entry.place()) {
+                return false;
+            }
+        }
+    }
+
+    /// The bucket of `place`, ready to be changed, and what it knew of itself.
+    fn head_to_change(&self, place: Place) -> ((usize, &Bucket), Meta) {
+        loop {
+            let number = place.bucket(self.size());
+            let head = self.bucket(number);
+            let seen = meta(head);
+            if !seen.is_ready() {
+                self.split(parent(number), number.ilog2());
+            } else if place.belongs_to(number, seen.level()) {
+                return ((number, head), seen);
+            }
+        }
+    }
+
+    /// In the parent of a bucket that is not ready, and then in the bucket.
+    #[cold]
+    fn find_in_both<S: Slots>(
+        &self,
+        number: usize,
+        head: &Bucket,
+        place: Place,
+        slots: &mut S,
+    ) -> Option<Found<S::Seen>> {
+        self.find_in_chain(self.bucket(parent(number)), place, slots)
+            .or_else(|| self.find_in_chain(head, place, slots))
+    }
+
+    #[inline(always)]
+    fn find_in_chain<S: Slots>(
+        &self,
+        head: &Bucket,
+        place: Place,
+        slots: &mut S,
+    ) -> Option<Found<S::Seen>> {
+        let mut bucket = head;
+        loop {
+            // All lanes first, without a branch for each: which one it is nobody can predict.
+            let mut matching = 0_usize;
+            for (at, lane) in bucket.lanes.iter().enumerate() {
+                matching |= usize::from(load(lane).is_at(place)) << at;
+            }
+            while matching != 0 {
+                if let Some(lane) = bucket.lanes.get(matching.trailing_zeros() as usize)
+                    && let Some(found) = look(lane, place, slots)
+                {
+                    return Some(found);
+                }
+                matching &= matching - 1;
+            }
+            bucket = self.next(bucket)?;
+        }
+    }
+
+    /// Visits the whole chain: for an entry that matches, and for a free lane beside the cursor.
+    fn survey<'i, S: Slots>(
+        &'i self,
+        head: &'i Bucket,
+        place: Place,
+        cursor: usize,
+        slots: &mut S,
+    ) -> Result<Survey<'i>, Found<S::Seen>> {
+        let mut survey = Survey {
+            spare: None,
+            length: 0,
+            last: head,
+        };
+        loop {
+            for lane in &survey.last.lanes {
+                if !load(lane).is_taken() {
+                    if survey.length != cursor && survey.spare.is_none() {
+                        survey.spare = Some(survey.length);
+                    }
+                } else if let Some(found) = look(lane, place, slots) {
+                    return Err(found);
+                }
+                survey.length += 1;
+            }
+            match self.next(survey.last) {
+                Some(next) => survey.last = next,
+                None => return Ok(survey),
+            }
+        }
+    }
+
+    /// A free lane of the chain that is not `except`.
+    fn spare(&self, head: &Bucket, except: usize) -> usize {
+        let mut bucket = head;
+        let mut position = 0;
+        loop {
+            for lane in &bucket.lanes {
+                if position != except && !load(lane).is_taken() {
+                    return position;
+                }
+                position += 1;
+            }
+            match self.next(bucket) {
+                Some(next) => bucket = next,
+                None => return Meta::NOWHERE,
+            }
+        }
+    }
+
+    #[inline]
+    fn bucket(&self, number: usize) -> &Bucket {
+        match self.buckets.get(number) {
+            Some(bucket) => bucket,
+            None => unreachable!("allocated before the number of buckets grew [I5]"),
+        }
+    }
+
+    /// The overflow bucket behind this one.
+    #[inline]
+    fn next(&self, bucket: &Bucket) -> Option<&Bucket> {
+        // Acquire: the bucket's step is there; pairs with Release in `append` [I6].
+        let spot = bucket.link.load(Ordering::Acquire).checked_sub(1)?;
+        self.overflow.at(Spot::from_bits(spot))
+    }
+
+    /// A lane of the chain, by its number.
+    fn lane<'i>(&'i self, head: &'i Bucket, number: usize) -> Option<&'i AtomicUsize> {
+        let mut bucket = head;
+        for _ in 0..number / BUCKET_LANES {
+            bucket = self.next(bucket)?;
+        }
+        Some(&bucket.lanes[number % BUCKET_LANES])
+    }
+
+    /// Links an overflow bucket behind `last`, unless somebody else does.
+    fn append(&self, last: &Bucket) {
+        // Relaxed: a number; its bucket is reached through `ensure` [I1].
+        let number = match self.unlinked.swap(0, Ordering::Relaxed) {
+            0 => self.overflowed.fetch_add(1, Ordering::Relaxed),
+            number => number - 1,
+        };
+        self.overflow.ensure(number);
+        // Release: the bucket's step is there; pairs with Acquire in `next` [I6].
+        // Relaxed on failure: the chain is visited afresh.
+        let linked = last.link.compare_exchange(
+            0,
+            Spot::of(number).to_bits() + 1,
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
+        if linked.is_err() {
+            // Relaxed: as above. Should another be waiting there, that one stays unused.
+            self.unlinked.swap(number + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Changes `meta` from what it was; otherwise somebody else has changed it, which is as good.
+    fn exchange_meta(bucket: &Bucket, from: Meta, to: Meta) -> bool {
+        // Release: lanes and levels are as they are now; pairs with Acquire in `meta` [I4].
+        // Relaxed on failure: it is read afresh.
+        bucket
+            .meta
+            .compare_exchange(from.0, to.0, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
+    }
+}
+
+struct Survey<'i> {
+    /// A free lane that is not under the cursor.
+    spare: Option<usize>,
+    /// How many lanes there are.
+    length: usize,
+    last: &'i Bucket,
+}
+
+fn meta(bucket: &Bucket) -> Meta {
+    // Acquire: lanes and levels are at least as they were then; pairs with Release in
+    // `exchange_meta` [I4].
+    Meta(bucket.meta.load(Ordering::Acquire))
+}
+
+#[inline]
+fn load(lane: &AtomicUsize) -> Lane {
+    // Acquire: the slot's content is visible [I2], and what was done before the lane was freed [I3];
+    // pairs with Release where a lane is exchanged.
+    Lane(lane.load(Ordering::Acquire))
+}
+
+/// Whether the entry in a lane, if any, matches.
+#[inline(always)]
+fn look<S: Slots>(lane: &AtomicUsize, place: Place, slots: &mut S) -> Option<Found<S::Seen>> {
+    loop {
+        let word = load(lane);
+        if !word.is_at(place) {
+            return None;
+        }
+        let (sequence, seen) = slots.read(word.slot());
+        // Acquire: what follows is loaded after what was read of the slot; pairs with the Release
+        // fence of whoever writes a slot.
+        fence(Ordering::Acquire);
+        if sequence.is_stable()
+            // Relaxed: ordered by the fence.
+            && lane.load(Ordering::Relaxed) == word.0
+            && slots.sequence(word.slot()) == sequence
+        {
+            return seen.filter(|seen| slots.confirm(seen)).map(|seen| Found {
+                lane: word.settled(),
+                seen,
+            });
+        }
+    }
+}
+
+/// Where the entries of a bucket are until it is split off: the number without its highest bit.
+const fn parent(bucket: usize) -> usize {
+    bucket & !(1 << bucket.ilog2())
+}
+
+#[cfg(test)]
+mod tests;

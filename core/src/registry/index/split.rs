@@ -1,0 +1,139 @@
+//! How the index grows: one bucket at a time, by whoever comes by. See [`index`](super).
+
+use super::{Bucket, HASH_BITS, Index, LOAD, Lane, Meta, Size, load, meta, parent};
+use crate::sync::{AtomicUsize, BUCKET_LANES, Ordering};
+
+/// How many buckets there can be at most: each is a hash's low bits.
+const MOST_BUCKETS: usize = 1 << (HASH_BITS - 6);
+
+impl Index {
+    /// Adds buckets, a few at most, if `entries` are too many for those there are.
+    pub(in crate::registry) fn grow(&self, entries: usize) {
+        for _ in 0..16 {
+            let size = self.size().buckets();
+            if entries / LOAD <= size || size >= MOST_BUCKETS {
+                return;
+            }
+            self.add_bucket(size);
+        }
+    }
+
+    /// Adds bucket number `new`, unless there is one already or something has to be done first, which
+    /// is then done.
+    fn add_bucket(&self, new: usize) {
+        let (level, old) = (new.ilog2(), parent(new));
+        let seen = meta(self.bucket(old));
+        if !seen.is_ready() {
+            return self.split(parent(old), old.ilog2());
+        }
+        if seen.level() < level {
+            return self.split(old, seen.level());
+        }
+        self.buckets.ensure(new);
+        // Release: the bucket's step is there; pairs with Acquire where `size` is loaded [I5].
+        // Relaxed on failure: somebody else added it.
+        let added = self.size.compare_exchange(
+            Size::of(new).0,
+            Size::of(new + 1).0,
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
+        if added.is_ok() {
+            self.split(old, level);
+        }
+    }
+
+    /// Splits bucket `old` of this level, or helps, or finds that it is done. The new bucket has been
+    /// added.
+    pub(super) fn split(&self, old: usize, level: u32) {
+        let new = old | 1 << level;
+        debug_assert!(new < self.size().buckets(), "split before it was added");
+        let (from, to) = (self.bucket(old), self.bucket(new));
+        let seen = loop {
+            let seen = meta(from);
+            if seen.level() != level {
+                return;
+            }
+            if seen.is_splitting() {
+                break seen;
+            }
+            Self::exchange_meta(from, seen, seen.begin_split());
+        };
+        if seen.cursor() != Meta::NOWHERE
+            && let Some(lane) = self.lane(from, seen.cursor())
+        {
+            restamp(lane, level);
+        }
+        let mut bucket = Some(from);
+        let mut first = 0;
+        while let Some(some) = bucket {
+            for (lane, position) in some.lanes.iter().zip(first..) {
+                self.move_lane(lane, to, position, level);
+            }
+            bucket = self.next(some);
+            first += BUCKET_LANES;
+        }
+        if !meta(to).is_ready() {
+            let cursor = self.spare(to, Meta::NOWHERE);
+            Self::exchange_meta(to, Meta::UNREADY, Meta::ready(level + 1, cursor));
+        }
+        let seen = meta(from);
+        if seen.level() == level && seen.is_splitting() {
+            let cursor = self.spare(from, Meta::NOWHERE);
+            Self::exchange_meta(from, seen, seen.end_split(cursor));
+        }
+    }
+
+    /// Moves what is in a lane to the same lane of the new bucket, if that is where it belongs.
+    fn move_lane(&self, lane: &AtomicUsize, to: &Bucket, position: usize, level: u32) {
+        loop {
+            let word = load(lane);
+            if !word.is_taken() || !word.place().moves_at(level) {
+                return;
+            }
+            if !word.is_moving() {
+                exchange(lane, word, word.moving());
+                continue;
+            }
+            let target = loop {
+                match self.lane(to, position) {
+                    Some(target) => break target,
+                    None => self.append(self.last(to)),
+                }
+            };
+            exchange(target, Lane::PRISTINE, word.settled());
+            exchange(lane, word, word.moved(level));
+            return;
+        }
+    }
+
+    fn last<'i>(&'i self, head: &'i Bucket) -> &'i Bucket {
+        let mut last = head;
+        while let Some(next) = self.next(last) {
+            last = next;
+        }
+        last
+    }
+}
+
+/// Changes the word of a free lane, so that no insertion that read it before succeeds.
+fn restamp(lane: &AtomicUsize, level: u32) {
+    loop {
+        let word = load(lane);
+        if word.is_taken() {
+            return;
+        }
+        let Some(stamped) = word.restamped(level) else {
+            return;
+        };
+        exchange(lane, word, stamped);
+    }
+}
+
+/// Changes a lane from what it was; otherwise somebody else has changed it, which is as good.
+fn exchange(lane: &AtomicUsize, from: Lane, to: Lane) {
+    // Acquire and Release: hand on the slot's content, which came with `from` [I2], and that the copy
+    // is in its place and the buckets are more [I3]; pairs with Acquire in `load`.
+    // Relaxed on failure: it is read afresh.
+    let _ = lane.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed);
+}

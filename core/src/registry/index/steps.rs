@@ -1,0 +1,378 @@
+//! An array that grows without moving: what is in it stays where it is until the array goes, so
+//! whoever has reached an element may use it for ever.
+//!
+//! ```text
+//! length   4 steps of F/4, 4 of F/4, 4 of F/2, 4 of F …      (F = the first power of two)
+//! steps    [·][·][·][·] [·][·][·][·] [ ][ ]…                  null until somebody needs it
+//! ```
+//!
+//! Each doubling comes in four steps, so that at most a fifth of what was asked for is not needed
+//! yet. A step goes once from null to its array [I1].
+//!
+//! An element is named by a [`Spot`], which is found again quickest, or by its number. A [`Flat`] array
+//! is for those who only have numbers: beside the steps it keeps one pointer to each group of elements.
+
+use crate::sync::zeroed::{Zeroed, allocate, free};
+use crate::sync::{AtomicPtr, AtomicUsize, FIRST_STEP, Ordering, exclusively};
+use core::ptr::{self, NonNull};
+
+const FIRST_BITS: usize = FIRST_STEP.ilog2() as usize;
+
+/// Bits of the place within a step. Longer steps are not made longer still.
+const OFFSET_BITS: u32 = if usize::BITS == 64 { 21 } else { 10 };
+
+/// The number, plus `FIRST_STEP`, from which steps are of one length.
+const LEVEL_FROM: usize = 1 << (OFFSET_BITS + 2);
+
+const STEPS_BEFORE: usize = (OFFSET_BITS as usize + 2 - FIRST_BITS) * 4;
+
+/// As many as a [`Spot`] can name.
+const STEPS: usize = 1 << if usize::BITS == 64 { 7 } else { 6 };
+
+/// How many elements there can be at most.
+pub(in crate::registry) const LONGEST: usize =
+    LEVEL_FROM - FIRST_STEP + ((STEPS - STEPS_BEFORE) << OFFSET_BITS);
+
+/// Where an element is: which step, and where in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::registry) struct Spot(usize);
+
+impl Spot {
+    /// Bits it takes to name any.
+    pub(in crate::registry) const BITS: u32 = STEPS.ilog2() + OFFSET_BITS;
+
+    /// The spot named by as many bits.
+    #[inline]
+    pub(in crate::registry) const fn from_bits(bits: usize) -> Self {
+        Self(bits)
+    }
+
+    pub(in crate::registry) const fn to_bits(self) -> usize {
+        self.0
+    }
+
+    pub(in crate::registry) const fn of(number: usize) -> Self {
+        let from = number + FIRST_STEP;
+        if from >= LEVEL_FROM {
+            return Self((STEPS_BEFORE << OFFSET_BITS) + from - LEVEL_FROM);
+        }
+        let top = from.ilog2() as usize;
+        let quarter = top - 2;
+        let step = (top - FIRST_BITS) * 4 + (from >> quarter & 3);
+        Self(step << OFFSET_BITS | from & ((1 << quarter) - 1))
+    }
+
+    pub(in crate::registry) const fn number(self) -> usize {
+        let (step, offset) = (self.step(), self.offset());
+        if step >= STEPS_BEFORE {
+            return ((step - STEPS_BEFORE) << OFFSET_BITS) + offset + LEVEL_FROM - FIRST_STEP;
+        }
+        let quarter = step / 4 + FIRST_BITS - 2;
+        ((4 + step % 4) << quarter) + offset - FIRST_STEP
+    }
+
+    #[inline]
+    const fn step(self) -> usize {
+        self.0 >> OFFSET_BITS
+    }
+
+    #[inline]
+    const fn offset(self) -> usize {
+        self.0 & ((1 << OFFSET_BITS) - 1)
+    }
+}
+
+const fn length_of(step: usize) -> usize {
+    if step >= STEPS_BEFORE {
+        1 << OFFSET_BITS
+    } else {
+        FIRST_STEP << (step / 4) >> 2
+    }
+}
+
+pub(in crate::registry) struct Steps<T: Zeroed> {
+    steps: [AtomicPtr<T>; STEPS],
+}
+
+// SAFETY: the array owns its elements, as a `Vec` does.
+unsafe impl<T: Zeroed + Send> Send for Steps<T> {}
+// SAFETY: shared, it hands out shared references, to whoever asks: `T: Sync`. It allocates, and never
+// moves or drops an element while it is shared.
+unsafe impl<T: Zeroed + Send + Sync> Sync for Steps<T> {}
+
+impl<T: Zeroed> Steps<T> {
+    pub(in crate::registry) fn new() -> Self {
+        Self {
+            steps: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+        }
+    }
+
+    /// The element, if its step is there.
+    #[inline]
+    pub(in crate::registry) fn at(&self, spot: Spot) -> Option<&T> {
+        // Acquire: the array is initialised; pairs with Release in `ensure` [I1].
+        let array = NonNull::new(self.steps[spot.step() % STEPS].load(Ordering::Acquire))?;
+        debug_assert!(spot.offset() < length_of(spot.step()));
+        // SAFETY: a spot is only made `of` a number, or from the bits of one, so its offset is less
+        // than the length of its step.
+        let element = unsafe { array.add(spot.offset()) };
+        // SAFETY: initialised [I1], and neither moved nor freed while `self` is borrowed.
+        Some(unsafe { element.as_ref() })
+    }
+
+    pub(in crate::registry) fn get(&self, number: usize) -> Option<&T> {
+        self.at(Spot::of(number))
+    }
+
+    /// The element, its step allocated if it is not there. `number` is below [`LONGEST`].
+    pub(in crate::registry) fn ensure(&self, number: usize) -> &T {
+        let spot = Spot::of(number);
+        if let Some(element) = self.at(spot) {
+            return element;
+        }
+        let length = length_of(spot.step());
+        let new = allocate::<T>(length);
+        // Release: publish the array; pairs with Acquire in `at` [I1].
+        // Relaxed on failure: `at` loads it again.
+        let set = self.steps[spot.step()].compare_exchange(
+            ptr::null_mut(),
+            new.as_ptr(),
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
+        if set.is_err() {
+            // SAFETY: just allocated with this length, and nobody has seen it.
+            unsafe { free(new, length) };
+        }
+        match self.at(spot) {
+            Some(element) => element,
+            None => unreachable!("a step never goes back to null"),
+        }
+    }
+}
+
+impl<T: Zeroed> Drop for Steps<T> {
+    fn drop(&mut self) {
+        for (step, array) in self.steps.iter_mut().enumerate() {
+            if let Some(array) = NonNull::new(exclusively(array)) {
+                // SAFETY: allocated with the length of its step, freed here only, and exclusively held.
+                unsafe { free(array, length_of(step)) };
+            }
+        }
+    }
+}
+
+/// Elements reached by number, through a flat table of pointers to groups of them, which is replaced by a
+/// longer one when it is too short. What is not in it (yet) is in the steps.
+///
+/// ```text
+/// flat   [·][·][·][ ]      one pointer for each group of F/4 elements, within one step
+/// ```
+///
+/// The length grows after the table [I7], so a table is at least as long as a length that was read first.
+/// Tables that were replaced are kept, since somebody may be reading them: together they are as long as
+/// the one in use.
+pub(in crate::registry) struct Flat<T: Zeroed> {
+    steps: Steps<T>,
+    length: AtomicUsize,
+    table: AtomicPtr<AtomicPtr<T>>,
+    /// Tables by the logarithm of their length.
+    tables: [AtomicPtr<AtomicPtr<T>>; usize::BITS as usize],
+}
+
+// SAFETY: as for `Steps`: the tables point into those.
+unsafe impl<T: Zeroed + Send> Send for Flat<T> {}
+// SAFETY: as for `Steps`.
+unsafe impl<T: Zeroed + Send + Sync> Sync for Flat<T> {}
+
+/// Elements in a group: as many as the shortest step has.
+const GROUP: usize = FIRST_STEP / 4;
+
+impl<T: Zeroed> Flat<T> {
+    pub(in crate::registry) fn new() -> Self {
+        Self {
+            steps: Steps::new(),
+            length: AtomicUsize::new(0),
+            table: AtomicPtr::new(ptr::null_mut()),
+            tables: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+        }
+    }
+
+    /// The element, if its step is there.
+    #[inline]
+    pub(in crate::registry) fn get(&self, number: usize) -> Option<&T> {
+        if let Some(cell) = self.cell(number / GROUP)
+            // Acquire: the array is initialised; pairs with Release in `ensure` [I7].
+            && let Some(group) = NonNull::new(cell.load(Ordering::Acquire))
+        {
+            // SAFETY: the group has `GROUP` elements.
+            let element = unsafe { group.add(number % GROUP) };
+            // SAFETY: initialised [I1, I7], and neither moved nor freed while `self` is borrowed.
+            return Some(unsafe { element.as_ref() });
+        }
+        self.get_elsewhere(number)
+    }
+
+    #[cold]
+    fn get_elsewhere(&self, number: usize) -> Option<&T> {
+        self.steps.get(number)
+    }
+
+    /// The element, its step allocated if it is not there. `number` is below [`LONGEST`].
+    pub(in crate::registry) fn ensure(&self, number: usize) -> &T {
+        let element = self.steps.ensure(number);
+        let group = number / GROUP;
+        // Acquire: as in `cell` [I7].
+        if group >= self.length.load(Ordering::Acquire) {
+            self.lengthen(group + 1);
+        }
+        if let Some(cell) = self.cell(group) {
+            let first = ptr::from_ref(self.steps.ensure(group * GROUP)).cast_mut();
+            // Release: the array is initialised; pairs with Acquire in `get` [I7]. Everybody stores
+            // the same.
+            cell.store(first, Ordering::Release);
+        }
+        element
+    }
+
+    /// Where the flat table has this group.
+    #[inline]
+    fn cell(&self, group: usize) -> Option<&AtomicPtr<T>> {
+        // Acquire: the table is at least as long; pairs with Release in `lengthen` [I7].
+        if group >= self.length.load(Ordering::Acquire) {
+            return None;
+        }
+        // Acquire: the table is initialised; pairs with Release in `lengthen` [I7].
+        let table = NonNull::new(self.table.load(Ordering::Acquire))?;
+        // SAFETY: the table was set before a length that is greater than `group`, and later ones are
+        // longer.
+        let cell = unsafe { table.add(group) };
+        // SAFETY: tables are not freed while `self` is borrowed.
+        Some(unsafe { cell.as_ref() })
+    }
+
+    fn lengthen(&self, least: usize) {
+        let wanted = least.next_power_of_two().max(4);
+        let kept = &self.tables[wanted.ilog2() as usize];
+        // Acquire: the table is initialised; pairs with Release below [I7].
+        let mut table = kept.load(Ordering::Acquire);
+        if table.is_null() {
+            let new = allocate::<AtomicPtr<T>>(wanted);
+            for group in 0..wanted {
+                if let Some(first) = self.steps.get(group * GROUP) {
+                    // SAFETY: within the table just allocated.
+                    let cell = unsafe { new.add(group) };
+                    // SAFETY: as above; nobody else sees it yet.
+                    let cell = unsafe { cell.as_ref() };
+                    // Relaxed: published with the table.
+                    cell.store(ptr::from_ref(first).cast_mut(), Ordering::Relaxed);
+                }
+            }
+            // Release: publish the table; pairs with Acquire where one is loaded [I7].
+            // Acquire on failure: somebody else's is initialised [I7].
+            let set = kept.compare_exchange(
+                ptr::null_mut(),
+                new.as_ptr(),
+                Ordering::Release,
+                Ordering::Acquire,
+            );
+            table = match set {
+                Ok(_) => new.as_ptr(),
+                Err(other) => {
+                    // SAFETY: just allocated with this length, and nobody has seen it.
+                    unsafe { free(new, wanted) };
+                    other
+                }
+            };
+        }
+        loop {
+            // Acquire: as in `cell` [I7].
+            let current = self.length.load(Ordering::Acquire);
+            if current >= wanted {
+                return;
+            }
+            let shorter = match current {
+                0 => ptr::null_mut(),
+                // Acquire: as above [I7].
+                _ => self.tables[current.ilog2() as usize].load(Ordering::Acquire),
+            };
+            // Release: publish the table; pairs with Acquire in `cell` [I7]. It fails if the table is
+            // already this one, or a longer one; Acquire on failure: so that is seen before the length.
+            let _ =
+                self.table
+                    .compare_exchange(shorter, table, Ordering::Release, Ordering::Acquire);
+            // Acquire: as in `cell` [I7].
+            if self.table.load(Ordering::Acquire) != table {
+                return; // Whoever set a longer one sees to the length.
+            }
+            // Release: the table is at least as long; pairs with Acquire in `cell` [I7].
+            // Relaxed on failure: it is read afresh.
+            let _ =
+                self.length
+                    .compare_exchange(current, wanted, Ordering::Release, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<T: Zeroed> Drop for Flat<T> {
+    fn drop(&mut self) {
+        for (bits, table) in self.tables.iter_mut().enumerate() {
+            if let Some(table) = NonNull::new(exclusively(table)) {
+                // SAFETY: allocated with this length, freed here only, and exclusively held.
+                unsafe { free(table, 1 << bits) };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::AtomicUsize;
+
+    #[test]
+    fn every_element_has_a_place_of_its_own() {
+        let mut expected = (0, 0);
+        let all = LONGEST.min(3 * LEVEL_FROM);
+        for number in 0..all {
+            let spot = Spot::of(number);
+            assert_eq!((spot.step(), spot.offset()), expected);
+            assert_eq!(spot.number(), number);
+            assert_eq!(Spot::from_bits(spot.to_bits()), spot);
+            let is_last = spot.offset() + 1 == length_of(spot.step());
+            expected = if is_last {
+                (spot.step() + 1, 0)
+            } else {
+                (spot.step(), spot.offset() + 1)
+            };
+        }
+        let last = Spot::of(LONGEST - 1);
+        assert_eq!(
+            (last.step(), last.offset() + 1),
+            (STEPS - 1, length_of(STEPS - 1))
+        );
+        assert!(last.to_bits() < 1 << Spot::BITS);
+    }
+
+    #[test]
+    fn elements_stay_where_they_are() {
+        stay(&Steps::new(), Steps::ensure, Steps::get);
+        stay(&Flat::new(), Flat::ensure, Flat::get);
+    }
+
+    fn stay<A>(
+        array: &A,
+        ensure: impl Fn(&A, usize) -> &AtomicUsize,
+        get: impl Fn(&A, usize) -> Option<&AtomicUsize>,
+    ) {
+        assert!(get(array, 0).is_none());
+        for index in 0..10_000 {
+            // Relaxed: one thread.
+            assert_eq!(ensure(array, index).swap(index + 1, Ordering::Relaxed), 0);
+        }
+        for index in 0..10_000 {
+            let found = get(array, index).map(|element| element.load(Ordering::Relaxed));
+            assert_eq!(found, Some(index + 1));
+        }
+    }
+}

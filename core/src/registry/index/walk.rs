@@ -1,0 +1,149 @@
+//! Visiting every entry while the index changes.
+//!
+//! The walk goes through the buckets that were there when it began, each together with those that were
+//! split off from it since: a *family*, parents before children, so that nothing is missed while it
+//! moves. What is seen twice for the same reason is reported once.
+
+use super::{Bucket, Found, Index, Lane, Size, Slots, load, meta, parent};
+use crate::sync::{AtomicUsize, Ordering, fence};
+use alloc::vec::Vec;
+
+/// Visits the entries that were there throughout exactly once, of others some, and of a key that
+/// changes hands possibly both registrations.
+pub(in crate::registry) struct Walk<'i, T> {
+    index: &'i Index,
+    /// How many buckets there were.
+    size: Size,
+    next: usize,
+    family: Vec<Found<T>>,
+}
+
+impl<T> Walk<'_, T> {
+    pub(in crate::registry) fn next(
+        &mut self,
+        slots: &mut impl Slots<Seen = T>,
+        same: impl Fn(&T, &T) -> bool,
+    ) -> Option<Found<T>> {
+        while self.family.is_empty() {
+            if self.next == self.size.buckets() {
+                return None;
+            }
+            self.gather(self.next, slots, &same);
+            self.next += 1;
+        }
+        self.family.pop()
+    }
+
+    fn gather(
+        &mut self,
+        root: usize,
+        slots: &mut impl Slots<Seen = T>,
+        same: &impl Fn(&T, &T) -> bool,
+    ) {
+        let head = self.index.bucket(root);
+        if !meta(head).is_ready() {
+            self.gather_chain(self.index.bucket(parent(root)), root, slots, same);
+        }
+        self.gather_chain(head, root, slots, same);
+        let mut known = self.size;
+        loop {
+            // If an entry was missed because it moved, there are more buckets now [I3].
+            let size = self.index.size();
+            if size == known {
+                return;
+            }
+            self.gather_children(root, root, known.buckets()..size.buckets(), slots, same);
+            known = size;
+        }
+    }
+
+    /// Of the buckets in `range`, those split off from `bucket`, directly or not.
+    fn gather_children(
+        &mut self,
+        bucket: usize,
+        root: usize,
+        range: core::ops::Range<usize>,
+        slots: &mut impl Slots<Seen = T>,
+        same: &impl Fn(&T, &T) -> bool,
+    ) {
+        let first = bucket.checked_ilog2().map_or(0, |top| top + 1);
+        for level in first..usize::BITS {
+            let child = bucket | 1 << level;
+            if child >= range.end {
+                return;
+            }
+            if child < self.size.buckets() {
+                continue; // a root of its own
+            }
+            if range.contains(&child) {
+                self.gather_chain(self.index.bucket(child), root, slots, same);
+            }
+            self.gather_children(child, root, range.clone(), slots, same);
+        }
+    }
+
+    fn gather_chain(
+        &mut self,
+        head: &Bucket,
+        root: usize,
+        slots: &mut impl Slots<Seen = T>,
+        same: &impl Fn(&T, &T) -> bool,
+    ) {
+        let first = self.family.is_empty();
+        let mut chain = Some(head);
+        while let Some(bucket) = chain {
+            for lane in &bucket.lanes {
+                if let Some(found) = self.look(lane, root, slots) {
+                    let known = !first
+                        && self.family.iter().any(|other| {
+                            other.lane.place() == found.lane.place()
+                                && same(&other.seen, &found.seen)
+                        });
+                    if !known {
+                        self.family.push(found);
+                    }
+                }
+            }
+            chain = self.index.next(bucket);
+        }
+    }
+
+    /// The entry in a lane, if it belongs to this family.
+    fn look(
+        &self,
+        lane: &AtomicUsize,
+        root: usize,
+        slots: &mut impl Slots<Seen = T>,
+    ) -> Option<Found<T>> {
+        loop {
+            let word: Lane = load(lane);
+            if !word.is_taken() || word.place().bucket(self.size) != root {
+                return None;
+            }
+            let (sequence, seen) = slots.read(word.slot());
+            // Acquire: as in `look` of the index [S1].
+            fence(Ordering::Acquire);
+            if sequence.is_stable()
+                // Relaxed: ordered by the fence.
+                && lane.load(Ordering::Relaxed) == word.0
+                && slots.sequence(word.slot()) == sequence
+            {
+                return seen.map(|seen| Found {
+                    lane: word.settled(),
+                    seen,
+                });
+            }
+        }
+    }
+}
+
+impl Index {
+    pub(in crate::registry) fn walk<T>(&self) -> Walk<'_, T> {
+        Walk {
+            index: self,
+            size: self.size(),
+            next: 0,
+            family: Vec::new(),
+        }
+    }
+}

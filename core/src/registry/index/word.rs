@@ -1,0 +1,212 @@
+//! The two words of the index: what is in a lane, and what a bucket knows of itself.
+//!
+//! ```text
+//! lane, taken   ┌────────┬───────┬────────────────────────────────┬──────────────────────────┐
+//!               │ moving │   1   │ hash: 34 bits                  │ slot: 28 bits            │
+//!               ├────────┼───────┼──────────┬─────────────────────┼──────────────────────────┤
+//! lane, free    │   0    │   0   │ level: 6 │ sequence: 28 bits   │ slot that was here       │
+//!               └────────┴───────┴──────────┴─────────────────────┴──────────────────────────┘
+//! bucket        ┌──────────────────────┬──────────┬───────────┬───────┬──────────────────────┐
+//!               │ version: 40 bits     │ level: 6 │ splitting │ ready │ cursor: 16 bits      │
+//!               └──────────────────────┴──────────┴───────────┴───────┴──────────────────────┘
+//! ```
+//!
+//! A free lane's word tells which registration it held last, so that a lane that was used in between
+//! never looks untouched. Zero is a lane that was never used, and a bucket that nothing was moved to
+//! yet. On a 32-bit target the fields are smaller: see the constants.
+
+use super::steps::Spot;
+
+const WIDE: bool = usize::BITS == 64;
+
+/// Bits of a slot's number.
+pub(super) const SLOT_BITS: u32 = Spot::BITS;
+/// Bits of the hash that are kept; as many doublings can there be.
+pub(super) const HASH_BITS: u32 = if WIDE { 34 } else { 14 };
+
+const SLOT: usize = (1 << SLOT_BITS) - 1;
+const MOVING: usize = 1 << (usize::BITS - 1);
+const TAKEN: usize = 1 << (usize::BITS - 2);
+
+const LEVEL_BITS: u32 = if WIDE { 6 } else { 4 };
+const LEVEL: usize = (1 << LEVEL_BITS) - 1;
+const FREED_LEVEL_AT: u32 = usize::BITS - 2 - LEVEL_BITS;
+const SEQUENCE: usize = (1 << (FREED_LEVEL_AT - SLOT_BITS)) - 1;
+
+/// The part of a hash that the index works with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(in crate::registry) struct Place(usize);
+
+impl Place {
+    /// Spread over all bits, since the hasher may be one that leaves the low ones as they were.
+    #[inline]
+    pub(in crate::registry) const fn of_hash(hash: u64) -> Self {
+        Self((hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - HASH_BITS)) as usize)
+    }
+
+    /// The bucket it belongs to: by as many low bits as there are buckets for, and one fewer if that one
+    /// is not there yet.
+    #[inline]
+    pub(super) const fn bucket(self, size: Size) -> usize {
+        let half = 1 << size.level();
+        let bucket = self.0 & (2 * half - 1);
+        if bucket < size.buckets() {
+            bucket
+        } else {
+            bucket & (half - 1)
+        }
+    }
+
+    /// Whether a bucket of this level is its own.
+    pub(super) const fn belongs_to(self, bucket: usize, level: u32) -> bool {
+        self.0 & ((1 << level) - 1) == bucket
+    }
+
+    /// Whether it goes to the new bucket when one of this level splits.
+    pub(super) const fn moves_at(self, level: u32) -> bool {
+        self.0 >> level & 1 == 1
+    }
+}
+
+const SIZE_LEVEL_AT: u32 = usize::BITS - LEVEL_BITS;
+
+/// How many buckets there are, and the logarithm of that, rounded down, in the highest bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Size(pub(super) usize);
+
+impl Size {
+    pub(super) const fn of(buckets: usize) -> Self {
+        Self((buckets.ilog2() as usize) << SIZE_LEVEL_AT | buckets)
+    }
+
+    #[inline]
+    pub(super) const fn buckets(self) -> usize {
+        self.0 & ((1 << SIZE_LEVEL_AT) - 1)
+    }
+
+    #[inline]
+    const fn level(self) -> usize {
+        self.0 >> SIZE_LEVEL_AT
+    }
+}
+
+/// What is in a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::registry) struct Lane(pub(super) usize);
+
+impl Lane {
+    pub(super) const PRISTINE: Self = Self(0);
+
+    #[inline]
+    pub(in crate::registry) const fn taken(place: Place, slot: Spot) -> Self {
+        Self(TAKEN | place.0 << SLOT_BITS | slot.to_bits())
+    }
+
+    /// What stays when the registration `sequence` of its slot goes. Sequences begin with 1.
+    pub(super) const fn freed(self, sequence: usize) -> Self {
+        Self((sequence & SEQUENCE) << SLOT_BITS | self.0 & SLOT)
+    }
+
+    /// What stays when it has moved in the split of this level: as if by sequence zero, and once.
+    pub(super) const fn moved(self, level: u32) -> Self {
+        Self((level as usize + 1) << FREED_LEVEL_AT | self.0 & SLOT)
+    }
+
+    /// The same free lane, but another word: for the split of this level. `None` if it is that already.
+    pub(super) const fn restamped(self, level: u32) -> Option<Self> {
+        let stamp = level as usize + 1;
+        if self.0 >> FREED_LEVEL_AT & LEVEL >= stamp {
+            return None;
+        }
+        Some(Self(
+            self.0 & !(LEVEL << FREED_LEVEL_AT) | stamp << FREED_LEVEL_AT,
+        ))
+    }
+
+    pub(super) const fn is_taken(self) -> bool {
+        self.0 & TAKEN != 0
+    }
+
+    pub(super) const fn is_moving(self) -> bool {
+        self.0 & MOVING != 0
+    }
+
+    pub(super) const fn moving(self) -> Self {
+        Self(self.0 | MOVING)
+    }
+
+    pub(super) const fn settled(self) -> Self {
+        Self(self.0 & !MOVING)
+    }
+
+    /// Whether it is taken by an entry with this place.
+    #[inline]
+    pub(super) const fn is_at(self, place: Place) -> bool {
+        (self.0 ^ (TAKEN | place.0 << SLOT_BITS)) & !(MOVING | SLOT) == 0
+    }
+
+    #[inline]
+    pub(in crate::registry) const fn slot(self) -> Spot {
+        Spot::from_bits(self.0 & SLOT)
+    }
+
+    pub(in crate::registry) const fn place(self) -> Place {
+        Place((self.0 & !(MOVING | TAKEN)) >> SLOT_BITS)
+    }
+}
+
+const CURSOR_BITS: u32 = if WIDE { 16 } else { 8 };
+const READY: usize = 1 << CURSOR_BITS;
+const SPLITTING: usize = READY << 1;
+const META_LEVEL_AT: u32 = CURSOR_BITS + 2;
+const VERSION: usize = 1 << (META_LEVEL_AT + LEVEL_BITS);
+
+/// What a bucket knows of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Meta(pub(super) usize);
+
+impl Meta {
+    /// No lane is the next to be taken.
+    pub(super) const NOWHERE: usize = (1 << CURSOR_BITS) - 1;
+
+    pub(super) const UNREADY: Self = Self(0);
+
+    pub(super) const fn ready(level: u32, cursor: usize) -> Self {
+        Self(VERSION | (level as usize) << META_LEVEL_AT | READY | cursor)
+    }
+
+    pub(super) const fn is_ready(self) -> bool {
+        self.0 & READY != 0
+    }
+
+    pub(super) const fn is_splitting(self) -> bool {
+        self.0 & SPLITTING != 0
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "masked")]
+    pub(super) const fn level(self) -> u32 {
+        (self.0 >> META_LEVEL_AT & LEVEL) as u32
+    }
+
+    /// The lane that is the next to be taken, counted through the chain; or [`NOWHERE`](Self::NOWHERE).
+    pub(super) const fn cursor(self) -> usize {
+        self.0 & Self::NOWHERE
+    }
+
+    const fn next_version(self) -> Self {
+        Self(self.0.wrapping_add(VERSION))
+    }
+
+    pub(super) const fn with_cursor(self, cursor: usize) -> Self {
+        Self(self.0 & !Self::NOWHERE | cursor).next_version()
+    }
+
+    pub(super) const fn begin_split(self) -> Self {
+        Self(self.0 | SPLITTING).next_version()
+    }
+
+    pub(super) const fn end_split(self, cursor: usize) -> Self {
+        let next = self.0 & !SPLITTING & !Self::NOWHERE | cursor;
+        Self(next.wrapping_add(1 << META_LEVEL_AT)).next_version()
+    }
+}

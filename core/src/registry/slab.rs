@@ -1,0 +1,369 @@
+//! The slots that entries lie in: memory that is used again and again and stays while the registry does.
+//!
+//! ```text
+//! slot    ┌──────────┬───────┬──────────────┬─────────────┐    u64 keys and values: half a cache line,
+//!         │ sequence │ owner │ key …        │ value …     │    text and u64: one
+//!         └──────────┴───────┴──────────────┴─────────────┘
+//! beside  [ position │ number ]                                 what only the owner needs
+//! used    ▓▓▓▓░▓▓▓▓▓░░ …                                         a bit for each slot,
+//! full    ▓░ …                                                   one for each full word of those,
+//!         ░                                                      and one for each full word of these
+//! ```
+//!
+//! A slot belongs to whoever set its bit, who alone writes it, and only while no lane of the index refers
+//! to it. Readers notice a write by the sequence:
+//!
+//! ```text
+//! sequence   ┌──────────────────────────┬──────┬────────────┬─────────┐
+//!            │ how often it was written │ left │ taken over │ writing │
+//!            └──────────────────────────┴──────┴────────────┴─────────┘
+//! ```
+//!
+//! *Taken over* is set by whoever replaced it in the index, when done with it, and *left* by the
+//! owner when it finds that out: the second of the two gives the slot back. So an owner's slot is never
+//! used by another while the owner still counts it among its own.
+//!
+//! | tag | store side | load side | what it gives |
+//! |---|---|---|---|
+//! | S1 | sequence odd, fence Release, words, sequence even, Release | sequence Acquire, words, fence Acquire, sequence | words of one write |
+//! | S2 | a bit is cleared, Release | a bit is set, Acquire | the slot's former use is over |
+//! | S3 | `taken over` or `left`, AcqRel | the other, AcqRel | the other's use is over |
+
+use super::index::{LONGEST, Sequence, Spot, Steps};
+use super::stored::sealed::{Cells, Stored, Words};
+use super::stored::{LONG, join, split};
+use crate::id::Pid;
+use crate::sync::zeroed::Zeroed;
+use crate::sync::{AtomicUsize, Ordering, fence};
+
+const WRITING: usize = 1;
+const TAKEN_OVER: usize = 2;
+const LEFT: usize = 4;
+const WRITTEN: usize = 8;
+
+const WORD: usize = usize::BITS as usize;
+
+type CellsOf<T> = <<T as Stored>::Words as Words>::Cells;
+
+#[repr(C)]
+pub(super) struct Slot<K: Stored, V: Stored> {
+    sequence: AtomicUsize,
+    owner: [AtomicUsize; LONG],
+    key: CellsOf<K>,
+    value: CellsOf<V>,
+}
+
+// SAFETY: atomics all of it; padding is never read.
+unsafe impl<K: Stored, V: Stored> Zeroed for Slot<K, V> {
+    fn zeroed() -> Self {
+        Self {
+            sequence: AtomicUsize::zeroed(),
+            owner: Zeroed::zeroed(),
+            key: Cells::zeroed(),
+            value: Cells::zeroed(),
+        }
+    }
+}
+
+/// What was read of a slot.
+pub(super) struct Seen<K: Stored, V: Stored> {
+    pub(super) sequence: Sequence,
+    pub(super) owner: u64,
+    pub(super) key: K::Words,
+    pub(super) value: V::Words,
+}
+
+impl<K: Stored, V: Stored> Clone for Seen<K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K: Stored, V: Stored> Copy for Seen<K, V> {}
+
+pub(super) struct Slab<K: Stored, V: Stored> {
+    slots: Steps<Slot<K, V>>,
+    beside: Steps<[AtomicUsize; 1 + LONG]>,
+    used: Steps<AtomicUsize>,
+    full: Steps<AtomicUsize>,
+    /// One bit for each word of `full`.
+    full_words: Steps<AtomicUsize>,
+    /// How many words of `used` are in use.
+    words: AtomicUsize,
+}
+
+impl<K: Stored, V: Stored> Slab<K, V> {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: Steps::new(),
+            beside: Steps::new(),
+            used: Steps::new(),
+            full: Steps::new(),
+            full_words: Steps::new(),
+            words: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) const fn slot_size() -> usize {
+        size_of::<Slot<K, V>>() + size_of::<[AtomicUsize; 1 + LONG]>()
+    }
+
+    /// How many slots there is memory for, in whole words of bits.
+    pub(super) fn capacity(&self) -> usize {
+        // Relaxed: a count.
+        self.words.load(Ordering::Relaxed) * WORD
+    }
+
+    /// Hands up to `most` slots to `take`; none if there are as many as there may be.
+    pub(super) fn allocate(&self, most: usize, mut take: impl FnMut(Spot)) -> usize {
+        let most = most.min(WORD);
+        loop {
+            // Relaxed: a number; the words are reached through `ensure`.
+            let words = self.words.load(Ordering::Relaxed);
+            let Some(word) = self.vacant(words) else {
+                if words >= LONGEST / WORD {
+                    return 0;
+                }
+                // The last of each, so that every other is there when the number says so.
+                self.slots.ensure(words * WORD + WORD - 1);
+                self.beside.ensure(words * WORD + WORD - 1);
+                self.used.ensure(words);
+                self.full.ensure(words / WORD);
+                self.full_words.ensure(words / WORD / WORD);
+                // Release: the steps are there; their own loads are Acquire [I1].
+                // Relaxed on failure: somebody else added it.
+                let _ = self.words.compare_exchange(
+                    words,
+                    words + 1,
+                    Ordering::Release,
+                    Ordering::Relaxed,
+                );
+                continue;
+            };
+            let used = self.used.ensure(word);
+            // Relaxed: taken by the exchange below.
+            let before = used.load(Ordering::Relaxed);
+            let mut taken = 0;
+            let mut left = !before;
+            for _ in 0..most {
+                let lowest = left & left.wrapping_neg();
+                taken |= lowest;
+                left &= !lowest;
+            }
+            if taken == 0 {
+                self.mark_full(word);
+                continue;
+            }
+            // Acquire: the slots' former use is over; pairs with Release in `free` [S2].
+            // Relaxed on failure: it is read afresh.
+            let exchanged =
+                used.compare_exchange(before, before | taken, Ordering::Acquire, Ordering::Relaxed);
+            if exchanged.is_err() {
+                continue;
+            }
+            if left == 0 {
+                self.mark_full(word);
+            }
+            let mut count = 0;
+            while taken != 0 {
+                let bit = taken.trailing_zeros() as usize;
+                taken &= taken - 1;
+                // A step can lack here only if the number of words grew before its steps did.
+                self.slots.ensure(word * WORD + bit);
+                self.beside.ensure(word * WORD + bit);
+                take(Spot::of(word * WORD + bit));
+                count += 1;
+            }
+            return count;
+        }
+    }
+
+    /// Gives a slot back, which no lane refers to.
+    pub(super) fn free(&self, slot: Spot) {
+        let number = slot.number();
+        let (word, bit) = (number / WORD, 1 << (number % WORD));
+        // Release: this use of the slot is over; pairs with Acquire in `allocate` [S2].
+        let before = self.used.ensure(word).fetch_and(!bit, Ordering::Release);
+        if before == usize::MAX {
+            self.mark_vacant(word);
+        }
+    }
+
+    /// A word of `used` that is not known to be full.
+    fn vacant(&self, words: usize) -> Option<usize> {
+        for top in 0..words.div_ceil(WORD * WORD) {
+            // Relaxed, here and below: hints.
+            let mut groups = !self.full_words.get(top)?.load(Ordering::Relaxed);
+            while groups != 0 {
+                let group = top * WORD + groups.trailing_zeros() as usize;
+                groups &= groups - 1;
+                if group * WORD >= words {
+                    break;
+                }
+                let vacant = !self.full.get(group)?.load(Ordering::Relaxed);
+                let word = group * WORD + vacant.trailing_zeros() as usize;
+                if vacant != 0 && word < words {
+                    return Some(word);
+                }
+            }
+        }
+        None
+    }
+
+    fn mark_full(&self, word: usize) {
+        let (group, bit) = (word / WORD, 1 << (word % WORD));
+        // Acquire and Release, here and in `mark_vacant`: of two who change one bit, the second sees
+        // what the first saw before; pairs with itself [S2].
+        let before = self.full.ensure(group).fetch_or(bit, Ordering::AcqRel);
+        if before | bit == usize::MAX {
+            let (top, bit) = (group / WORD, 1 << (group % WORD));
+            // AcqRel: as above [S2].
+            self.full_words.ensure(top).fetch_or(bit, Ordering::AcqRel);
+            // Relaxed: ordered by the exchange [S2].
+            if self.full.ensure(group).load(Ordering::Relaxed) != usize::MAX {
+                // AcqRel: as above [S2].
+                self.full_words
+                    .ensure(top)
+                    .fetch_and(!bit, Ordering::AcqRel);
+            }
+        }
+        // Relaxed: ordered by the exchange [S2].
+        if self.used.ensure(word).load(Ordering::Relaxed) != usize::MAX {
+            self.mark_vacant(word);
+        }
+    }
+
+    fn mark_vacant(&self, word: usize) {
+        let (group, bit) = (word / WORD, 1 << (word % WORD));
+        // AcqRel: as in `mark_full` [S2].
+        let before = self.full.ensure(group).fetch_and(!bit, Ordering::AcqRel);
+        if before == usize::MAX {
+            let (top, bit) = (group / WORD, 1 << (group % WORD));
+            // AcqRel: as in `mark_full` [S2].
+            self.full_words
+                .ensure(top)
+                .fetch_and(!bit, Ordering::AcqRel);
+        }
+    }
+
+    /// Writes a slot of one's own that is in no lane, and returns how often it has been written.
+    pub(super) fn write(&self, slot: Spot, owner: Pid, key: K::Words, value: V::Words) -> usize {
+        let slot = self.slot(slot);
+        // Relaxed: only the owner writes.
+        let before = slot.sequence.load(Ordering::Relaxed) & !(WRITTEN - 1);
+        // Release: whoever sees this sees the lane that was freed before; pairs with Acquire in
+        // `read` [I3].
+        slot.sequence.store(before | WRITING, Ordering::Release);
+        // Release: whoever sees a word below sees the store above; pairs with the Acquire fence of
+        // whoever reads [S1].
+        fence(Ordering::Release);
+        for (cell, word) in slot.owner.iter().zip(split(owner.to_bits())) {
+            // Relaxed: between the two stores of the sequence [S1].
+            cell.store(word, Ordering::Relaxed);
+        }
+        slot.key.store(key);
+        slot.value.store(value);
+        let after = before.wrapping_add(WRITTEN);
+        // Release: pairs with Acquire in `read` [S1].
+        slot.sequence.store(after, Ordering::Release);
+        after / WRITTEN
+    }
+
+    /// Everything in a slot; valid if its sequence is the same, and even, afterwards.
+    #[inline]
+    pub(super) fn read(&self, slot: Spot) -> Seen<K, V> {
+        let slot = self.slot(slot);
+        // Acquire: the words are at least as new; pairs with Release in `write` [S1].
+        let sequence = Sequence(slot.sequence.load(Ordering::Acquire));
+        let mut owner = [0; LONG];
+        for (word, cell) in owner.iter_mut().zip(&slot.owner) {
+            // Relaxed: valid only if the sequence does not change [S1].
+            *word = cell.load(Ordering::Relaxed);
+        }
+        Seen {
+            sequence,
+            owner: join(owner),
+            key: slot.key.load(),
+            value: slot.value.load(),
+        }
+    }
+
+    /// The sequence of a slot, after an Acquire fence or of one's own.
+    #[inline]
+    pub(super) fn sequence(&self, slot: Spot) -> Sequence {
+        // Relaxed: after a fence [S1].
+        Sequence(self.slot(slot).sequence.load(Ordering::Relaxed))
+    }
+
+    /// How often one's own slot has been written.
+    pub(super) fn written(&self, slot: Spot) -> usize {
+        self.sequence(slot).0 / WRITTEN
+    }
+
+    /// Whether one's own slot was replaced in the index, and whoever did is done with it.
+    pub(super) fn is_taken_over(&self, slot: Spot) -> bool {
+        self.sequence(slot).0 & TAKEN_OVER != 0
+    }
+
+    /// Says that one has replaced a slot and is done with it. Returns whether it is to be given back.
+    pub(super) fn took_over(&self, slot: Spot) -> bool {
+        // AcqRel: the owner's use is over, if it left; pairs with `leave` [S3].
+        let before = self
+            .slot(slot)
+            .sequence
+            .fetch_or(TAKEN_OVER, Ordering::AcqRel);
+        before & LEFT != 0
+    }
+
+    /// Says that one's own slot was replaced and is not counted any more. Returns whether it is to be
+    /// given back.
+    pub(super) fn leave(&self, slot: Spot) -> bool {
+        // AcqRel: the other's use is over, if it is done; pairs with `took_over` [S3].
+        let before = self.slot(slot).sequence.fetch_or(LEFT, Ordering::AcqRel);
+        before & TAKEN_OVER != 0
+    }
+
+    /// Where the owner counts it.
+    pub(super) fn position(&self, slot: Spot) -> usize {
+        // Relaxed: of one's own slot; of another's, any number will do.
+        self.beside(slot)[0].load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_position(&self, slot: Spot, position: usize) {
+        // Relaxed: as in `position`.
+        self.beside(slot)[0].store(position, Ordering::Relaxed);
+    }
+
+    /// Which registration it holds.
+    pub(super) fn number(&self, slot: Spot) -> u64 {
+        let [_, number @ ..] = self.beside(slot);
+        // Relaxed: valid if the sequence does not change [S1].
+        join(core::array::from_fn(|at| {
+            number[at].load(Ordering::Relaxed)
+        }))
+    }
+
+    /// Of a slot that is being prepared, in no lane.
+    pub(super) fn set_number(&self, slot: Spot, number: u64) {
+        let [_, cells @ ..] = self.beside(slot);
+        for (cell, word) in cells.iter().zip(split(number)) {
+            // Relaxed: published by the lane [I2].
+            cell.store(word, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    fn slot(&self, slot: Spot) -> &Slot<K, V> {
+        match self.slots.at(slot) {
+            Some(slot) => slot,
+            None => unreachable!("allocated before anybody could name it"),
+        }
+    }
+
+    fn beside(&self, slot: Spot) -> &[AtomicUsize; 1 + LONG] {
+        match self.beside.at(slot) {
+            Some(beside) => beside,
+            None => unreachable!("allocated before anybody could name it"),
+        }
+    }
+}
