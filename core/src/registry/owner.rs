@@ -14,7 +14,7 @@ use super::index::{Found, LONGEST, Lane, Refused, Sequence, Slots, Spot};
 use super::offer::Offer;
 use super::slab::{Seen, Slab};
 use super::stored::sealed;
-use super::{Key, NotHeld, RegisterError, Registration, Stored};
+use super::{Key, NotHeld, RegisterError, Registration, Serial, Stored};
 use crate::id::Pid;
 use crate::sync::epoch::LazyPin;
 use crate::sync::{AtomicUsize, Ordering};
@@ -124,7 +124,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         value: V,
     ) -> Result<Registration, RegisterError<K, V>> {
         match self.insert(guard, Offer::new(key), Offer::new(value)) {
-            Ok(found) => Ok(guard.entry(found).registration()),
+            Ok(lane) => Ok(self.registration(lane)),
             Err((key, value, Some(found))) => Err(RegisterError::AlreadyRegistered {
                 holder: guard.entry(found).owner(),
                 key: key.take_back(),
@@ -146,7 +146,11 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         value: V,
     ) -> Result<Entry<'g, K, V>, RegisterError<K, V>> {
         match self.insert(guard, Offer::new(key), Offer::new(value)) {
-            Ok(found) | Err((_, _, Some(found))) => Ok(guard.entry(found)),
+            Ok(lane) => {
+                let seen = self.shared.slab.read(lane.slot());
+                Ok(guard.entry(Found { lane, seen }))
+            }
+            Err((_, _, Some(found))) => Ok(guard.entry(found)),
             Err((key, value, None)) => Err(self.full(key, value)),
         }
     }
@@ -286,7 +290,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         guard: &Guard<'_, K, V, S>,
         key: Offer<K>,
         value: Offer<V>,
-    ) -> Result<Found<Seen<K, V>>, NotInserted<K, V>> {
+    ) -> Result<Lane, NotInserted<K, V>> {
         self.checked(guard);
         if V::MAY_OWN {
             guard.epoch();
@@ -334,8 +338,19 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         if full {
             self.shared.index.grow(self.shared.len());
         }
-        let seen = self.shared.slab.read(slot);
-        Ok(Found { lane, seen })
+        Ok(lane)
+    }
+
+    /// The registration in a slot of one's own.
+    fn registration(&self, lane: Lane) -> Registration {
+        Registration {
+            owner: self.pid,
+            serial: Serial {
+                owner: 0,
+                number: self.shared.slab.number(lane.slot()),
+            },
+            place: lane.place(),
+        }
     }
 
     /// Writes a slot that is in no lane.
@@ -420,7 +435,9 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         }
         let most = (self.held.len() / 8 + 1).min(MOST_SPARE);
         let spare = &mut self.spare;
-        self.shared.slab.allocate(most, |slot| spare.push(slot));
+        self.shared
+            .slab
+            .allocate(most, self.number, |slot| spare.push(slot));
         // The first comes first, so that they lie in memory in the order of their use.
         self.spare.reverse();
         self.spare.pop()

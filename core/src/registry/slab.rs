@@ -34,7 +34,7 @@ use super::stored::sealed::{Cells, Stored, Words};
 use super::stored::{LONG, join, split};
 use crate::id::Pid;
 use crate::sync::zeroed::Zeroed;
-use crate::sync::{AtomicUsize, Ordering, fence};
+use crate::sync::{AtomicUsize, FIRST_STEP, Ordering, fence};
 
 const WRITING: usize = 1;
 const TAKEN_OVER: usize = 2;
@@ -114,30 +114,32 @@ impl<K: Stored, V: Stored> Slab<K, V> {
         self.words.load(Ordering::Relaxed) * WORD
     }
 
-    /// Hands up to `most` slots to `take`; none if there are as many as there may be.
-    pub(super) fn allocate(&self, most: usize, mut take: impl FnMut(Spot)) -> usize {
+    /// Hands up to `most` slots to `take`; none if there are as many as there may be. Owners of different
+    /// numbers get slots apart from each other where there are any, so that they do not write to the
+    /// same cache lines.
+    pub(super) fn allocate(&self, most: usize, owner: usize, mut take: impl FnMut(Spot)) -> usize {
         let most = most.min(WORD);
         loop {
             // Relaxed: a number; the words are reached through `ensure`.
             let words = self.words.load(Ordering::Relaxed);
-            let Some(word) = self.vacant(words) else {
+            let Some(word) = self.vacant(words, owner) else {
                 if words >= LONGEST / WORD {
                     return 0;
                 }
-                // The last of each, so that every other is there when the number says so.
-                self.slots.ensure(words * WORD + WORD - 1);
-                self.beside.ensure(words * WORD + WORD - 1);
-                self.used.ensure(words);
-                self.full.ensure(words / WORD);
-                self.full_words.ensure(words / WORD / WORD);
+                // As many as the first steps have, at first.
+                let next = (words + 1).max(FIRST_STEP / WORD);
+                for word in words..next {
+                    self.slots.ensure(word * WORD + WORD - 1);
+                    self.beside.ensure(word * WORD + WORD - 1);
+                    self.used.ensure(word);
+                    self.full.ensure(word / WORD);
+                    self.full_words.ensure(word / WORD / WORD);
+                }
                 // Release: the steps are there; their own loads are Acquire [I1].
-                // Relaxed on failure: somebody else added it.
-                let _ = self.words.compare_exchange(
-                    words,
-                    words + 1,
-                    Ordering::Release,
-                    Ordering::Relaxed,
-                );
+                // Relaxed on failure: somebody else added them.
+                let _ =
+                    self.words
+                        .compare_exchange(words, next, Ordering::Release, Ordering::Relaxed);
                 continue;
             };
             let used = self.used.ensure(word);
@@ -190,7 +192,7 @@ impl<K: Stored, V: Stored> Slab<K, V> {
     }
 
     /// A word of `used` that is not known to be full.
-    fn vacant(&self, words: usize) -> Option<usize> {
+    fn vacant(&self, words: usize, owner: usize) -> Option<usize> {
         for top in 0..words.div_ceil(WORD * WORD) {
             // Relaxed, here and below: hints.
             let mut groups = !self.full_words.get(top)?.load(Ordering::Relaxed);
@@ -201,9 +203,16 @@ impl<K: Stored, V: Stored> Slab<K, V> {
                     break;
                 }
                 let vacant = !self.full.get(group)?.load(Ordering::Relaxed);
-                let word = group * WORD + vacant.trailing_zeros() as usize;
-                if vacant != 0 && word < words {
-                    return Some(word);
+                // Relaxed: as above. Only words that are in use.
+                let vacant = match words - group * WORD {
+                    some if some < WORD => vacant & ((1 << some) - 1),
+                    _ => vacant,
+                };
+                if vacant != 0 {
+                    // The first at or behind the owner's, or else the first of all.
+                    let behind = vacant & (usize::MAX << (owner % WORD));
+                    let word = if behind == 0 { vacant } else { behind };
+                    return Some(group * WORD + word.trailing_zeros() as usize);
                 }
             }
         }
