@@ -240,3 +240,149 @@ fn a_panicking_key_leaves_nothing_behind() {
         .register(&handle.pin(), Box::new(Touchy(2, false)), ())
         .expect("free");
 }
+
+/// Plain words are read without a pin from slots that are used again at once: no reader ever sees a
+/// value with another's key or owner.
+#[test]
+fn words_of_different_registrations_are_never_mixed() {
+    let registry = EpochRegistry::<u64, u64, _>::with_hasher(RandomState::new());
+    let done = AtomicBool::new(false);
+    let value_of = |key: u64, owner: Pid| owner.to_bits().rotate_left(7) ^ key;
+    thread::scope(|scope| {
+        let (registry, done) = (&registry, &done);
+        let writers: Vec<_> = (1..=WRITERS)
+            .map(|slot| {
+                scope.spawn(move || {
+                    let handle = registry.handle();
+                    let mut random = Random(u64::from(slot) * 0x9E37_79B9 + 1);
+                    let mut pid = Pid::new(slot, NonZeroU32::MIN);
+                    let mut owner = registry.owner(pid);
+                    for _ in 0..5 * ROUNDS {
+                        let key = random.below(KEYS);
+                        let value = value_of(key, pid);
+                        match random.below(16) {
+                            0..7 => drop(owner.register(&handle.pin(), key, value)),
+                            7..13 => drop(owner.unregister(&handle.pin(), &key)),
+                            13 => drop(owner.take_over(&handle.pin(), key, value)),
+                            14 => drop(owner.update(&handle.pin(), &key, |&same| same)),
+                            _ if random.below(64) == 0 => {
+                                drop(owner);
+                                pid = pid.next_incarnation().expect("few enough");
+                                owner = registry.owner(pid);
+                            }
+                            _ => {
+                                let guard = handle.pin();
+                                for entry in owner.entries(&guard) {
+                                    assert_eq!(entry.owner(), pid);
+                                }
+                            }
+                        }
+                    }
+                })
+            })
+            .collect();
+        let reader = scope.spawn(move || {
+            let handle = registry.handle();
+            let mut random = Random(99);
+            // Acquire: pairs with Release below.
+            while !done.load(Ordering::Acquire) {
+                let guard = handle.pin();
+                let key = random.below(KEYS);
+                if let Some(entry) = guard.lookup(&key) {
+                    assert_eq!(*entry.key(), key);
+                    assert_eq!(*entry.value(), value_of(key, entry.owner()));
+                }
+                for entry in &guard {
+                    assert_eq!(*entry.value(), value_of(*entry.key(), entry.owner()));
+                }
+            }
+        });
+        let results: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
+        // Release: pairs with Acquire in the reader.
+        done.store(true, Ordering::Release);
+        assert!(results.iter().all(Result::is_ok));
+        reader.join().expect("the reader found words mixed");
+    });
+    assert!(registry.is_empty());
+    assert_eq!(registry.handle().pin().iter().count(), 0);
+}
+
+/// While the registry grows a hundredfold, what was there before is found, and listed once, at all
+/// times; and afterwards all of it.
+#[test]
+fn growing_hides_and_doubles_nothing() {
+    const BEFORE: u64 = 200;
+    const EACH: u64 = 10_000;
+    let registry = EpochRegistry::<u64, u64, _>::with_hasher(RandomState::new());
+    let handle = registry.handle();
+    let mut first = registry.owner(Pid::new(0, NonZeroU32::MIN));
+    for key in 0..BEFORE {
+        first.register(&handle.pin(), key, key).expect("free");
+    }
+    let growing = AtomicBool::new(true);
+    thread::scope(|scope| {
+        let (registry, growing) = (&registry, &growing);
+        let writers: Vec<_> = (1..=2)
+            .map(|slot| {
+                scope.spawn(move || {
+                    let handle = registry.handle();
+                    let mut owner = registry.owner(Pid::new(slot, NonZeroU32::MIN));
+                    let keys = (u64::from(slot) << 32..).take(EACH as usize);
+                    for key in keys.clone() {
+                        owner.register(&handle.pin(), key, key).expect("free");
+                        assert!(handle.pin().whereis(&key).is_some());
+                    }
+                    for key in keys {
+                        assert!(owner.unregister(&handle.pin(), &key));
+                    }
+                })
+            })
+            .collect();
+        scope.spawn(move || {
+            let handle = registry.handle();
+            // Acquire: pairs with Release below.
+            while growing.load(Ordering::Acquire) {
+                for key in 0..BEFORE {
+                    assert!(handle.pin().whereis(&key).is_some(), "{key} is missing");
+                }
+                let guard = handle.pin();
+                let mut times = [0_u8; BEFORE as usize];
+                for entry in guard.iter().filter(|entry| *entry.key() < BEFORE) {
+                    times[*entry.key() as usize] += 1;
+                }
+                assert!(times.iter().all(|&times| times == 1), "{times:?}");
+            }
+        });
+        let results: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
+        // Release: pairs with Acquire in the reader.
+        growing.store(false, Ordering::Release);
+        assert!(results.iter().all(Result::is_ok));
+    });
+    assert_eq!(registry.len(), BEFORE as usize);
+}
+
+/// Taking over while owners come and go gives every slot back: memory stays what few entries need.
+#[test]
+fn taking_over_uses_slots_again() {
+    let registry = EpochRegistry::<u64, u64, _>::with_hasher(RandomState::new());
+    thread::scope(|scope| {
+        for slot in 1..=2 {
+            let registry = &registry;
+            scope.spawn(move || {
+                let handle = registry.handle();
+                let mut owner = registry.owner(Pid::new(slot, NonZeroU32::MIN));
+                for round in 0..100_000 {
+                    owner
+                        .take_over(&handle.pin(), round % 4, round)
+                        .expect("no limit");
+                    if round % 1000 == 999 {
+                        owner = registry.owner(Pid::new(slot, NonZeroU32::MIN));
+                    }
+                }
+            });
+        }
+    });
+    assert!(registry.is_empty());
+    let bytes = registry.memory().entries_bytes;
+    assert!(bytes < 100_000, "{bytes} bytes for eight entries");
+}
