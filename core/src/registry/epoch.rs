@@ -22,7 +22,8 @@ use core::ops::Range;
 /// for each group of reads; registering needs an [`Owner`] as well.
 ///
 /// The hasher is the caller's choice: a registry whose keys come from outside wants a randomly
-/// seeded one. With a hasher that returns one value for all keys everything still works, in O(n).
+/// seeded one. With a hasher that returns one value for all keys everything still works, in O(n), up to
+/// some 65,000 keys (250 on a 32-bit target); one more is refused as if the registry were full.
 ///
 /// Keys and values are [`Stored`] types: plain words and short texts are copied into the entry and out
 /// of it; a `Box`, or a long text, is dropped some time after it was removed, by whichever thread pins

@@ -272,24 +272,47 @@ unsafe impl<T> sealed::Stored for Box<T> {
     }
 }
 
-/// Bytes of a text and its length, within one slot.
+/// Bytes of a text, and one for its length, within one slot:
+///
+/// ```text
+/// inline      [ text …                    0 0 0 … length ]
+/// elsewhere   [ address | length | 0 …               255 ]
+/// ```
 const TEXT: usize = 40;
 /// In place of a length: the text is elsewhere.
 const ELSEWHERE: u8 = u8::MAX;
 
 type TextWords = [usize; TEXT / size_of::<usize>()];
 
+/// Eight bytes at a time, and the last eight once more, moved to where they belong: this is part of every
+/// look-up, and copying by length takes longer.
 #[inline]
 fn text_inline(text: &str) -> Option<TextWords> {
-    let length = u8::try_from(text.len()).ok()?;
-    if text.len() >= TEXT {
+    const EIGHTS: usize = TEXT / 8;
+    let text = text.as_bytes();
+    let length = text.len();
+    if length >= TEXT {
         return None;
     }
-    let mut bytes = [0_u8; TEXT];
-    bytes[0] = length;
-    bytes[1..=text.len()].copy_from_slice(text.as_bytes());
-    let mut words = [0; TEXT / size_of::<usize>()];
-    for (word, chunk) in words.iter_mut().zip(bytes.as_chunks().0) {
+    let mut parts = [0_u64; EIGHTS];
+    let (eights, rest) = text.as_chunks::<8>();
+    for (part, eight) in parts.iter_mut().zip(eights) {
+        *part = u64::from_le_bytes(*eight);
+    }
+    if !rest.is_empty() {
+        let last = match text.last_chunk::<8>() {
+            Some(eight) => u64::from_le_bytes(*eight) >> (8 * (8 - rest.len())),
+            None => rest
+                .iter()
+                .rev()
+                .fold(0, |part, &byte| part << 8 | u64::from(byte)),
+        };
+        parts[eights.len()] = last;
+    }
+    parts[EIGHTS - 1] |= (length as u64) << 56;
+    let parts = parts.map(u64::to_le_bytes);
+    let mut words = TextWords::default();
+    for (word, chunk) in words.iter_mut().zip(parts.as_flattened().as_chunks().0) {
         *word = usize::from_ne_bytes(*chunk);
     }
     Some(words)
@@ -298,23 +321,35 @@ fn text_inline(text: &str) -> Option<TextWords> {
 fn text_into_words(text: Box<str>) -> TextWords {
     text_inline(&text).unwrap_or_else(|| {
         let length = text.len();
-        let mut words = TextWords::default();
-        words[0] = usize::from_ne_bytes([ELSEWHERE; size_of::<usize>()]);
-        words[1] = Box::into_raw(text).cast::<u8>().expose_provenance();
-        words[2] = length;
-        words
+        let first = Box::into_raw(text).cast::<u8>();
+        text_words_elsewhere(first, length)
     })
 }
 
+fn text_words_elsewhere(first: *mut u8, length: usize) -> TextWords {
+    let mut words = TextWords::default();
+    words[0] = first.expose_provenance();
+    words[1] = length;
+    words[TextWords::default().len() - 1] = usize::from_ne_bytes([ELSEWHERE; size_of::<usize>()]);
+    words
+}
+
+/// The length of an inline text.
+#[inline]
+const fn text_length(words: &TextWords) -> u8 {
+    let last = words[words.len() - 1].to_ne_bytes();
+    last[last.len() - 1]
+}
+
 const fn text_is_elsewhere(words: &TextWords) -> bool {
-    words[0].to_ne_bytes()[0] == ELSEWHERE
+    text_length(words) == ELSEWHERE
 }
 
 /// # Safety
 /// As for `see` and `from_words`; and the text is elsewhere.
 unsafe fn text_elsewhere(words: &TextWords) -> *mut str {
-    let first = ptr::with_exposed_provenance_mut::<u8>(words[1]);
-    ptr::slice_from_raw_parts_mut(first, words[2]) as *mut str
+    let first = ptr::with_exposed_provenance_mut::<u8>(words[0]);
+    ptr::slice_from_raw_parts_mut(first, words[1]) as *mut str
 }
 
 /// # Safety
@@ -330,7 +365,7 @@ unsafe fn text_see(words: &TextWords) -> &str {
     let first = ptr::from_ref(words).cast::<u8>();
     // SAFETY: the words are `TEXT` initialised bytes.
     let bytes: &[u8; TEXT] = unsafe { &*first.cast() };
-    let text = &bytes[1..=usize::from(bytes[0])];
+    let text = &bytes[..usize::from(text_length(words))];
     // SAFETY: the bytes of a `str`, copied by `text_inline` (the caller's promise).
     unsafe { core::str::from_utf8_unchecked(text) }
 }
@@ -414,13 +449,8 @@ unsafe impl sealed::Stored for &'static str {
     }
 
     fn into_words(self) -> TextWords {
-        text_inline(self).unwrap_or_else(|| {
-            let mut words = TextWords::default();
-            words[0] = usize::from_ne_bytes([ELSEWHERE; size_of::<usize>()]);
-            words[1] = self.as_ptr().expose_provenance();
-            words[2] = self.len();
-            words
-        })
+        text_inline(self)
+            .unwrap_or_else(|| text_words_elsewhere(self.as_ptr().cast_mut(), self.len()))
     }
 
     fn words_own(_: &TextWords) -> bool {
