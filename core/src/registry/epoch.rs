@@ -494,8 +494,7 @@ impl<K: Stored, V: Stored> Slots for Whose<'_, K, V> {
 
     #[inline(always)]
     fn read(&mut self, slot: Spot) -> (Sequence, Option<u64>) {
-        let seen = self.0.read(slot);
-        (seen.sequence, (seen.key == self.1).then_some(seen.owner))
+        self.0.read_owner(slot, &self.1)
     }
 
     #[inline(always)]

@@ -297,6 +297,20 @@ impl<K: Stored, V: Stored> Slab<K, V> {
         }
     }
 
+    /// As [`read`](Self::read), without the value: whose it is, if the key is this one.
+    #[inline]
+    pub(super) fn read_owner(&self, slot: Spot, key: &K::Words) -> (Sequence, Option<u64>) {
+        let slot = self.slot(slot);
+        // Acquire: as in `read` [S1].
+        let sequence = Sequence(slot.sequence.load(Ordering::Acquire));
+        let mut owner = [0; LONG];
+        for (word, cell) in owner.iter_mut().zip(&slot.owner) {
+            // Relaxed: as in `read` [S1].
+            *word = cell.load(Ordering::Relaxed);
+        }
+        (sequence, (slot.key.load() == *key).then_some(join(owner)))
+    }
+
     /// The sequence of a slot, after an Acquire fence or of one's own.
     #[inline]
     pub(super) fn sequence(&self, slot: Spot) -> Sequence {

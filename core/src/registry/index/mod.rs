@@ -387,9 +387,9 @@ impl Index {
         let mut bucket = head;
         loop {
             // All lanes first, without a branch for each: which one it is nobody can predict.
-            let mut matching = 0_usize;
+            let mut matching = 0_u32;
             for (at, lane) in bucket.lanes.iter().enumerate() {
-                matching |= usize::from(load(lane).is_at(place)) << at;
+                matching |= u32::from(load(lane).is_at(place)) << at;
             }
             while matching != 0 {
                 if let Some(lane) = bucket.lanes.get(matching.trailing_zeros() as usize)

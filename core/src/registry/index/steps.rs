@@ -243,12 +243,12 @@ impl<T: Zeroed> Flat<T> {
             return None;
         }
         // Acquire: the table is initialised; pairs with Release in `lengthen` [I7].
-        let table = NonNull::new(self.table.load(Ordering::Acquire))?;
-        // SAFETY: the table was set before a length that is greater than `group`, and later ones are
-        // longer.
+        let table = self.table.load(Ordering::Acquire);
+        // SAFETY: a table was set before a length that is greater than `group`, so it is not null, and is
+        // at least as long, as later ones are, too.
         let cell = unsafe { table.add(group) };
-        // SAFETY: tables are not freed while `self` is borrowed.
-        Some(unsafe { cell.as_ref() })
+        // SAFETY: as above; tables are not freed while `self` is borrowed.
+        Some(unsafe { &*cell })
     }
 
     fn lengthen(&self, least: usize) {
