@@ -1,7 +1,8 @@
 //! The registry for systems with an allocator and compare-and-swap: its public face. The algorithm
 //! is in [`index`](super::index), the memory in [`slab`](super::slab).
 
-use super::index::{Found, Index, Lane, Place, Sequence, Slots, Spot, Walk};
+use super::index::{Found, Index, Lane, Place, Spot, Walk};
+use super::look::{Everything, Probe, Whose};
 use super::owner::Owner;
 use super::slab::{Seen, Slab};
 use super::stored::sealed;
@@ -263,7 +264,7 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
         let place = self.shared.place(key);
         match K::inline_words(key) {
             Some(words) => {
-                let mut whose = Whose(&self.shared.slab, words);
+                let mut whose = Whose::new(&self.shared.slab, words);
                 Pid::from_bits(self.shared.index.find(place, &mut whose)?.seen)
             }
             None => Pid::from_bits(self.find(key)?.seen.owner),
@@ -301,7 +302,7 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
         S: BuildHasher,
     {
         let mut probe = Probe::new(&self.shared.slab, key);
-        if K::MAY_OWN && probe.inline.is_none() {
+        if K::MAY_OWN && !probe.is_inline() {
             self.epoch();
         }
         self.shared.index.find(self.shared.place(key), &mut probe)
@@ -425,9 +426,9 @@ impl<'g, K: Stored, V: Stored> Iterator for Iter<'g, K, V> {
         let slab = self.slab;
         // Two registrations of one key share its words only if one is the other, updated; or the key
         // was taken over, and then reporting one of them will do.
-        let found = self
-            .walk
-            .next(&mut Everything(slab), |one, other| one.key == other.key)?;
+        let found = self.walk.next(&mut Everything::new(slab), |one, other| {
+            one.key == other.key
+        })?;
         Some(Entry {
             place: found.lane.place(),
             slot: found.lane.slot(),
@@ -440,82 +441,6 @@ impl<'g, K: Stored, V: Stored> Iterator for Iter<'g, K, V> {
 impl<K: Stored, V: Stored> fmt::Debug for Iter<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Iter").finish_non_exhaustive()
-    }
-}
-
-/// Looks for a key. If that is not inline and may own, its user is pinned.
-pub(super) struct Probe<'k, K: Key, V: Stored> {
-    slab: &'k Slab<K, V>,
-    key: &'k K::Borrowed,
-    inline: Option<K::Words>,
-}
-
-impl<'k, K: Key, V: Stored> Probe<'k, K, V> {
-    #[inline]
-    pub(super) fn new(slab: &'k Slab<K, V>, key: &'k K::Borrowed) -> Self {
-        Self {
-            slab,
-            key,
-            inline: K::inline_words(key),
-        }
-    }
-}
-
-impl<K: Key, V: Stored> Slots for Probe<'_, K, V> {
-    type Seen = Seen<K, V>;
-
-    #[inline]
-    fn read(&mut self, slot: Spot) -> (Sequence, Option<Seen<K, V>>) {
-        let seen = self.slab.read(slot);
-        let matches = self.inline.is_none_or(|words| words == seen.key);
-        (seen.sequence, matches.then_some(seen))
-    }
-
-    #[inline]
-    fn sequence(&self, slot: Spot) -> Sequence {
-        self.slab.sequence(slot)
-    }
-
-    #[inline]
-    fn confirm(&mut self, seen: &Seen<K, V>) -> bool {
-        self.inline.is_some() || {
-            // SAFETY: validly read words of an entry; the user is pinned since before they were read.
-            let key = unsafe { <K as sealed::Stored>::see(&seen.key) };
-            key == self.key
-        }
-    }
-}
-
-/// Looks for whom a key that is inline belongs to, and reads no more than that.
-struct Whose<'s, K: Stored, V: Stored>(&'s Slab<K, V>, K::Words);
-
-impl<K: Stored, V: Stored> Slots for Whose<'_, K, V> {
-    type Seen = u64;
-
-    #[inline(always)]
-    fn read(&mut self, slot: Spot) -> (Sequence, Option<u64>) {
-        self.0.read_owner(slot, &self.1)
-    }
-
-    #[inline(always)]
-    fn sequence(&self, slot: Spot) -> Sequence {
-        self.0.sequence(slot)
-    }
-}
-
-/// Whatever there is.
-struct Everything<'s, K: Stored, V: Stored>(&'s Slab<K, V>);
-
-impl<K: Stored, V: Stored> Slots for Everything<'_, K, V> {
-    type Seen = Seen<K, V>;
-
-    fn read(&mut self, slot: Spot) -> (Sequence, Option<Seen<K, V>>) {
-        let seen = self.0.read(slot);
-        (seen.sequence, Some(seen))
-    }
-
-    fn sequence(&self, slot: Spot) -> Sequence {
-        self.0.sequence(slot)
     }
 }
 

@@ -30,6 +30,8 @@ mod fixed;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod index;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod look;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod offer;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod owner;

@@ -9,8 +9,9 @@
 //! somebody else has replaced stays this owner's until it finds out (see [`slab`](super::slab)), so a
 //! lane that refers to a slot of one's own is one's own registration, and no other.
 
-use super::epoch::{Entry, Guard, Probe, Shared};
+use super::epoch::{Entry, Guard, Shared};
 use super::index::{Found, LONGEST, Lane, Refused, Sequence, Slots, Spot};
+use super::look::Probe;
 use super::offer::Offer;
 use super::slab::{Seen, Slab};
 use super::stored::sealed;
@@ -507,6 +508,11 @@ struct Numbered<'s, K: Stored, V: Stored> {
 
 impl<K: Stored, V: Stored> Slots for Numbered<'_, K, V> {
     type Seen = ();
+    type Slot = Spot;
+
+    fn slot(&self, spot: Spot) -> Spot {
+        spot
+    }
 
     fn read(&mut self, slot: Spot) -> (Sequence, Option<()>) {
         let sequence = self.slab.read(slot).sequence;

@@ -281,7 +281,12 @@ impl<K: Stored, V: Stored> Slab<K, V> {
     /// Everything in a slot; valid if its sequence is the same, and even, afterwards.
     #[inline]
     pub(super) fn read(&self, slot: Spot) -> Seen<K, V> {
-        let slot = self.slot(slot);
+        Self::read_slot(self.slot(slot))
+    }
+
+    /// As [`read`](Self::read), of a slot that was looked up.
+    #[inline]
+    pub(super) fn read_slot(slot: &Slot<K, V>) -> Seen<K, V> {
         // Acquire: the words are at least as new; pairs with Release in `write` [S1].
         let sequence = Sequence(slot.sequence.load(Ordering::Acquire));
         let mut owner = [0; LONG];
@@ -299,8 +304,7 @@ impl<K: Stored, V: Stored> Slab<K, V> {
 
     /// As [`read`](Self::read), without the value: whose it is, if the key is this one.
     #[inline]
-    pub(super) fn read_owner(&self, slot: Spot, key: &K::Words) -> (Sequence, Option<u64>) {
-        let slot = self.slot(slot);
+    pub(super) fn read_owner(slot: &Slot<K, V>, key: &K::Words) -> (Sequence, Option<u64>) {
         // Acquire: as in `read` [S1].
         let sequence = Sequence(slot.sequence.load(Ordering::Acquire));
         let mut owner = [0; LONG];
@@ -314,8 +318,14 @@ impl<K: Stored, V: Stored> Slab<K, V> {
     /// The sequence of a slot, after an Acquire fence or of one's own.
     #[inline]
     pub(super) fn sequence(&self, slot: Spot) -> Sequence {
+        Self::sequence_of(self.slot(slot))
+    }
+
+    /// As [`sequence`](Self::sequence), of a slot that was looked up.
+    #[inline]
+    pub(super) fn sequence_of(slot: &Slot<K, V>) -> Sequence {
         // Relaxed: after a fence [S1].
-        Sequence(self.slot(slot).sequence.load(Ordering::Relaxed))
+        Sequence(slot.sequence.load(Ordering::Relaxed))
     }
 
     /// How often one's own slot has been written.
@@ -376,7 +386,7 @@ impl<K: Stored, V: Stored> Slab<K, V> {
     }
 
     #[inline]
-    fn slot(&self, slot: Spot) -> &Slot<K, V> {
+    pub(super) fn slot(&self, slot: Spot) -> &Slot<K, V> {
         match self.slots.at(slot) {
             Some(slot) => slot,
             None => unreachable!("allocated before anybody could name it"),

@@ -100,12 +100,18 @@ pub(in crate::registry) trait Slots {
     /// What is seen of an entry that matches.
     type Seen;
 
+    /// A slot that was looked up.
+    type Slot: Copy;
+
+    /// Looks a slot up.
+    fn slot(&self, spot: Spot) -> Self::Slot;
+
     /// Reads a slot: its sequence, Acquire, before everything else, and what is seen if it matches. What
     /// is read is used only if neither the slot nor the lane changed meanwhile.
-    fn read(&mut self, slot: Spot) -> (Sequence, Option<Self::Seen>);
+    fn read(&mut self, slot: Self::Slot) -> (Sequence, Option<Self::Seen>);
 
     /// The sequence again, Relaxed.
-    fn sequence(&self, slot: Spot) -> Sequence;
+    fn sequence(&self, slot: Self::Slot) -> Sequence;
 
     /// Whether it really matches, where that can only be told of what was validly seen.
     fn confirm(&mut self, seen: &Self::Seen) -> bool {
@@ -274,6 +280,10 @@ impl Index {
         struct Same(Lane);
         impl Slots for Same {
             type Seen = ();
+            type Slot = Spot;
+            fn slot(&self, spot: Spot) -> Spot {
+                spot
+            }
             fn read(&mut self, slot: Spot) -> (Sequence, Option<()>) {
                 (Sequence(0), (slot == self.0.slot()).then_some(()))
             }
@@ -539,14 +549,15 @@ fn look<S: Slots>(lane: &AtomicUsize, place: Place, slots: &mut S) -> Option<Fou
         if !word.is_at(place) {
             return None;
         }
-        let (sequence, seen) = slots.read(word.slot());
+        let slot = slots.slot(word.slot());
+        let (sequence, seen) = slots.read(slot);
         // Acquire: what follows is loaded after what was read of the slot; pairs with the Release
         // fence of whoever writes a slot.
         fence(Ordering::Acquire);
         if sequence.is_stable()
             // Relaxed: ordered by the fence.
             && lane.load(Ordering::Relaxed) == word.0
-            && slots.sequence(word.slot()) == sequence
+            && slots.sequence(slot) == sequence
         {
             return seen.filter(|seen| slots.confirm(seen)).map(|seen| Found {
                 lane: word.settled(),

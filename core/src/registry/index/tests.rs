@@ -15,6 +15,11 @@ struct Key<'t>(&'t Table, usize);
 impl Slots for Key<'_> {
     /// Whose it is.
     type Seen = usize;
+    type Slot = Spot;
+
+    fn slot(&self, spot: Spot) -> Spot {
+        spot
+    }
 
     fn read(&mut self, slot: Spot) -> (Sequence, Option<usize>) {
         let [sequence, key, whose] = &self.0.slots[slot.number()];

@@ -120,13 +120,14 @@ impl<T> Walk<'_, T> {
             if !word.is_taken() || word.place().bucket(self.size) != root {
                 return None;
             }
-            let (sequence, seen) = slots.read(word.slot());
+            let slot = slots.slot(word.slot());
+            let (sequence, seen) = slots.read(slot);
             // Acquire: as in `look` of the index [S1].
             fence(Ordering::Acquire);
             if sequence.is_stable()
                 // Relaxed: ordered by the fence.
                 && lane.load(Ordering::Relaxed) == word.0
-                && slots.sequence(word.slot()) == sequence
+                && slots.sequence(slot) == sequence
             {
                 return seen.map(|seen| Found {
                     lane: word.settled(),

@@ -1,0 +1,117 @@
+//! What is looked for in the slots the index leads to.
+
+use super::index::{Sequence, Slots, Spot};
+use super::slab::{Seen, Slab, Slot};
+use super::stored::sealed;
+use super::{Key, Stored};
+
+/// Looks for a key. If that is not inline and may own, its user is pinned.
+pub(super) struct Probe<'k, K: Key, V: Stored> {
+    slab: &'k Slab<K, V>,
+    key: &'k K::Borrowed,
+    inline: Option<K::Words>,
+}
+
+impl<'k, K: Key, V: Stored> Probe<'k, K, V> {
+    #[inline]
+    pub(super) fn new(slab: &'k Slab<K, V>, key: &'k K::Borrowed) -> Self {
+        Self {
+            slab,
+            key,
+            inline: K::inline_words(key),
+        }
+    }
+
+    #[inline]
+    pub(super) const fn is_inline(&self) -> bool {
+        self.inline.is_some()
+    }
+}
+
+impl<'k, K: Key, V: Stored> Slots for Probe<'k, K, V> {
+    type Seen = Seen<K, V>;
+    type Slot = &'k Slot<K, V>;
+
+    #[inline]
+    fn slot(&self, spot: Spot) -> &'k Slot<K, V> {
+        self.slab.slot(spot)
+    }
+
+    #[inline]
+    fn read(&mut self, slot: &'k Slot<K, V>) -> (Sequence, Option<Seen<K, V>>) {
+        let seen = Slab::read_slot(slot);
+        let matches = self.inline.is_none_or(|words| words == seen.key);
+        (seen.sequence, matches.then_some(seen))
+    }
+
+    #[inline]
+    fn sequence(&self, slot: &'k Slot<K, V>) -> Sequence {
+        Slab::sequence_of(slot)
+    }
+
+    #[inline]
+    fn confirm(&mut self, seen: &Seen<K, V>) -> bool {
+        self.inline.is_some() || {
+            // SAFETY: validly read words of an entry; the user is pinned since before they were read.
+            let key = unsafe { <K as sealed::Stored>::see(&seen.key) };
+            key == self.key
+        }
+    }
+}
+
+/// Looks for whom a key that is inline belongs to, and reads no more than that.
+pub(super) struct Whose<'s, K: Stored, V: Stored>(&'s Slab<K, V>, K::Words);
+
+impl<'s, K: Stored, V: Stored> Whose<'s, K, V> {
+    #[inline]
+    pub(super) const fn new(slab: &'s Slab<K, V>, key: K::Words) -> Self {
+        Self(slab, key)
+    }
+}
+
+impl<'s, K: Stored, V: Stored> Slots for Whose<'s, K, V> {
+    type Seen = u64;
+    type Slot = &'s Slot<K, V>;
+
+    #[inline(always)]
+    fn slot(&self, spot: Spot) -> &'s Slot<K, V> {
+        self.0.slot(spot)
+    }
+
+    #[inline(always)]
+    fn read(&mut self, slot: &'s Slot<K, V>) -> (Sequence, Option<u64>) {
+        Slab::read_owner(slot, &self.1)
+    }
+
+    #[inline(always)]
+    fn sequence(&self, slot: &'s Slot<K, V>) -> Sequence {
+        Slab::sequence_of(slot)
+    }
+}
+
+/// Whatever there is.
+pub(super) struct Everything<'s, K: Stored, V: Stored>(&'s Slab<K, V>);
+
+impl<'s, K: Stored, V: Stored> Everything<'s, K, V> {
+    pub(super) const fn new(slab: &'s Slab<K, V>) -> Self {
+        Self(slab)
+    }
+}
+
+impl<'s, K: Stored, V: Stored> Slots for Everything<'s, K, V> {
+    type Seen = Seen<K, V>;
+    type Slot = &'s Slot<K, V>;
+
+    fn slot(&self, spot: Spot) -> &'s Slot<K, V> {
+        self.0.slot(spot)
+    }
+
+    fn read(&mut self, slot: &'s Slot<K, V>) -> (Sequence, Option<Seen<K, V>>) {
+        let seen = Slab::read_slot(slot);
+        (seen.sequence, Some(seen))
+    }
+
+    fn sequence(&self, slot: &'s Slot<K, V>) -> Sequence {
+        Slab::sequence_of(slot)
+    }
+}
