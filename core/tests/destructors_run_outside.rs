@@ -88,6 +88,46 @@ fn a_destructor_may_come_back_to_the_registry() {
     assert!(SEEN.load(Ordering::Relaxed) >= 8);
 }
 
+/// A release goes on behind a registration that it would have come to next, and that is another's
+/// by then.
+#[test]
+fn a_destructor_may_take_over_what_is_being_released() {
+    static REGISTRY: FixedRegistry<u8, Greedy, 8, SpinLock> = FixedRegistry::new();
+
+    /// Takes over a key when it is dropped, for good.
+    #[derive(Debug)]
+    struct Greedy(Option<u8>);
+    impl Drop for Greedy {
+        fn drop(&mut self) {
+            if let Some(key) = self.0 {
+                let mut robber = REGISTRY.owner(pid(2));
+                let before = robber.take_over(key, Greedy(None)).expect("room");
+                assert_eq!(before.map(|(holder, _)| holder), Some(pid(1)));
+                std::mem::forget(robber);
+            }
+        }
+    }
+
+    let mut owner = REGISTRY.owner(pid(1));
+    for key in 0..5 {
+        let takes = (key == 3).then_some(2);
+        owner.register(key, Greedy(takes)).expect("room");
+    }
+    let mut shown = Vec::new();
+    owner.for_each(|&key, _| shown.push(key));
+    assert_eq!(shown, [4, 3, 2, 1, 0], "the newest first");
+    let mut asked = Vec::new();
+    let gone = owner.unregister_if(|&key, _| {
+        asked.push(key);
+        key != 1
+    });
+    assert_eq!((gone, asked), (3, vec![4, 3, 1, 0]));
+    drop(owner);
+    let mut left = Vec::new();
+    REGISTRY.for_each(|&key, holder, _| left.push((key, holder)));
+    assert_eq!(left, [(2, pid(2))]);
+}
+
 /// Capacities that another table's indices could not express.
 #[test]
 fn a_large_registry_finds_every_key() {

@@ -1,6 +1,8 @@
 //! The registry for every target: `N` entries in place, under a lock of the user's choice. The table
 //! is in [`slots`].
 
+mod holders;
+mod link;
 mod slots;
 
 use super::{NotHeld, RawLock, RegisterError, Registration, Serial};
@@ -10,20 +12,21 @@ use core::borrow::Borrow;
 use core::fmt;
 use core::hash::Hash;
 use core::mem;
+use holders::Holder;
 use slots::Slots;
 
 /// A registry of at most `N` entries, without an allocator. A power of two makes the best use of it.
 ///
 /// `L` is the lock every operation takes: [`CriticalSectionLock`](super::CriticalSectionLock) where
 /// interrupt handlers use the registry, [`SpinLock`](super::SpinLock) among threads or cores. It is
-/// held for one probe of the table, and for O(N) while entries are listed or an owner's next one is
-/// looked for. Keys' `Hash` and `Eq`, values' `Clone`, and the closures given to operations run under
-/// it and must not come back to the same registry. Destructors of keys and values never run under
-/// it.
+/// held for one probe of the table; for O(N) while all entries are listed; and for as many of its own
+/// entries as an owner looks at before it finds one to give up. Keys' `Hash` and `Eq`, values' `Clone`,
+/// and the closures given to operations run under it and must not come back to the same registry.
+/// Destructors of keys and values never run under it.
 ///
 /// # Concurrency
 /// Blocking, by the lock. The linearization point of every operation lies within it. Releasing an
-/// owner takes the lock once for each of its registrations.
+/// owner takes the lock once for each of its registrations, which go one by one, the newest first.
 ///
 /// # From interrupts
 /// With `CriticalSectionLock`: yes. With `SpinLock`: no.
@@ -52,25 +55,6 @@ struct State<K, V, const N: usize> {
     owners: u64,
 }
 
-impl<K: Eq + Hash, V, const N: usize> State<K, V, N> {
-    /// Adds an entry for a key that has none.
-    fn insert(&mut self, key: K, held: Held<V>) -> Result<(), RegisterError<K, V>> {
-        self.entries
-            .insert(key, held)
-            .map_err(|(key, held)| RegisterError::Full {
-                limit: N,
-                key,
-                value: held.value,
-            })
-    }
-}
-
-struct Held<V> {
-    owner: Pid,
-    serial: Serial,
-    value: V,
-}
-
 impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedRegistry<K, V, N, L> {
     /// An empty registry.
     #[must_use]
@@ -91,8 +75,7 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedRegistry<K, V, N, L> {
         });
         FixedOwner {
             registry: self,
-            pid,
-            serial,
+            holder: Holder::new(pid, serial),
             registered: 0,
         }
     }
@@ -105,10 +88,8 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedRegistry<K, V, N, L> {
         V: Clone,
     {
         self.state.with(|state| {
-            state
-                .entries
-                .get(key)
-                .map(|held| (held.owner, held.value.clone()))
+            let found = state.entries.find(key).ok()?;
+            Some((found.pid, found.value.clone()))
         })
     }
 
@@ -119,14 +100,14 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedRegistry<K, V, N, L> {
         Q: Hash + Eq + ?Sized,
     {
         self.state
-            .with(|state| state.entries.get(key).map(|held| held.owner))
+            .with(|state| state.entries.find(key).ok().map(|found| found.pid))
     }
 
     /// Shows every entry to `f`, under the lock: a consistent picture, in no useful order.
     pub fn for_each(&self, mut f: impl FnMut(&K, Pid, &V)) {
         self.state.with(|state| {
-            for (key, held) in state.entries.iter() {
-                f(key, held.owner, &held.value);
+            for (key, pid, value) in state.entries.iter() {
+                f(key, pid, value);
             }
         });
     }
@@ -156,12 +137,11 @@ impl<K, V, const N: usize, L> fmt::Debug for FixedRegistry<K, V, N, L> {
     }
 }
 
-/// The right to hold registrations in a [`FixedRegistry`]. Dropping it releases them all, in O(N):
-/// when `drop` returns, none of them can be found.
+/// The right to hold registrations in a [`FixedRegistry`]. Dropping it releases them all, in O(its own
+/// registrations): when `drop` returns, none of them can be found.
 pub struct FixedOwner<'r, K: Eq + Hash, V, const N: usize, L: RawLock> {
     registry: &'r FixedRegistry<K, V, N, L>,
-    pid: Pid,
-    serial: u64,
+    holder: Holder,
     registered: u64,
 }
 
@@ -169,7 +149,7 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
     /// In whose name the registrations are held.
     #[must_use]
     pub fn pid(&self) -> Pid {
-        self.pid
+        self.holder.pid
     }
 
     /// Registers `key` with `value`.
@@ -178,29 +158,27 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
     /// [`RegisterError::AlreadyRegistered`] if somebody, this owner included, holds the key, and
     /// [`RegisterError::Full`] if there are `N` entries; both give key and value back.
     pub fn register(&mut self, key: K, value: V) -> Result<Registration, RegisterError<K, V>> {
-        let owner = self.pid;
-        let serial = self.next_serial();
+        let number = self.registered;
         self.registry
             .state
-            .with(|state| match state.entries.get(&key) {
-                Some(held) => Err(RegisterError::AlreadyRegistered {
-                    holder: held.owner,
+            .with(|state| match state.entries.find(&key) {
+                Ok(found) => Err(RegisterError::AlreadyRegistered {
+                    holder: found.pid,
                     key,
                     value,
                 }),
-                None => state.insert(
-                    key,
-                    Held {
-                        owner,
-                        serial,
-                        value,
-                    },
-                ),
+                Err(absent) => state
+                    .entries
+                    .insert(absent, &mut self.holder, number, key, value)
+                    .map_err(full::<K, V, N>),
             })?;
         self.registered += 1;
         Ok(Registration {
-            owner,
-            serial,
+            owner: self.holder.pid,
+            serial: Serial {
+                owner: self.holder.serial,
+                number,
+            },
             #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
             place: super::index::Place::default(),
         })
@@ -214,21 +192,20 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
     where
         V: Clone,
     {
-        let owner = self.pid;
-        let serial = self.next_serial();
+        let number = self.registered;
         // Whatever is not needed comes out of the closure, to be dropped outside the lock.
         let (held, _unused) = self
             .registry
             .state
-            .with(|state| match state.entries.get(&key) {
-                Some(held) => Ok(((held.owner, held.value.clone()), Some((key, value)))),
-                None => {
-                    let held = Held {
-                        owner,
-                        serial,
-                        value: value.clone(),
-                    };
-                    state.insert(key, held).map(|()| ((owner, value), None))
+            .with(|state| match state.entries.find(&key) {
+                Ok(found) => Ok(((found.pid, found.value.clone()), Some((key, value)))),
+                Err(absent) => {
+                    let held = (self.holder.pid, value.clone());
+                    state
+                        .entries
+                        .insert(absent, &mut self.holder, number, key, value)
+                        .map(|()| (held, None))
+                        .map_err(full::<K, V, N>)
                 }
             })?;
         self.registered += 1;
@@ -243,20 +220,27 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
     /// # Errors
     /// [`RegisterError::Full`] if nobody holds the key and there are `N` entries.
     pub fn take_over(&mut self, key: K, value: V) -> Result<Option<(Pid, V)>, RegisterError<K, V>> {
-        let new = Held {
-            owner: self.pid,
-            serial: self.next_serial(),
-            value,
-        };
+        let number = self.registered;
         let (before, _unused) =
             self.registry
                 .state
-                .with(|state| match state.entries.get_mut(&key) {
-                    Some(held) => Ok((Some(mem::replace(held, new)), Some(key))),
-                    None => state.insert(key, new).map(|()| (None, None)),
+                .with(|state| match state.entries.find(&key) {
+                    Ok(found) => {
+                        let place = found.place;
+                        let before =
+                            state
+                                .entries
+                                .hand_over(place, &mut self.holder, number, value);
+                        Ok((before, Some(key)))
+                    }
+                    Err(absent) => state
+                        .entries
+                        .insert(absent, &mut self.holder, number, key, value)
+                        .map(|()| (None, None))
+                        .map_err(full::<K, V, N>),
                 })?;
         self.registered += 1;
-        Ok(before.map(|held| (held.owner, held.value)))
+        Ok(before)
     }
 
     /// Replaces the value of `key` by what `f` makes of it; the registration stays the same. `f` is
@@ -270,27 +254,26 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
         Q: Hash + Eq + ?Sized,
     {
         let before = self.registry.state.with(|state| {
-            let held = state.entries.get_mut(key).filter(|held| self.is_mine(held));
-            held.map(|held| {
-                let value = f(&held.value);
-                mem::replace(&mut held.value, value)
-            })
+            let value = state.entries.own_value(&self.holder, key)?;
+            let new = f(value);
+            Some(mem::replace(value, new))
         });
         before.map(drop).ok_or(NotHeld)
     }
 
-    /// Shows every registration held to `f`, under the lock. O(N).
+    /// Shows every registration held to `f`, under the lock, the newest first. O(own registrations).
     pub fn for_each(&self, mut f: impl FnMut(&K, &V)) {
         self.registry.state.with(|state| {
-            let own = state.entries.iter().filter(|(_, held)| self.is_mine(held));
-            own.for_each(|(key, held)| f(key, &held.value));
+            for (key, value) in state.entries.own(&self.holder) {
+                f(key, value);
+            }
         });
     }
 
     /// Gives up the registrations for which `condition`, called under the lock, holds, and returns how
-    /// many those were. O(N).
+    /// many those were. The newest comes first. O(own registrations).
     pub fn unregister_if(&mut self, mut condition: impl FnMut(&K, &V) -> bool) -> usize {
-        self.give_up(|key, held| condition(key, &held.value))
+        self.give_up(|key, _, value| condition(key, value))
     }
 
     /// Gives up `key`. Returns whether this owner held it; another's registration is not touched.
@@ -299,48 +282,50 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let taken = self.registry.state.with(|state| {
-            let mine = state
-                .entries
-                .get(key)
-                .is_some_and(|held| self.is_mine(held));
-            if mine { state.entries.take(key) } else { None }
-        });
+        let taken = self
+            .registry
+            .state
+            .with(|state| state.entries.take(&self.holder, key));
         taken.is_some()
     }
 
     /// Gives up one registration. Returns whether this owner still held it; a later registration of
-    /// the same key is not touched. O(N).
+    /// the same key is not touched. O(own registrations).
     pub fn release(&mut self, registration: Registration) -> bool {
-        registration.serial.owner == self.serial
-            && self.give_up(|_, held| held.serial == registration.serial) > 0
+        let Serial { owner, number } = registration.serial;
+        owner == self.holder.serial && self.take_first(|_, other, _| other == number).is_some()
     }
 
-    /// Gives up what is held and `matches`, one after the other, each dropped outside the lock. Entries
-    /// keep their places meanwhile, and nobody adds to them: that would need this very owner.
-    fn give_up(&mut self, mut matches: impl FnMut(&K, &Held<V>) -> bool) -> usize {
-        let (mut from, mut count) = (0, 0);
-        while let Some((place, entry)) = self.registry.state.with(|state| {
-            state
-                .entries
-                .take_next(from, |key, held| self.is_mine(held) && matches(key, held))
-        }) {
+    /// Gives up what `matches` by key, number and value, one after the other, each dropped outside the
+    /// lock.
+    fn give_up(&mut self, mut matches: impl FnMut(&K, u64, &V) -> bool) -> usize {
+        let mut taken = self.take_first(&mut matches);
+        let mut count = 0;
+        while let Some(entry) = taken {
             drop(entry);
-            from = place + 1;
             count += 1;
+            taken = self
+                .registry
+                .state
+                .with(|state| state.entries.take_next(&self.holder, &mut matches));
         }
         count
     }
 
-    fn is_mine(&self, held: &Held<V>) -> bool {
-        held.serial.owner == self.serial
+    /// Takes the newest registration that `matches` out of the table.
+    fn take_first(&mut self, matches: impl FnMut(&K, u64, &V) -> bool) -> Option<(K, V)> {
+        self.registry.state.with(|state| {
+            state.entries.rewind(&self.holder);
+            state.entries.take_next(&self.holder, matches)
+        })
     }
+}
 
-    const fn next_serial(&self) -> Serial {
-        Serial {
-            owner: self.serial,
-            number: self.registered,
-        }
+fn full<K, V, const N: usize>((key, value): (K, V)) -> RegisterError<K, V> {
+    RegisterError::Full {
+        limit: N,
+        key,
+        value,
     }
 }
 
@@ -352,18 +337,18 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> Drop for FixedOwner<'_, K, V, 
         );
         impl<K: Eq + Hash, V, const N: usize, L: RawLock> Drop for Rest<'_, '_, K, V, N, L> {
             fn drop(&mut self) {
-                self.0.give_up(|_, _| true);
+                self.0.give_up(|_, _, _| true);
             }
         }
         let rest = Rest(self);
-        rest.0.give_up(|_, _| true);
+        rest.0.give_up(|_, _, _| true);
     }
 }
 
 impl<K: Eq + Hash, V, const N: usize, L: RawLock> fmt::Debug for FixedOwner<'_, K, V, N, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FixedOwner")
-            .field("pid", &self.pid)
+            .field("pid", &self.holder.pid)
             .finish_non_exhaustive()
     }
 }
