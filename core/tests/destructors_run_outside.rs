@@ -175,10 +175,12 @@ fn the_count_of_retired_entries_survives_a_panicking_destructor() {
         .register(&handle.pin(), 1, Box::new(Touchy(true)))
         .expect("free");
     assert!(owner.unregister(&handle.pin(), &1));
-    assert_eq!(registry.memory().retired, 1);
+    let memory = registry.memory();
+    assert_eq!((memory.retired, memory.retired_bytes), (1, 1));
     let mut panics = 0;
     for _ in 0..8 {
         panics += usize::from(catch_unwind(AssertUnwindSafe(|| handle.pin().flush())).is_err());
     }
     assert_eq!((panics, registry.memory().retired), (1, 0));
+    assert_eq!(registry.memory().retired_bytes, 0);
 }

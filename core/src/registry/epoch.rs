@@ -82,6 +82,12 @@ pub struct EpochRegistry<K: Stored, V: Stored, S> {
 #[repr(align(64))]
 struct Counter(AtomicUsize);
 
+/// What waits to be freed.
+pub(super) struct Retired {
+    pub(super) things: AtomicUsize,
+    pub(super) bytes: AtomicUsize,
+}
+
 pub(super) struct Shared<K: Stored, V: Stored, S> {
     /// Dropped first: it runs what was deferred.
     pub(super) collector: Collector,
@@ -91,7 +97,7 @@ pub(super) struct Shared<K: Stored, V: Stored, S> {
     /// How many entries there are: the sum, which wraps around in each of them.
     counters: [Counter; COUNTERS], // one for several owners
     /// Boxes and texts that wait to be freed, and how many bytes they are.
-    pub(super) retired: Arc<AtomicUsize>,
+    pub(super) retired: Arc<Retired>,
     owners: AtomicUsize,
     numbers: AtomicUsize,
     hasher: S,
@@ -115,7 +121,10 @@ impl<K: Key, V: Stored, S> EpochRegistry<K, V, S> {
             slab: Slab::new(),
             limit,
             counters: core::array::from_fn(|_| Counter(AtomicUsize::new(0))),
-            retired: Arc::new(AtomicUsize::new(0)),
+            retired: Arc::new(Retired {
+                things: AtomicUsize::new(0),
+                bytes: AtomicUsize::new(0),
+            }),
             owners: AtomicUsize::new(0),
             numbers: AtomicUsize::new(0),
             hasher,
@@ -164,8 +173,9 @@ impl<K: Key, V: Stored, S> EpochRegistry<K, V, S> {
     pub fn memory(&self) -> Memory {
         let Shared { slab, index, .. } = &*self.shared;
         Memory {
-            // Relaxed: a count.
-            retired: self.shared.retired.load(Ordering::Relaxed),
+            // Relaxed: counts.
+            retired: self.shared.retired.things.load(Ordering::Relaxed),
+            retired_bytes: self.shared.retired.bytes.load(Ordering::Relaxed),
             entries_bytes: slab.capacity() * Slab::<K, V>::slot_size(),
             index_bytes: index.buckets() * 64,
         }
@@ -195,6 +205,8 @@ impl<K: Key, V: Stored, S> fmt::Debug for EpochRegistry<K, V, S> {
 pub struct Memory {
     /// Boxes and long texts, of keys and of values, that were removed and not yet freed.
     pub retired: usize,
+    /// Their size, without what they own in turn.
+    pub retired_bytes: usize,
     /// Bytes of the slots entries lie in, used or not.
     pub entries_bytes: usize,
     /// Bytes of the index.

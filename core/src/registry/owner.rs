@@ -9,7 +9,7 @@
 //! somebody else has replaced stays this owner's until it finds out (see [`slab`](super::slab)), so a
 //! lane that refers to a slot of one's own is one's own registration, and no other.
 
-use super::epoch::{Entry, Guard, Shared};
+use super::epoch::{Entry, Guard, Retired, Shared};
 use super::index::{Found, LONGEST, Lane, Refused, Sequence, Slots, Spot};
 use super::look::Probe;
 use super::offer::Offer;
@@ -17,8 +17,8 @@ use super::slab::{Seen, Slab};
 use super::stored::sealed;
 use super::{Key, NotHeld, RegisterError, Registration, Serial, Stored};
 use crate::id::Pid;
+use crate::sync::Ordering;
 use crate::sync::epoch::LazyPin;
-use crate::sync::{AtomicUsize, Ordering};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -472,13 +472,16 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
 type NotInserted<K, V> = (Offer<K>, Offer<V>, Option<Found<Seen<K, V>>>);
 
 /// Drops what words own, once nobody can see it.
-fn retire<T: Stored>(pin: &LazyPin<'_>, words: T::Words, retired: &Arc<AtomicUsize>) {
-    // Relaxed: a count.
-    retired.fetch_add(1, Ordering::Relaxed);
+fn retire<T: Stored>(pin: &LazyPin<'_>, words: T::Words, retired: &Arc<Retired>) {
+    let bytes = T::bytes_owned(&words);
+    // Relaxed, here and below: counts.
+    retired.things.fetch_add(1, Ordering::Relaxed);
+    retired.bytes.fetch_add(bytes, Ordering::Relaxed);
     let retired = Arc::clone(retired);
     let free = move || {
-        // Relaxed: a count. Before the thing is dropped, since a destructor may panic.
-        retired.fetch_sub(1, Ordering::Relaxed);
+        // Before the thing is dropped, since a destructor may panic.
+        retired.things.fetch_sub(1, Ordering::Relaxed);
+        retired.bytes.fetch_sub(bytes, Ordering::Relaxed);
         // SAFETY: of an entry that is in no lane any more, taken once, by whoever gives its slot back.
         drop(unsafe { T::from_words(words) });
     };

@@ -50,6 +50,8 @@ pub(super) mod sealed {
         fn inline_words(seen: &Self::Seen) -> Option<Self::Words>;
         fn into_words(self) -> Self::Words;
         fn words_own(words: &Self::Words) -> bool;
+        /// How many bytes they own, without what those own in turn.
+        fn bytes_owned(words: &Self::Words) -> usize;
 
         /// # Safety
         /// The words come from [`into_words`](Self::into_words), and are not used afterwards if they own.
@@ -166,6 +168,10 @@ macro_rules! plain {
                 false
             }
 
+            fn bytes_owned(_: &Self::Words) -> usize {
+                0
+            }
+
             #[inline]
             unsafe fn from_words(words: Self::Words) -> Self {
                 // SAFETY: made by `into_words` (the caller's promise), which wrote a value there.
@@ -220,6 +226,10 @@ mod narrow {
                     true
                 }
 
+                fn bytes_owned(_: &Self::Words) -> usize {
+                    size_of::<$type>()
+                }
+
                 unsafe fn from_words(words: Self::Words) -> Self {
                     // SAFETY: the caller's promise is the same.
                     *unsafe { <Box<$type> as sealed::Stored>::from_words(words) }
@@ -259,6 +269,10 @@ unsafe impl<T> sealed::Stored for Box<T> {
 
     fn words_own(_: &Self::Words) -> bool {
         true
+    }
+
+    fn bytes_owned(_: &Self::Words) -> usize {
+        size_of::<T>()
     }
 
     unsafe fn from_words([address]: Self::Words) -> Self {
@@ -413,6 +427,10 @@ macro_rules! text {
                 text_is_elsewhere(words)
             }
 
+            fn bytes_owned(words: &TextWords) -> usize {
+                if text_is_elsewhere(words) { words[1] } else { 0 }
+            }
+
             unsafe fn from_words(words: TextWords) -> Self {
                 // SAFETY: the caller's promise is the same.
                 unsafe { text_from_words(words) }.into()
@@ -455,6 +473,10 @@ unsafe impl sealed::Stored for &'static str {
 
     fn words_own(_: &TextWords) -> bool {
         false
+    }
+
+    fn bytes_owned(_: &TextWords) -> usize {
+        0
     }
 
     unsafe fn from_words(words: TextWords) -> Self {
