@@ -56,7 +56,9 @@ fn main() -> ExitCode {
         Group::Registry => registry::run(&settings, &mut table),
     };
     if table.is_empty() && measured.is_ok() {
-        eprintln!("this group has no such case");
+        eprintln!(
+            "nothing was measured: the group has no such case, or what it needs is not there"
+        );
         return ExitCode::FAILURE;
     }
     print!("{table}");

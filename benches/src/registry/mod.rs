@@ -11,11 +11,13 @@
 //! | `unregister one of n` | a name of an owner that has 2,000, against one that has 2 |
 //! | `grow longest`, `p99.9`, `processor` | an insertion while the map grows from nothing |
 //! | `bytes`, `bytes peak` | memory for each entry, afterwards and at most meanwhile |
+//! | `beam` ... | against Elixir's Registry, where there is an `elixir`: see [`beam`] |
 //!
 //! The name of a case ends with the type of its keys, `u64` or `string`. Keys are visited as
 //! [`keys`] tells, samples are taken as [`samples`] and [`pinned`](crate::pinned) tell; a contender
 //! is a file of [`peers`].
 
+mod beam;
 mod field;
 mod growth;
 mod keys;
@@ -27,7 +29,7 @@ mod subject;
 use crate::harness::{Contender, Measured, Row, Settings, Table, interleave};
 use crate::pinned;
 use field::{Case, Field, Filled, Peer};
-use keys::World;
+use keys::{Key, World};
 use peers::{Bedplate, Papaya};
 use samples::{Guard, Outcome};
 use std::io;
@@ -69,7 +71,7 @@ pub fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
         measure::<u64>(settings, table, n, largest)?;
         measure::<String>(settings, table, n, largest)?;
     }
-    Ok(())
+    beam::run(settings, table)
 }
 
 /// All cases with so many keys of one type.
@@ -122,12 +124,7 @@ struct Lane<'a> {
 
 impl<K: Field> Group<'_, K> {
     fn case(&self, name: &str) -> Option<String> {
-        let case = format!("{name} {}", K::NAME);
-        let wanted = self.settings.wants(&case);
-        if wanted {
-            eprintln!("{case}, n = {}", self.world.n);
-        }
-        wanted.then_some(case)
+        wanted::<K>(self.settings, name, self.world.n)
     }
 
     fn rounds(&self) -> usize {
@@ -365,18 +362,33 @@ impl<K: Field> Group<'_, K> {
 
     /// A row without figures.
     fn row(&self, case: &str, threads: usize, contender: &str) -> Row {
-        Row {
-            group: "registry",
-            case: case.into(),
-            threads,
-            n: self.world.n as u64,
-            contender: contender.into(),
-            median: f64::NAN,
-            min: f64::NAN,
-            ratio: None,
-            best: None,
-            unit: None,
-        }
+        row(case, threads, self.world.n, contender)
+    }
+}
+
+/// The name of a case with keys of one type, which is announced, if it is to be measured.
+fn wanted<K: Key>(settings: &Settings, name: &str, n: usize) -> Option<String> {
+    let case = format!("{name} {}", K::NAME);
+    let wanted = settings.wants(&case);
+    if wanted {
+        eprintln!("{case}, n = {n}");
+    }
+    wanted.then_some(case)
+}
+
+/// A row without figures.
+fn row(case: &str, threads: usize, n: usize, contender: &str) -> Row {
+    Row {
+        group: "registry",
+        case: case.into(),
+        threads,
+        n: n as u64,
+        contender: contender.into(),
+        median: f64::NAN,
+        min: f64::NAN,
+        ratio: None,
+        best: None,
+        unit: None,
     }
 }
 
