@@ -53,7 +53,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<(), Failure> {
     let proofs = proofs()?;
     for proof in &proofs {
         holds(&toolchain, proof)?;
-        shards_cost_no_flash(proof)?;
+        statics_cost_no_flash(proof)?;
         planted_failure_is_noticed(&toolchain, proof)?;
     }
     println!(
@@ -149,35 +149,37 @@ fn holds(toolchain: &Toolchain, proof: &str) -> Result<(), Failure> {
     shell::run(&mut firmware(toolchain, "run", proof))
 }
 
-/// An all-zero ring lies in `.bss`; anywhere else its image would take as much flash as RAM.
-fn shards_cost_no_flash(proof: &str) -> Result<(), Failure> {
+/// Rings and registries are all zero and lie in `.bss`; in `.data` a static's image would take as
+/// much flash as RAM.
+fn statics_cost_no_flash(proof: &str) -> Result<(), Failure> {
     let elf = shell::target_dir("embedded")
         .join(FIRMWARE_TARGET)
         .join("release")
         .join(proof);
     let symbols = shell::output(Command::new("nm").arg("--demangle").arg(&elf))?;
-    let name = format!("{proof}::SHARD");
-    match section_of(&symbols, &name) {
-        Some("b" | "B") => {
-            println!("{name} lies in .bss");
-            Ok(())
-        }
-        Some(other) => Err(Failure::failed(format!(
-            "{name} lies in the section nm calls {other:?} instead of .bss"
-        ))),
-        None => Err(Failure::failed(format!(
-            "{} has no symbol {name}",
-            elf.display()
-        ))),
+    let prefix = format!("{proof}::");
+    if let Some(name) = in_section(&symbols, &prefix, "dD").next() {
+        return Err(Failure::failed(format!(
+            "{name} lies in .data instead of .bss"
+        )));
     }
+    let names: Vec<&str> = in_section(&symbols, &prefix, "bB").collect();
+    if names.is_empty() {
+        return Err(Failure::failed(format!(
+            "{} has no statics in .bss",
+            elf.display()
+        )));
+    }
+    println!("in .bss: {}", names.join(", "));
+    Ok(())
 }
 
-/// The letter nm prints for the section of the symbol `name`.
-fn section_of<'s>(symbols: &'s str, name: &str) -> Option<&'s str> {
-    symbols.lines().find_map(|line| {
+/// The symbols that begin with `prefix` and whose section has one of the `letters` nm prints.
+fn in_section<'s>(symbols: &'s str, prefix: &str, letters: &str) -> impl Iterator<Item = &'s str> {
+    symbols.lines().filter_map(move |line| {
         let mut columns = line.splitn(3, ' ');
         let (_address, section, symbol) = (columns.next()?, columns.next()?, columns.next()?);
-        (symbol == name).then_some(section)
+        (letters.contains(section) && symbol.starts_with(prefix)).then_some(symbol)
     })
 }
 
@@ -206,8 +208,10 @@ mod tests {
 
     #[test]
     fn nm_is_read_to_the_letter() {
-        let symbols = "20000000 B __sbss\n20000040 b skeleton::SHARD\n000004c0 T main\n";
-        assert_eq!(section_of(symbols, "skeleton::SHARD"), Some("b"));
-        assert_eq!(section_of(symbols, "SHARD"), None);
+        let symbols = "20000000 B __sbss\n20000040 b skeleton::SHARD\n000004c0 T main\n\
+                       20000080 d skeleton::TABLE\n000004c0 t skeleton::main\n";
+        let of = |letters| in_section(symbols, "skeleton::", letters).collect::<Vec<_>>();
+        assert_eq!(of("bB"), ["skeleton::SHARD"]);
+        assert_eq!(of("dD"), ["skeleton::TABLE"]);
     }
 }

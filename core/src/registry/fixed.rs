@@ -1,6 +1,7 @@
 //! The registry for every target: `N` entries in place, under a lock of the user's choice. The table
 //! is in [`slots`].
 
+mod hash;
 mod holders;
 mod link;
 mod slots;
@@ -15,7 +16,7 @@ use core::mem;
 use holders::Holder;
 use slots::Slots;
 
-/// A registry of at most `N` entries, without an allocator. A power of two makes the best use of it.
+/// A registry of at most `N` entries, without an allocator.
 ///
 /// `L` is the lock every operation takes: [`CriticalSectionLock`](super::CriticalSectionLock) where
 /// interrupt handlers use the registry, [`SpinLock`](super::SpinLock) among threads or cores. It is

@@ -32,13 +32,13 @@
 //!   to the caller: no destructor runs in here.
 //! * All is zero at first.
 
+use super::hash::{bucket, hash};
 use super::holders::{Holder, Holders};
 use super::link::Link;
 use crate::id::Pid;
 use core::borrow::Borrow;
-use core::hash::{BuildHasher, BuildHasherDefault, Hash};
+use core::hash::Hash;
 use core::mem;
-use hash32::FnvHasher;
 
 pub(super) struct Slots<K, V, const N: usize> {
     heads: [Link; N],
@@ -327,18 +327,6 @@ impl<K, V, const N: usize> Slots<K, V, N> {
         let entry = self.places[place].entry.take()?;
         Some((entry.key, entry.value))
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the low half is as good a hash"
-)]
-fn hash<Q: Hash + ?Sized>(key: &Q) -> u32 {
-    BuildHasherDefault::<FnvHasher>::default().hash_one(key) as u32
-}
-
-const fn bucket<const N: usize>(hash: u32) -> usize {
-    hash as usize % N
 }
 
 #[cfg(test)]
