@@ -117,7 +117,7 @@ pub(crate) struct HeldNames(Mutex<Held>);
 enum Held {
     /// None yet.
     Nothing,
-    Some(Owner<Arc<str>, Box<WeakChild>, RandomState>),
+    Some(Owner<Box<str>, Box<WeakChild>, RandomState>),
     /// Released for good.
     Over,
 }
@@ -142,7 +142,7 @@ impl HeldNames {
             return Err(NameError::Over);
         };
         with_handle(|handle| {
-            owner.register(&handle.pin(), Arc::from(name), Box::new(child.downgrade()))
+            owner.register(&handle.pin(), Box::from(name), Box::new(child.downgrade()))
         })
         .map(|_| ())
         .map_err(|error| match error {
@@ -165,14 +165,14 @@ impl HeldNames {
     }
 }
 
-type Names = EpochRegistry<Arc<str>, Box<WeakChild>, RandomState>;
+type Names = EpochRegistry<Box<str>, Box<WeakChild>, RandomState>;
 
 fn names() -> &'static Names {
     static NAMES: OnceLock<Names> = OnceLock::new();
     NAMES.get_or_init(|| EpochRegistry::with_limit_and_hasher(LIMIT, RandomState::default()))
 }
 
-type NamesHandle = Handle<Arc<str>, Box<WeakChild>, RandomState>;
+type NamesHandle = Handle<Box<str>, Box<WeakChild>, RandomState>;
 
 fn with_handle<R>(f: impl FnOnce(&NamesHandle) -> R) -> R {
     thread_local! {

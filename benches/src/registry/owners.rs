@@ -3,6 +3,7 @@
 
 use super::keys::{CHURNED, Key, World, scramble};
 use super::peers::{Bedplate, pid};
+use super::samples::insert_each;
 use super::subject::{Hasher, Session, Subject};
 use crate::pinned;
 use bedplate_core::registry::{Handle, Owner};
@@ -35,9 +36,7 @@ pub fn remove_each<K: Key, S: Subject<K>>(subject: &S, world: &World<K>) -> io::
     pinned::mean(1, RELEASED, |_, gate| {
         let mut session = subject.session();
         let keys = &world.churned[0][..RELEASED];
-        for key in keys {
-            assert!(session.insert(K::of(key), 0));
-        }
+        insert_each(&mut session, keys);
         let mut removed = 0;
         let sample = gate.time(|| {
             for key in keys {

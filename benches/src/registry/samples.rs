@@ -202,7 +202,7 @@ fn churn_until_over<K: Key, S: Session<K>>(
     sample
 }
 
-fn insert_each<K: Key, S: Session<K>>(session: &mut S, keys: &[K::Item]) {
+pub fn insert_each<K: Key, S: Session<K>>(session: &mut S, keys: &[K::Item]) {
     for key in keys {
         let inserted = session.insert(K::of(key), 0);
         expect(session, inserted);

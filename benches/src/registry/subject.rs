@@ -94,10 +94,19 @@ pub trait Session<K: Key> {
 
 /// How many of the keys are there, looked up one by one.
 pub fn find_each<K: Key, S: Session<K> + ?Sized>(session: &mut S, keys: &[K::Item]) -> usize {
+    count_found::<K>(keys, |key| session.find(key))
+}
+
+/// How many of the keys `find` finds the owner of.
+#[inline]
+pub fn count_found<K: Key>(
+    keys: &[K::Item],
+    mut find: impl FnMut(&K::Borrowed) -> Option<u64>,
+) -> usize {
     let mut found = 0;
     let mut owners = 0;
     for key in keys {
-        if let Some(owner) = session.find(K::of(key)) {
+        if let Some(owner) = find(K::of(key)) {
             found += 1;
             owners ^= owner;
         }

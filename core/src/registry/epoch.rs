@@ -1,7 +1,7 @@
 //! The registry for systems with an allocator and compare-and-swap: its public face. The algorithm
 //! is in [`index`](super::index), the memory in [`slab`](super::slab).
 
-use super::index::{Found, Index, Lane, Place, Spot, Walk};
+use super::index::{Found, Index, Lane, Place, Walk};
 use super::look::{Everything, Probe, Whose};
 use super::owner::Owner;
 use super::slab::{Seen, Slab};
@@ -177,7 +177,7 @@ impl<K: Key, V: Stored, S> EpochRegistry<K, V, S> {
             retired: self.shared.retired.things.load(Ordering::Relaxed),
             retired_bytes: self.shared.retired.bytes.load(Ordering::Relaxed),
             entries_bytes: slab.capacity() * Slab::<K, V>::slot_size(),
-            index_bytes: index.buckets() * 64,
+            index_bytes: index.bytes(),
         }
     }
 }
@@ -273,14 +273,15 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
     where
         S: BuildHasher,
     {
-        let place = self.shared.place(key);
-        match K::inline_words(key) {
+        let owner = match K::inline_words(key) {
             Some(words) => {
                 let mut whose = Whose::new(&self.shared.slab, words);
-                Pid::from_bits(self.shared.index.find(place, &mut whose)?.seen)
+                let place = self.shared.place(key);
+                self.shared.index.find(place, &mut whose)?.seen
             }
-            None => Pid::from_bits(self.find(key)?.seen.owner),
-        }
+            None => self.find(key)?.seen.owner,
+        };
+        Pid::from_bits(owner)
     }
 
     /// All entries, in no useful order, each with what it had when the iterator came by.
@@ -322,9 +323,7 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
 
     pub(super) fn entry(&self, found: Found<Seen<K, V>>) -> Entry<'_, K, V> {
         Entry {
-            place: found.lane.place(),
-            slot: found.lane.slot(),
-            seen: found.seen,
+            found,
             slab: &self.shared.slab,
         }
     }
@@ -347,10 +346,8 @@ impl<K: Stored, V: Stored, S> fmt::Debug for Guard<'_, K, V, S> {
 
 /// A registered key, seen under a [`Guard`].
 pub struct Entry<'g, K: Stored, V: Stored> {
-    seen: Seen<K, V>,
+    found: Found<Seen<K, V>>,
     slab: &'g Slab<K, V>,
-    place: Place,
-    slot: Spot,
 }
 
 impl<K: Stored, V: Stored> Entry<'_, K, V> {
@@ -359,46 +356,40 @@ impl<K: Stored, V: Stored> Entry<'_, K, V> {
     pub fn key(&self) -> &K::Borrowed {
         // SAFETY: validly read words of an entry; if they own something, that was pinned before it was
         // read and is not freed while the guard is borrowed, and entries are not changed.
-        unsafe { <K as sealed::Stored>::see(&self.seen.key) }
+        unsafe { <K as sealed::Stored>::see(&self.found.seen.key) }
     }
 
     /// The value it had.
     #[must_use]
     pub fn value(&self) -> &V::Borrowed {
         // SAFETY: as for the key.
-        unsafe { <V as sealed::Stored>::see(&self.seen.value) }
+        unsafe { <V as sealed::Stored>::see(&self.found.seen.value) }
     }
 
     /// Who holds it.
     #[must_use]
     pub fn owner(&self) -> Pid {
-        match Pid::from_bits(self.seen.owner) {
+        match Pid::from_bits(self.found.seen.owner) {
             Some(owner) => owner,
             None => unreachable!("written from a pid"),
         }
     }
 
     pub(super) fn lane(&self) -> Lane {
-        Lane::taken(self.place, self.slot)
+        self.found.lane
     }
 
     /// Which registration it is. One that is over by now is not told from any other that is over.
     #[must_use]
     pub fn registration(&self) -> Registration {
-        let number = self.slab.number(self.slot);
-        // Acquire: the number was loaded before; pairs with the Release fence in `write` [S1].
-        crate::sync::fence(Ordering::Acquire);
-        let is_current = self
-            .slab
-            .sequence(self.slot)
-            .is_same_use(self.seen.sequence);
+        let Found { lane, seen } = &self.found;
         Registration {
             owner: self.owner(),
             serial: Serial {
                 owner: 0,
-                number: if is_current { number } else { 0 },
+                number: self.slab.number_of(lane.slot(), seen).unwrap_or(0),
             },
-            place: self.place,
+            place: lane.place(),
         }
     }
 }
@@ -441,12 +432,7 @@ impl<'g, K: Stored, V: Stored> Iterator for Iter<'g, K, V> {
         let found = self.walk.next(&mut Everything::new(slab), |one, other| {
             one.key == other.key
         })?;
-        Some(Entry {
-            place: found.lane.place(),
-            slot: found.lane.slot(),
-            seen: found.seen,
-            slab,
-        })
+        Some(Entry { found, slab })
     }
 }
 
@@ -511,9 +497,6 @@ impl<K: Stored, V: Stored, S> Shared<K, V, S> {
 
 impl<K: Stored, V: Stored, S> Drop for Shared<K, V, S> {
     fn drop(&mut self) {
-        if !K::MAY_OWN && !V::MAY_OWN {
-            return;
-        }
         // Owners keep the registry alive, so every entry has been released by one.
         debug_assert_eq!(self.len(), 0, "an entry outlived its owner");
     }

@@ -1,6 +1,7 @@
 //! What is looked for in the slots the index leads to.
 
 use super::index::{Sequence, Slots, Spot};
+use super::offer::Offer;
 use super::slab::{Seen, Slab, Slot};
 use super::stored::sealed;
 use super::{Key, Stored};
@@ -19,6 +20,15 @@ impl<'k, K: Key, V: Stored> Probe<'k, K, V> {
             slab,
             key,
             inline: K::inline_words(key),
+        }
+    }
+
+    /// For the key of an offer, whose words are known.
+    pub(super) fn of(slab: &'k Slab<K, V>, offer: &'k Offer<K>) -> Self {
+        Self {
+            slab,
+            key: offer.seen(),
+            inline: offer.inline_words(),
         }
     }
 

@@ -27,6 +27,11 @@ impl<T: Stored> Offer<T> {
         &self.words
     }
 
+    /// The words, if they are all of it.
+    pub(super) fn inline_words(&self) -> Option<T::Words> {
+        self.original.is_some().then_some(self.words)
+    }
+
     pub(super) fn seen(&self) -> &T::Seen {
         // SAFETY: the words were made in `new`, and the offer keeps what they own.
         unsafe { T::see(&self.words) }

@@ -223,16 +223,15 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         let old = entry.lane();
         let position = self.position(old).ok_or(NotHeld)?;
         let value = Offer::new(f(entry.value()));
-        let slab = &self.shared.slab;
-        let number = slab.number(old.slot());
         let Some(slot) = self.slot() else {
             return Err(NotHeld);
         };
-        let slab_write = |key| self.shared.slab.write(slot, self.pid, key, *value.words());
+        let slab = &self.shared.slab;
         // The key goes along as it is: what its words own has one owner, the entry.
-        slab_write(self.shared.slab.read(old.slot()).key);
-        self.shared.slab.set_number(slot, number);
-        self.shared.slab.set_position(slot, position);
+        let key = slab.read(old.slot()).key;
+        slab.write(slot, self.pid, key, *value.words());
+        slab.set_number(slot, slab.number(old.slot()));
+        slab.set_position(slot, position);
         if !self.shared.index.replace(old, slot) {
             self.put_back(slot);
             return Err(NotHeld);
@@ -297,12 +296,12 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
             guard.epoch();
         }
         let place = self.shared.place(key.seen());
-        if K::MAY_OWN && K::inline_words(key.seen()).is_none() {
+        if K::MAY_OWN && key.inline_words().is_none() {
             guard.epoch();
         }
         // A registry that is full refuses what is there for being there.
         if self.shared.limit < usize::MAX {
-            let mut probe = Probe::new(&self.shared.slab, key.seen());
+            let mut probe = Probe::of(&self.shared.slab, &key);
             if let Some(found) = self.shared.index.find(place, &mut probe) {
                 return Err((key, value, Some(found)));
             }
@@ -318,7 +317,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         // If a key's `Eq` panics, the slot and the count are given back, and key and value are dropped.
         let undo = Undo { owner: self, slot };
         let shared = &undo.owner.shared;
-        let mut probe = Probe::new(&shared.slab, key.seen());
+        let mut probe = Probe::of(&shared.slab, &key);
         let inserted = shared.index.insert(place, slot, &mut probe);
         let full = match inserted {
             Ok(full) => full,
@@ -356,16 +355,14 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
 
     /// Writes a slot that is in no lane.
     fn prepare(&mut self, slot: Spot, key: &Offer<K>, value: &Offer<V>) {
-        let number = self.numbers.next().unwrap_or_else(|| {
-            let mut block = self.shared.numbers(self.block);
+        if self.numbers.is_empty() {
+            self.numbers = self.shared.numbers(self.block);
             self.block = (2 * self.block).min(LARGEST_BLOCK);
-            let first = block.next();
-            self.numbers = block;
-            first.unwrap_or_default()
-        });
+        }
         let slab = &self.shared.slab;
         slab.write(slot, self.pid, *key.words(), *value.words());
-        slab.set_number(slot, number);
+        slab.set_number(slot, self.numbers.start);
+        self.numbers.start += 1;
     }
 
     /// Notes a registration just made.
@@ -399,17 +396,26 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     fn let_go(&mut self, pin: Option<&LazyPin<'_>>, position: usize) -> bool {
         let lane = self.held[position];
         self.forget(position);
-        let slot = lane.slot();
-        let shared = &self.shared;
-        let removed = shared.index.remove(lane, shared.slab.written(slot));
+        let Withdrawn { removed, is_free } = self.withdraw(pin, lane);
         if removed {
-            shared.discount(self.number, 1);
-        } else if !shared.slab.leave(slot) {
-            return false; // Whoever took it over gives the slot back.
+            self.shared.discount(self.number, 1);
         }
-        self.retire(pin, slot, true);
-        self.put_back(slot);
+        if is_free {
+            self.put_back(lane.slot());
+        }
         removed
+    }
+
+    /// Takes a registration of one's own, which is not counted any more, out of the index.
+    fn withdraw(&self, pin: Option<&LazyPin<'_>>, lane: Lane) -> Withdrawn {
+        let (slab, slot) = (&self.shared.slab, lane.slot());
+        let removed = self.shared.index.remove(lane, slab.written(slot));
+        // Otherwise whoever took it over gives the slot back, if not done with it yet.
+        let is_free = removed || slab.leave(slot);
+        if is_free {
+            self.retire(pin, slot, true);
+        }
+        Withdrawn { removed, is_free }
     }
 
     /// Drops what a slot owns, once nobody can see it. The slot is in no lane. There is a pin if there is
@@ -467,6 +473,14 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
             "a guard was used with the owner of another registry"
         );
     }
+}
+
+/// What came of withdrawing a registration.
+struct Withdrawn {
+    /// It was there; nobody had taken it over.
+    removed: bool,
+    /// Its slot may be used again, or given back.
+    is_free: bool,
 }
 
 type NotInserted<K, V> = (Offer<K>, Offer<V>, Option<Found<Seen<K, V>>>);
@@ -540,15 +554,10 @@ impl<K: Key, V: Stored, S: BuildHasher> Drop for Owner<K, V, S> {
         let pin = local.as_ref().map(LazyPin::new);
         let mut gone = 0;
         for lane in core::mem::take(&mut self.held) {
-            let slot = lane.slot();
-            let removed = self
-                .shared
-                .index
-                .remove(lane, self.shared.slab.written(slot));
+            let Withdrawn { removed, is_free } = self.withdraw(pin.as_ref(), lane);
             gone += usize::from(removed);
-            if removed || self.shared.slab.leave(slot) {
-                self.retire(pin.as_ref(), slot, true);
-                self.shared.slab.free(slot);
+            if is_free {
+                self.shared.slab.free(lane.slot());
             }
         }
         if gone > 0 {

@@ -65,6 +65,22 @@ unsafe impl<K: Stored, V: Stored> Zeroed for Slot<K, V> {
     }
 }
 
+impl<K: Stored, V: Stored> Slot<K, V> {
+    #[inline]
+    fn sequence(&self) -> Sequence {
+        // Acquire: the words are at least as new; pairs with Release in `write` [S1].
+        Sequence(self.sequence.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn owner(&self) -> u64 {
+        // Relaxed: valid only if the sequence does not change [S1].
+        join(core::array::from_fn(|at| {
+            self.owner[at].load(Ordering::Relaxed)
+        }))
+    }
+}
+
 /// What was read of a slot.
 pub(super) struct Seen<K: Stored, V: Stored> {
     pub(super) sequence: Sequence,
@@ -117,14 +133,14 @@ impl<K: Stored, V: Stored> Slab<K, V> {
     /// Hands up to `most` slots to `take`; none if there are as many as there may be. Owners of different
     /// numbers get slots apart from each other where there are any, so that they do not write to the
     /// same cache lines.
-    pub(super) fn allocate(&self, most: usize, owner: usize, mut take: impl FnMut(Spot)) -> usize {
+    pub(super) fn allocate(&self, most: usize, owner: usize, mut take: impl FnMut(Spot)) {
         let most = most.min(WORD);
         loop {
             // Relaxed: a number; the words are reached through `ensure`.
             let words = self.words.load(Ordering::Relaxed);
             let Some(word) = self.vacant(words, owner) else {
                 if words >= LONGEST / WORD {
-                    return 0;
+                    return;
                 }
                 // As many as the first steps have, at first.
                 let next = (words + 1).max(FIRST_STEP / WORD);
@@ -166,7 +182,6 @@ impl<K: Stored, V: Stored> Slab<K, V> {
             if left == 0 {
                 self.mark_full(word);
             }
-            let mut count = 0;
             while taken != 0 {
                 let bit = taken.trailing_zeros() as usize;
                 taken &= taken - 1;
@@ -174,9 +189,8 @@ impl<K: Stored, V: Stored> Slab<K, V> {
                 self.slots.ensure(word * WORD + bit);
                 self.beside.ensure(word * WORD + bit);
                 take(Spot::of(word * WORD + bit));
-                count += 1;
             }
-            return count;
+            return;
         }
     }
 
@@ -255,8 +269,8 @@ impl<K: Stored, V: Stored> Slab<K, V> {
         }
     }
 
-    /// Writes a slot of one's own that is in no lane, and returns how often it has been written.
-    pub(super) fn write(&self, slot: Spot, owner: Pid, key: K::Words, value: V::Words) -> usize {
+    /// Writes a slot of one's own that is in no lane.
+    pub(super) fn write(&self, slot: Spot, owner: Pid, key: K::Words, value: V::Words) {
         let slot = self.slot(slot);
         // Relaxed: only the owner writes.
         let before = slot.sequence.load(Ordering::Relaxed) & !(WRITTEN - 1);
@@ -275,7 +289,6 @@ impl<K: Stored, V: Stored> Slab<K, V> {
         let after = before.wrapping_add(WRITTEN);
         // Release: pairs with Acquire in `read` [S1].
         slot.sequence.store(after, Ordering::Release);
-        after / WRITTEN
     }
 
     /// Everything in a slot; valid if its sequence is the same, and even, afterwards.
@@ -287,16 +300,10 @@ impl<K: Stored, V: Stored> Slab<K, V> {
     /// As [`read`](Self::read), of a slot that was looked up.
     #[inline]
     pub(super) fn read_slot(slot: &Slot<K, V>) -> Seen<K, V> {
-        // Acquire: the words are at least as new; pairs with Release in `write` [S1].
-        let sequence = Sequence(slot.sequence.load(Ordering::Acquire));
-        let mut owner = [0; LONG];
-        for (word, cell) in owner.iter_mut().zip(&slot.owner) {
-            // Relaxed: valid only if the sequence does not change [S1].
-            *word = cell.load(Ordering::Relaxed);
-        }
         Seen {
-            sequence,
-            owner: join(owner),
+            // Before the words.
+            sequence: slot.sequence(),
+            owner: slot.owner(),
             key: slot.key.load(),
             value: slot.value.load(),
         }
@@ -305,14 +312,9 @@ impl<K: Stored, V: Stored> Slab<K, V> {
     /// As [`read`](Self::read), without the value: whose it is, if the key is this one.
     #[inline]
     pub(super) fn read_owner(slot: &Slot<K, V>, key: &K::Words) -> (Sequence, Option<u64>) {
-        // Acquire: as in `read` [S1].
-        let sequence = Sequence(slot.sequence.load(Ordering::Acquire));
-        let mut owner = [0; LONG];
-        for (word, cell) in owner.iter_mut().zip(&slot.owner) {
-            // Relaxed: as in `read` [S1].
-            *word = cell.load(Ordering::Relaxed);
-        }
-        (sequence, (slot.key.load() == *key).then_some(join(owner)))
+        let sequence = slot.sequence(); // before the words
+        let is_it = slot.key.load() == *key;
+        (sequence, is_it.then(|| slot.owner()))
     }
 
     /// The sequence of a slot, after an Acquire fence or of one's own.
@@ -374,6 +376,16 @@ impl<K: Stored, V: Stored> Slab<K, V> {
         join(core::array::from_fn(|at| {
             number[at].load(Ordering::Relaxed)
         }))
+    }
+
+    /// The number of the registration of which `seen` was read, if the slot has not been written since.
+    pub(super) fn number_of(&self, slot: Spot, seen: &Seen<K, V>) -> Option<u64> {
+        let number = self.number(slot);
+        // Acquire: the number was loaded before; pairs with the Release fence in `write` [S1].
+        fence(Ordering::Acquire);
+        let now = self.sequence(slot).0;
+        let is_same = now & WRITING == 0 && now / WRITTEN == seen.sequence.0 / WRITTEN;
+        is_same.then_some(number)
     }
 
     /// Of a slot that is being prepared, in no lane.

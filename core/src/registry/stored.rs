@@ -332,14 +332,6 @@ fn text_inline(text: &str) -> Option<TextWords> {
     Some(words)
 }
 
-fn text_into_words(text: Box<str>) -> TextWords {
-    text_inline(&text).unwrap_or_else(|| {
-        let length = text.len();
-        let first = Box::into_raw(text).cast::<u8>();
-        text_words_elsewhere(first, length)
-    })
-}
-
 fn text_words_elsewhere(first: *mut u8, length: usize) -> TextWords {
     let mut words = TextWords::default();
     words[0] = first.expose_provenance();
@@ -398,29 +390,48 @@ unsafe fn text_from_words(words: TextWords) -> Box<str> {
     text.to_owned().into_boxed_str()
 }
 
-macro_rules! text {
-    ($($type:ty),*) => {$(
+/// What all texts have in common: how they are seen.
+macro_rules! seen_as_text {
+    () => {
+        type Seen = str;
+        type Words = TextWords;
+
+        fn as_seen(&self) -> &str {
+            self
+        }
+
+        #[inline]
+        fn inline_words(seen: &str) -> Option<TextWords> {
+            text_inline(seen)
+        }
+
+        #[inline]
+        unsafe fn see(words: &TextWords) -> &str {
+            // SAFETY: the caller's promise is the same.
+            unsafe { text_see(words) }
+        }
+    };
+}
+
+/// Texts that own theirs, and how one becomes a box.
+macro_rules! owned_text {
+    ($($type:ty: $boxed:expr),*) => {$(
         impl Stored for $type {
             type Borrowed = str;
         }
 
         // SAFETY: words own a boxed text exactly if it is elsewhere.
         unsafe impl sealed::Stored for $type {
-            type Seen = str;
-            type Words = TextWords;
+            seen_as_text!();
+
             const MAY_OWN: bool = true;
 
-            fn as_seen(&self) -> &str {
-                self
-            }
-
-            #[inline]
-            fn inline_words(seen: &str) -> Option<TextWords> {
-                text_inline(seen)
-            }
-
             fn into_words(self) -> TextWords {
-                text_inline(&self).unwrap_or_else(|| text_into_words((&*self).into()))
+                text_inline(&self).unwrap_or_else(|| {
+                    let text: Box<str> = $boxed(self);
+                    let length = text.len();
+                    text_words_elsewhere(Box::into_raw(text).cast(), length)
+                })
             }
 
             fn words_own(words: &TextWords) -> bool {
@@ -435,17 +446,15 @@ macro_rules! text {
                 // SAFETY: the caller's promise is the same.
                 unsafe { text_from_words(words) }.into()
             }
-
-            #[inline]
-            unsafe fn see(words: &TextWords) -> &str {
-                // SAFETY: the caller's promise is the same.
-                unsafe { text_see(words) }
-            }
         }
     )*};
 }
 
-text!(String, Box<str>, Arc<str>);
+owned_text!(
+    String: Self::into_boxed_str,
+    Box<str>: core::convert::identity,
+    Arc<str>: |text: Self| Box::from(&*text)
+);
 
 impl Stored for &'static str {
     type Borrowed = str;
@@ -453,18 +462,9 @@ impl Stored for &'static str {
 
 // SAFETY: words never own anything: a text elsewhere is static.
 unsafe impl sealed::Stored for &'static str {
-    type Seen = str;
-    type Words = TextWords;
+    seen_as_text!();
+
     const MAY_OWN: bool = false;
-
-    fn as_seen(&self) -> &str {
-        self
-    }
-
-    #[inline]
-    fn inline_words(seen: &str) -> Option<TextWords> {
-        text_inline(seen)
-    }
 
     fn into_words(self) -> TextWords {
         text_inline(self)
@@ -488,12 +488,6 @@ unsafe impl sealed::Stored for &'static str {
         }
         // A short one was copied, and whoever refuses it has the original.
         unreachable!("a static text is never taken back out of its words")
-    }
-
-    #[inline]
-    unsafe fn see(words: &TextWords) -> &str {
-        // SAFETY: the caller's promise is the same; a static text lives for ever.
-        unsafe { text_see(words) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The registry, used as its documentation says: a handle for each thread, a guard for each call.
 
 use crate::registry::keys::Key;
-use crate::registry::subject::{Hasher, Kind, Session, Subject};
+use crate::registry::subject::{Hasher, Kind, Session, Subject, count_found};
 use bedplate_core::id::Pid;
 use bedplate_core::registry::{EpochRegistry, Handle, Owner};
 use parking_lot::Mutex;
@@ -64,16 +64,7 @@ impl<K: Key> Session<K> for Using<'_, K> {
 
     fn find_under_one_guard(&mut self, keys: &[K::Item]) -> usize {
         let guard = self.handle.pin();
-        let mut found = 0;
-        let mut owners = 0;
-        for key in keys {
-            if let Some(owner) = guard.whereis(K::of(key)) {
-                found += 1;
-                owners ^= owner.to_bits();
-            }
-        }
-        std::hint::black_box(owners);
-        found
+        count_found::<K>(keys, |key| guard.whereis(key).map(Pid::to_bits))
     }
 
     fn insert(&mut self, key: &K::Borrowed, value: u64) -> bool {

@@ -1,7 +1,7 @@
 //! `papaya::HashMap`: open addressing, each entry in a box of its own. The reference.
 
 use crate::registry::keys::Key;
-use crate::registry::subject::{Hasher, Held, Session, Subject};
+use crate::registry::subject::{Hasher, Held, Session, Subject, count_found};
 use papaya::Guard as _;
 
 pub struct Papaya<K>(papaya::HashMap<K, Held, Hasher>);
@@ -27,16 +27,7 @@ impl<K: Key> Session<K> for &Papaya<K> {
 
     fn find_under_one_guard(&mut self, keys: &[K::Item]) -> usize {
         let map = self.0.pin();
-        let mut found = 0;
-        let mut owners = 0;
-        for key in keys {
-            if let Some(held) = map.get(K::of(key)) {
-                found += 1;
-                owners ^= held.owner;
-            }
-        }
-        std::hint::black_box(owners);
-        found
+        count_found::<K>(keys, |key| map.get(key).map(|held| held.owner))
     }
 
     fn insert(&mut self, key: &K::Borrowed, value: u64) -> bool {

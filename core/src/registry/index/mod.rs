@@ -128,14 +128,10 @@ impl Sequence {
     const fn is_stable(self) -> bool {
         self.0 & 1 == 0
     }
-
-    /// Whether it is of the same write, whatever was said of the slot since.
-    pub(in crate::registry) const fn is_same_use(self, other: Self) -> bool {
-        self.0 >> 3 == other.0 >> 3 && self.is_stable()
-    }
 }
 
 /// An entry that was found.
+#[derive(Clone, Copy)]
 pub(in crate::registry) struct Found<T> {
     pub(in crate::registry) lane: Lane,
     pub(in crate::registry) seen: T,
@@ -209,12 +205,11 @@ impl Index {
         slots: &mut S,
     ) -> Result<bool, Refused<S::Seen>> {
         loop {
-            let (head, seen) = self.head_to_change(place);
+            let (number, head, seen) = self.head_to_change(place);
             if seen.is_splitting() {
-                self.split(head.0, seen.level());
+                self.split(number, seen.level());
                 continue;
             }
-            let head = head.1;
             let cursor = seen.cursor();
             let open = match cursor {
                 Meta::NOWHERE => None,
@@ -294,10 +289,12 @@ impl Index {
         self.find(entry.place(), &mut Same(entry)).is_some()
     }
 
-    /// How many buckets there are, overflow included.
-    pub(in crate::registry) fn buckets(&self) -> usize {
+    /// Bytes of the buckets there are, overflow included.
+    pub(in crate::registry) fn bytes(&self) -> usize {
         // Relaxed: counts.
-        Size(self.size.load(Ordering::Relaxed)).buckets() + self.overflowed.load(Ordering::Relaxed)
+        let buckets = Size(self.size.load(Ordering::Relaxed)).buckets()
+            + self.overflowed.load(Ordering::Relaxed);
+        buckets * size_of::<Bucket>()
     }
 
     #[inline]
@@ -315,53 +312,41 @@ impl Index {
     }
 
     fn exchange(&self, entry: Lane, next: Lane) -> bool {
-        'again: loop {
-            let ((number, head), _) = self.head_to_change(entry.place());
-            let mut chain = Some(head);
-            let mut position = 0;
-            while let Some(bucket) = chain {
-                for lane in &bucket.lanes {
-                    let word = load(lane);
-                    if word.settled() == entry {
-                        let seen = meta(head);
-                        if word.is_moving() {
-                            // If the split is over by now, its level is not the next one's.
-                            if seen.is_splitting() {
-                                self.split(number, seen.level());
-                            }
-                            continue 'again;
-                        }
-                        if !next.is_taken() && !seen.is_splitting() && seen.cursor() == position {
-                            // A lane is not freed under the cursor.
-                            let spare = self.spare(head, position);
-                            Self::exchange_meta(head, seen, seen.with_cursor(spare));
-                            continue 'again;
-                        }
-                        // Release: publish the slot [I2], or hand on what was done before [I3];
-                        // pairs with Acquire in `load`. Relaxed on failure: it is read afresh.
-                        let done = lane.compare_exchange(
-                            entry.0,
-                            next.0,
-                            Ordering::Release,
-                            Ordering::Relaxed,
-                        );
-                        if done.is_ok() {
-                            return true;
-                        }
-                        continue 'again;
-                    }
-                    position += 1;
+        loop {
+            let (number, head, _) = self.head_to_change(entry.place());
+            let mut lanes = self.lanes(head).enumerate();
+            let Some((position, lane)) = lanes.find(|(_, lane)| load(lane).settled() == entry)
+            else {
+                if self.is_still(number, entry.place()) {
+                    return false;
                 }
-                chain = self.next(bucket);
+                continue;
+            };
+            let seen = meta(head);
+            if load(lane).is_moving() {
+                // If the split is over by now, its level is not the next one's.
+                if seen.is_splitting() {
+                    self.split(number, seen.level());
+                }
+                continue;
             }
-            if self.is_still(number, entry.place()) {
-                return false;
+            if !next.is_taken() && !seen.is_splitting() && seen.cursor() == position {
+                // A lane is not freed under the cursor.
+                let spare = self.spare(head, position);
+                Self::exchange_meta(head, seen, seen.with_cursor(spare));
+                continue;
+            }
+            // Release: publish the slot [I2], or hand on what was done before [I3]; pairs with Acquire
+            // in `load`. Relaxed on failure: it is read afresh.
+            let done = lane.compare_exchange(entry.0, next.0, Ordering::Release, Ordering::Relaxed);
+            if done.is_ok() {
+                return true;
             }
         }
     }
 
     /// The bucket of `place`, ready to be changed, and what it knew of itself.
-    fn head_to_change(&self, place: Place) -> ((usize, &Bucket), Meta) {
+    fn head_to_change(&self, place: Place) -> (usize, &Bucket, Meta) {
         loop {
             let number = place.bucket(self.size());
             let head = self.bucket(number);
@@ -369,7 +354,7 @@ impl Index {
             if !seen.is_ready() {
                 self.split(parent(number), number.ilog2());
             } else if place.belongs_to(number, seen.level()) {
-                return ((number, head), seen);
+                return (number, head, seen);
             }
         }
     }
@@ -403,7 +388,7 @@ impl Index {
             }
             while matching != 0 {
                 if let Some(lane) = bucket.lanes.get(matching.trailing_zeros() as usize)
-                    && let Some(found) = look(lane, place, slots)
+                    && let Some(found) = look(lane, |word| word.is_at(place), slots)
                 {
                     return Some(found);
                 }
@@ -426,40 +411,27 @@ impl Index {
             length: 0,
             last: head,
         };
-        loop {
-            for lane in &survey.last.lanes {
+        for bucket in self.chain(head) {
+            for lane in &bucket.lanes {
                 if !load(lane).is_taken() {
                     if survey.length != cursor && survey.spare.is_none() {
                         survey.spare = Some(survey.length);
                     }
-                } else if let Some(found) = look(lane, place, slots) {
+                } else if let Some(found) = look(lane, |word| word.is_at(place), slots) {
                     return Err(found);
                 }
                 survey.length += 1;
             }
-            match self.next(survey.last) {
-                Some(next) => survey.last = next,
-                None => return Ok(survey),
-            }
+            survey.last = bucket;
         }
+        Ok(survey)
     }
 
     /// A free lane of the chain that is not `except`.
     fn spare(&self, head: &Bucket, except: usize) -> usize {
-        let mut bucket = head;
-        let mut position = 0;
-        loop {
-            for lane in &bucket.lanes {
-                if position != except && !load(lane).is_taken() {
-                    return position;
-                }
-                position += 1;
-            }
-            match self.next(bucket) {
-                Some(next) => bucket = next,
-                None => return Meta::NOWHERE,
-            }
-        }
+        let mut lanes = self.lanes(head).enumerate();
+        let spare = lanes.find(|&(position, lane)| position != except && !load(lane).is_taken());
+        spare.map_or(Meta::NOWHERE, |(position, _)| position)
     }
 
     #[inline]
@@ -478,12 +450,27 @@ impl Index {
         self.overflow.at(Spot::from_bits(spot))
     }
 
+    /// The buckets of a chain; each link is read after what the caller does with the bucket before.
+    fn chain<'i>(&'i self, head: &'i Bucket) -> impl Iterator<Item = &'i Bucket> {
+        let mut last: Option<&Bucket> = None;
+        core::iter::from_fn(move || {
+            last = match last {
+                None => Some(head),
+                Some(bucket) => self.next(bucket),
+            };
+            last
+        })
+        .fuse()
+    }
+
+    /// The lanes of a chain.
+    fn lanes<'i>(&'i self, head: &'i Bucket) -> impl Iterator<Item = &'i AtomicUsize> {
+        self.chain(head).flat_map(|bucket| &bucket.lanes)
+    }
+
     /// A lane of the chain, by its number.
     fn lane<'i>(&'i self, head: &'i Bucket, number: usize) -> Option<&'i AtomicUsize> {
-        let mut bucket = head;
-        for _ in 0..number / BUCKET_LANES {
-            bucket = self.next(bucket)?;
-        }
+        let bucket = self.chain(head).nth(number / BUCKET_LANES)?;
         Some(&bucket.lanes[number % BUCKET_LANES])
     }
 
@@ -510,13 +497,12 @@ impl Index {
     }
 
     /// Changes `meta` from what it was; otherwise somebody else has changed it, which is as good.
-    fn exchange_meta(bucket: &Bucket, from: Meta, to: Meta) -> bool {
+    fn exchange_meta(bucket: &Bucket, from: Meta, to: Meta) {
         // Release: lanes and levels are as they are now; pairs with Acquire in `meta` [I4].
         // Relaxed on failure: it is read afresh.
-        bucket
+        let _ = bucket
             .meta
-            .compare_exchange(from.0, to.0, Ordering::Release, Ordering::Relaxed)
-            .is_ok()
+            .compare_exchange(from.0, to.0, Ordering::Release, Ordering::Relaxed);
     }
 }
 
@@ -541,12 +527,16 @@ fn load(lane: &AtomicUsize) -> Lane {
     Lane(lane.load(Ordering::Acquire))
 }
 
-/// Whether the entry in a lane, if any, matches.
+/// The entry in a lane, if its word is one that is looked for and it matches.
 #[inline(always)]
-fn look<S: Slots>(lane: &AtomicUsize, place: Place, slots: &mut S) -> Option<Found<S::Seen>> {
+fn look<S: Slots>(
+    lane: &AtomicUsize,
+    is_looked_for: impl Fn(Lane) -> bool,
+    slots: &mut S,
+) -> Option<Found<S::Seen>> {
     loop {
         let word = load(lane);
-        if !word.is_at(place) {
+        if !is_looked_for(word) {
             return None;
         }
         let slot = slots.slot(word.slot());

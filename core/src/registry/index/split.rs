@@ -1,7 +1,7 @@
 //! How the index grows: one bucket at a time, by whoever comes by. See [`index`](super).
 
 use super::{Bucket, HASH_BITS, Index, LOAD, Lane, Meta, Size, load, meta, parent};
-use crate::sync::{AtomicUsize, BUCKET_LANES, Ordering};
+use crate::sync::{AtomicUsize, Ordering};
 
 /// How many buckets there can be at most: each is a hash's low bits.
 const MOST_BUCKETS: usize = 1 << (HASH_BITS - 6);
@@ -64,14 +64,8 @@ impl Index {
         {
             restamp(lane, level);
         }
-        let mut bucket = Some(from);
-        let mut first = 0;
-        while let Some(some) = bucket {
-            for (lane, position) in some.lanes.iter().zip(first..) {
-                self.move_lane(lane, to, position, level);
-            }
-            bucket = self.next(some);
-            first += BUCKET_LANES;
+        for (position, lane) in self.lanes(from).enumerate() {
+            self.move_lane(lane, to, position, level);
         }
         if !meta(to).is_ready() {
             let cursor = self.spare(to, Meta::NOWHERE);
@@ -98,21 +92,13 @@ impl Index {
             let target = loop {
                 match self.lane(to, position) {
                     Some(target) => break target,
-                    None => self.append(self.last(to)),
+                    None => self.append(self.chain(to).last().unwrap_or(to)),
                 }
             };
             exchange(target, Lane::PRISTINE, word.settled());
             exchange(lane, word, word.moved(level));
             return;
         }
-    }
-
-    fn last<'i>(&'i self, head: &'i Bucket) -> &'i Bucket {
-        let mut last = head;
-        while let Some(next) = self.next(last) {
-            last = next;
-        }
-        last
     }
 }
 

@@ -4,8 +4,7 @@
 //! split off from it since: a *family*, parents before children, so that nothing is missed while it
 //! moves. What is seen twice for the same reason is reported once.
 
-use super::{Bucket, Found, Index, Lane, Size, Slots, load, meta, parent};
-use crate::sync::{AtomicUsize, Ordering, fence};
+use super::{Bucket, Found, Index, Lane, Size, Slots, look, meta, parent};
 use alloc::vec::Vec;
 
 /// Visits the entries that were there throughout exactly once, of others some, and of a key that
@@ -90,49 +89,17 @@ impl<T> Walk<'_, T> {
         same: &impl Fn(&T, &T) -> bool,
     ) {
         let first = self.family.is_empty();
-        let mut chain = Some(head);
-        while let Some(bucket) = chain {
-            for lane in &bucket.lanes {
-                if let Some(found) = self.look(lane, root, slots) {
-                    let known = !first
-                        && self.family.iter().any(|other| {
-                            other.lane.place() == found.lane.place()
-                                && same(&other.seen, &found.seen)
-                        });
-                    if !known {
-                        self.family.push(found);
-                    }
+        let size = self.size;
+        let of_family = |word: Lane| word.is_taken() && word.place().bucket(size) == root;
+        for lane in self.index.lanes(head) {
+            if let Some(found) = look(lane, of_family, slots) {
+                let known = !first
+                    && self.family.iter().any(|other| {
+                        other.lane.place() == found.lane.place() && same(&other.seen, &found.seen)
+                    });
+                if !known {
+                    self.family.push(found);
                 }
-            }
-            chain = self.index.next(bucket);
-        }
-    }
-
-    /// The entry in a lane, if it belongs to this family.
-    fn look(
-        &self,
-        lane: &AtomicUsize,
-        root: usize,
-        slots: &mut impl Slots<Seen = T>,
-    ) -> Option<Found<T>> {
-        loop {
-            let word: Lane = load(lane);
-            if !word.is_taken() || word.place().bucket(self.size) != root {
-                return None;
-            }
-            let slot = slots.slot(word.slot());
-            let (sequence, seen) = slots.read(slot);
-            // Acquire: as in `look` of the index [S1].
-            fence(Ordering::Acquire);
-            if sequence.is_stable()
-                // Relaxed: ordered by the fence.
-                && lane.load(Ordering::Relaxed) == word.0
-                && slots.sequence(slot) == sequence
-            {
-                return seen.map(|seen| Found {
-                    lane: word.settled(),
-                    seen,
-                });
             }
         }
     }
