@@ -275,9 +275,9 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
     {
         let owner = match K::inline_words(key) {
             Some(words) => {
-                let mut whose = Whose::new(&self.shared.slab, words);
+                let whose = Whose::new(&self.shared.slab, words);
                 let place = self.shared.place(key);
-                self.shared.index.find(place, &mut whose)?.seen
+                self.shared.index.find(place, whose)?.seen
             }
             None => self.find(key)?.seen.owner,
         };
@@ -314,11 +314,11 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
     where
         S: BuildHasher,
     {
-        let mut probe = Probe::new(&self.shared.slab, key);
+        let probe = Probe::new(&self.shared.slab, key);
         if K::MAY_OWN && !probe.is_inline() {
             self.epoch();
         }
-        self.shared.index.find(self.shared.place(key), &mut probe)
+        self.shared.index.find(self.shared.place(key), probe)
     }
 
     pub(super) fn entry(&self, found: Found<Seen<K, V>>) -> Entry<'_, K, V> {
@@ -429,9 +429,9 @@ impl<'g, K: Stored, V: Stored> Iterator for Iter<'g, K, V> {
         let slab = self.slab;
         // Two registrations of one key share its words only if one is the other, updated; or the key
         // was taken over, and then reporting one of them will do.
-        let found = self.walk.next(&mut Everything::new(slab), |one, other| {
-            one.key == other.key
-        })?;
+        let found = self
+            .walk
+            .next(Everything::new(slab), |one, other| one.key == other.key)?;
         Some(Entry { found, slab })
     }
 }

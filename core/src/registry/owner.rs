@@ -276,11 +276,11 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// the same key is not touched.
     pub fn release(&mut self, guard: &Guard<'_, K, V, S>, registration: Registration) -> bool {
         self.checked(guard);
-        let mut numbered = Numbered {
+        let numbered = Numbered {
             slab: &self.shared.slab,
             number: registration.serial.number,
         };
-        let found = self.shared.index.find(registration.place, &mut numbered);
+        let found = self.shared.index.find(registration.place, numbered);
         let mine = found.and_then(|found| self.position(found.lane));
         mine.is_some_and(|position| self.let_go(Some(&guard.pin), position))
     }
@@ -301,8 +301,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         }
         // A registry that is full refuses what is there for being there.
         if self.shared.limit < usize::MAX {
-            let mut probe = Probe::of(&self.shared.slab, &key);
-            if let Some(found) = self.shared.index.find(place, &mut probe) {
+            let probe = Probe::of(&self.shared.slab, &key);
+            if let Some(found) = self.shared.index.find(place, probe) {
                 return Err((key, value, Some(found)));
             }
         }
@@ -317,8 +317,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         // If a key's `Eq` panics, the slot and the count are given back, and key and value are dropped.
         let undo = Undo { owner: self, slot };
         let shared = &undo.owner.shared;
-        let mut probe = Probe::of(&shared.slab, &key);
-        let inserted = shared.index.insert(place, slot, &mut probe);
+        let probe = Probe::of(&shared.slab, &key);
+        let inserted = shared.index.insert(place, slot, probe);
         let full = match inserted {
             Ok(full) => full,
             Err(Refused::Present(found)) => {
@@ -523,21 +523,29 @@ struct Numbered<'s, K: Stored, V: Stored> {
     number: u64,
 }
 
+impl<K: Stored, V: Stored> Clone for Numbered<'_, K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K: Stored, V: Stored> Copy for Numbered<'_, K, V> {}
+
 impl<K: Stored, V: Stored> Slots for Numbered<'_, K, V> {
     type Seen = ();
     type Slot = Spot;
 
-    fn slot(&self, spot: Spot) -> Spot {
+    fn slot(self, spot: Spot) -> Spot {
         spot
     }
 
-    fn read(&mut self, slot: Spot) -> (Sequence, Option<()>) {
+    fn read(self, slot: Spot) -> (Sequence, Option<()>) {
         let sequence = self.slab.read(slot).sequence;
         let matches = self.slab.number(slot) == self.number;
         (sequence, matches.then_some(()))
     }
 
-    fn sequence(&self, slot: Spot) -> Sequence {
+    fn sequence(self, slot: Spot) -> Sequence {
         self.slab.sequence(slot)
     }
 }

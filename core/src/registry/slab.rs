@@ -313,7 +313,7 @@ impl<K: Stored, V: Stored> Slab<K, V> {
     #[inline]
     pub(super) fn read_owner(slot: &Slot<K, V>, key: &K::Words) -> (Sequence, Option<u64>) {
         let sequence = slot.sequence(); // before the words
-        let is_it = slot.key.load() == *key;
+        let is_it = slot.key.are(key);
         (sequence, is_it.then(|| slot.owner()))
     }
 

@@ -73,6 +73,8 @@ pub(super) mod sealed {
         fn zeroed() -> Self;
         fn load(&self) -> Self::Words;
         fn store(&self, words: Self::Words);
+        /// Whether these are the words.
+        fn are(&self, words: &Self::Words) -> bool;
     }
 }
 
@@ -106,6 +108,16 @@ impl<const N: usize> Cells for Array<N> {
             // Relaxed: between the two stores of the slot's sequence [S1].
             cell.store(word, Ordering::Relaxed);
         }
+    }
+
+    #[inline]
+    fn are(&self, words: &[usize; N]) -> bool {
+        let mut different = 0;
+        for (cell, word) in self.0.iter().zip(words) {
+            // Relaxed: as in `load`.
+            different |= cell.load(Ordering::Relaxed) ^ word;
+        }
+        different == 0
     }
 }
 
@@ -298,38 +310,72 @@ const ELSEWHERE: u8 = u8::MAX;
 
 type TextWords = [usize; TEXT / size_of::<usize>()];
 
-/// Eight bytes at a time, and the last eight once more, moved to where they belong: this is part of every
-/// look-up, and copying by length takes longer.
+/// For so many whole parts: all ones for each of them, and for one before. A table, since from a comparison the
+/// compiler would make branches.
+const WHOLE: [[u64; TEXT / 8 + 1]; TEXT / 8] = {
+    let mut table = [[0; TEXT / 8 + 1]; TEXT / 8];
+    let mut whole = 0;
+    while whole < table.len() {
+        let mut at = 0;
+        while at <= whole {
+            table[whole][at] = u64::MAX;
+            at += 1;
+        }
+        whole += 1;
+    }
+    table
+};
+
+/// The words of a short text. This is part of every look-up, of texts whose lengths nobody can predict: so
+/// there is no branch for a length, but for the shortest.
 #[inline]
 fn text_inline(text: &str) -> Option<TextWords> {
-    const EIGHTS: usize = TEXT / 8;
     let text = text.as_bytes();
     let length = text.len();
     if length >= TEXT {
         return None;
     }
-    let mut parts = [0_u64; EIGHTS];
-    let (eights, rest) = text.as_chunks::<8>();
-    for (part, eight) in parts.iter_mut().zip(eights) {
-        *part = u64::from_le_bytes(*eight);
-    }
-    if !rest.is_empty() {
-        let last = match text.last_chunk::<8>() {
-            Some(eight) => u64::from_le_bytes(*eight) >> (8 * (8 - rest.len())),
-            None => rest
-                .iter()
-                .rev()
-                .fold(0, |part, &byte| part << 8 | u64::from(byte)),
+    let mut parts = [0; TEXT / 8];
+    if length >= 8 {
+        let eight_from = |from: usize| {
+            // SAFETY: `from` is at most `length - 8`.
+            let first = unsafe { text.as_ptr().add(from) };
+            // SAFETY: so there are eight bytes.
+            u64::from_le_bytes(unsafe { first.cast::<[u8; 8]>().read() })
         };
-        parts[eights.len()] = last;
+        let (whole, rest) = (length / 8, length % 8);
+        // The last bytes, if fewer than eight; in two steps, since it may be all of them that go.
+        let tail = eight_from(length - 8) >> 1 >> (63 - 8 * rest);
+        let is_whole = &WHOLE[whole];
+        for (at, part) in parts.iter_mut().enumerate() {
+            let eight = eight_from((8 * at).min(length - 8));
+            *part = eight & is_whole[at + 1] | tail & (is_whole[at] ^ is_whole[at + 1]);
+        }
+    } else {
+        parts[0] = short(text);
     }
-    parts[EIGHTS - 1] |= (length as u64) << 56;
-    let parts = parts.map(u64::to_le_bytes);
+    parts[TEXT / 8 - 1] |= (length as u64) << 56;
     let mut words = TextWords::default();
-    for (word, chunk) in words.iter_mut().zip(parts.as_flattened().as_chunks().0) {
-        *word = usize::from_ne_bytes(*chunk);
+    for (words, part) in words.chunks_exact_mut(LONG).zip(parts) {
+        for (word, bits) in words.iter_mut().zip(split(part)) {
+            *word = bits.to_le();
+        }
     }
     Some(words)
+}
+
+/// Fewer than eight bytes, the first one lowest.
+#[inline]
+fn short(text: &[u8]) -> u64 {
+    let at = |at: usize| u64::from(text[at]) << (8 * at);
+    match (text.first_chunk(), text.last_chunk(), text.len()) {
+        (Some(&first), Some(&last), length) => {
+            let last = u64::from(u32::from_le_bytes(last));
+            u64::from(u32::from_le_bytes(first)) | last << (8 * (length - 4))
+        }
+        (.., 0) => 0,
+        (.., length) => at(0) | at(length / 2) | at(length - 1),
+    }
 }
 
 fn text_words_elsewhere(first: *mut u8, length: usize) -> TextWords {
@@ -535,6 +581,13 @@ mod tests {
             );
             if let Some(inline) = String::inline_words(text) {
                 assert_eq!(inline, words);
+                let cells: <TextWords as Words>::Cells = Cells::zeroed();
+                cells.store(words);
+                assert!(cells.are(&inline));
+                for other in (0..length).map(|other| &all[..other]) {
+                    let other = String::inline_words(other);
+                    assert!(!cells.are(&other.expect("shorter")), "{length}");
+                }
             }
             // SAFETY: just made, and taken back once.
             assert_eq!(unsafe { String::from_words(words) }, text);

@@ -10,6 +10,7 @@ struct Table {
     slots: Vec<[AtomicUsize; 3]>,
 }
 
+#[derive(Clone, Copy)]
 struct Key<'t>(&'t Table, usize);
 
 impl Slots for Key<'_> {
@@ -17,11 +18,11 @@ impl Slots for Key<'_> {
     type Seen = usize;
     type Slot = Spot;
 
-    fn slot(&self, spot: Spot) -> Spot {
+    fn slot(self, spot: Spot) -> Spot {
         spot
     }
 
-    fn read(&mut self, slot: Spot) -> (Sequence, Option<usize>) {
+    fn read(self, slot: Spot) -> (Sequence, Option<usize>) {
         let [sequence, key, whose] = &self.0.slots[slot.number()];
         // Acquire: pairs with Release in `write`.
         let sequence = Sequence(sequence.load(Ordering::Acquire));
@@ -30,7 +31,7 @@ impl Slots for Key<'_> {
         (sequence, matches.then(|| whose.load(Ordering::Relaxed)))
     }
 
-    fn sequence(&self, slot: Spot) -> Sequence {
+    fn sequence(self, slot: Spot) -> Sequence {
         // Relaxed: after a fence.
         Sequence(self.0.slots[slot.number()][0].load(Ordering::Relaxed))
     }
@@ -65,15 +66,12 @@ impl Table {
     }
 
     fn find(&self, place: Place, key: usize) -> Option<(usize, usize)> {
-        let found = self.index.find(place, &mut Key(self, key))?;
+        let found = self.index.find(place, Key(self, key))?;
         Some((found.lane.slot().number(), found.seen))
     }
 
     fn insert(&self, place: Place, key: usize, slot: usize) -> Result<bool, usize> {
-        match self
-            .index
-            .insert(place, Spot::of(slot), &mut Key(self, key))
-        {
+        match self.index.insert(place, Spot::of(slot), Key(self, key)) {
             Ok(full) => Ok(full),
             Err(Refused::Present(found)) => Err(found.seen),
             Err(Refused::Crowded) => panic!("crowded"),

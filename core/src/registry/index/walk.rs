@@ -20,7 +20,7 @@ pub(in crate::registry) struct Walk<'i, T> {
 impl<T> Walk<'_, T> {
     pub(in crate::registry) fn next(
         &mut self,
-        slots: &mut impl Slots<Seen = T>,
+        slots: impl Slots<Seen = T>,
         same: impl Fn(&T, &T) -> bool,
     ) -> Option<Found<T>> {
         while self.family.is_empty() {
@@ -33,12 +33,7 @@ impl<T> Walk<'_, T> {
         self.family.pop()
     }
 
-    fn gather(
-        &mut self,
-        root: usize,
-        slots: &mut impl Slots<Seen = T>,
-        same: &impl Fn(&T, &T) -> bool,
-    ) {
+    fn gather(&mut self, root: usize, slots: impl Slots<Seen = T>, same: &impl Fn(&T, &T) -> bool) {
         let head = self.index.bucket(root);
         if !meta(head).is_ready() {
             self.gather_chain(self.index.bucket(parent(root)), root, slots, same);
@@ -62,7 +57,7 @@ impl<T> Walk<'_, T> {
         bucket: usize,
         root: usize,
         range: core::ops::Range<usize>,
-        slots: &mut impl Slots<Seen = T>,
+        slots: impl Slots<Seen = T>,
         same: &impl Fn(&T, &T) -> bool,
     ) {
         let first = bucket.checked_ilog2().map_or(0, |top| top + 1);
@@ -85,7 +80,7 @@ impl<T> Walk<'_, T> {
         &mut self,
         head: &Bucket,
         root: usize,
-        slots: &mut impl Slots<Seen = T>,
+        slots: impl Slots<Seen = T>,
         same: &impl Fn(&T, &T) -> bool,
     ) {
         let first = self.family.is_empty();
