@@ -91,6 +91,13 @@ impl Size {
     const fn mask(self) -> usize {
         self.0 >> HALF
     }
+
+    /// The level of one of the buckets.
+    pub(super) const fn level_of(self, bucket: usize) -> u32 {
+        let half = (self.mask() >> 1) + 1;
+        let is_split = bucket >= half || bucket + half < self.buckets();
+        half.ilog2() + is_split as u32
+    }
 }
 
 /// What is in a lane.
@@ -184,6 +191,16 @@ impl Meta {
 
     pub(super) const fn is_splitting(self) -> bool {
         self.0 & SPLITTING != 0
+    }
+
+    /// Whether the bucket has this level, and is not being split.
+    pub(super) const fn is_quiet_at(self, level: u32) -> bool {
+        self.is_same_split(Self::ready(level, 0))
+    }
+
+    /// Whether no split has begun or ended in between.
+    pub(super) const fn is_same_split(self, other: Self) -> bool {
+        (self.0 ^ other.0) & (VERSION - READY) == 0
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "masked")]
