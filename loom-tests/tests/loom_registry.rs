@@ -436,3 +436,48 @@ fn growth_against_all() {
         scene.at_rest();
     });
 }
+
+/// A name that was looked up, while its holder gives it up, and another takes it, in the slot of the first.
+#[test]
+fn name_ref_against_change_of_hands() {
+    check(|| {
+        let registry = EpochRegistry::<u8, u8, BuildHasherDefault<Mix>>::with_hasher(
+            BuildHasherDefault::default(),
+        );
+        let name = registry.name_ref(1);
+        let handle = registry.handle();
+        let mut first = registry.owner(pid(1));
+        assert!(first.register(&handle.pin(), 1, 1).is_ok());
+        assert_eq!(name.whereis(), Some(pid(1)));
+        let others = thread::spawn({
+            let registry = registry.clone();
+            move || {
+                let handle = registry.handle();
+                assert!(first.unregister(&handle.pin(), &1));
+                // Where the name was is another one now.
+                assert!(first.register(&handle.pin(), 2, 2).is_ok());
+                let mut second = registry.owner(pid(2));
+                assert!(second.register(&handle.pin(), 1, 1).is_ok());
+                (first, second)
+            }
+        });
+        let seen = [name.whereis(), name.whereis()].map(|holder| match holder {
+            Some(holder) if holder == pid(1) => 1,
+            None => 2,
+            Some(holder) => {
+                assert_eq!(holder, pid(2));
+                3
+            }
+        });
+        assert!(
+            seen.is_sorted(),
+            "{seen:?}: what it answers never goes back"
+        );
+        let owners = others.join().expect("no panic");
+        assert_eq!(name.whereis(), Some(pid(2)));
+        drop(owners);
+        assert_eq!(name.whereis(), None);
+        drop((name, handle));
+        assert_eq!(registry.len(), 0);
+    });
+}

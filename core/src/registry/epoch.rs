@@ -76,7 +76,7 @@ use core::ops::Range;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct EpochRegistry<K: Stored, V: Stored, S> {
-    shared: Arc<Shared<K, V, S>>,
+    pub(super) shared: Arc<Shared<K, V, S>>,
 }
 
 #[repr(align(64))]
@@ -260,10 +260,16 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
     where
         S: BuildHasher,
     {
+        self.lookup_at(key, self.shared.place(key))
+    }
+
+    /// The entry of `key`, of which the place is known.
+    #[inline]
+    pub(super) fn lookup_at(&self, key: &K::Borrowed, place: Place) -> Option<Entry<'_, K, V>> {
         if V::MAY_OWN {
             self.epoch();
         }
-        let found = self.find(key)?;
+        let found = self.find_at(key, place)?;
         Some(self.entry(found))
     }
 
@@ -314,11 +320,16 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
     where
         S: BuildHasher,
     {
+        self.find_at(key, self.shared.place(key))
+    }
+
+    #[inline]
+    fn find_at(&self, key: &K::Borrowed, place: Place) -> Option<Found<Seen<K, V>>> {
         let probe = Probe::new(&self.shared.slab, key);
         if K::MAY_OWN && !probe.is_inline() {
             self.epoch();
         }
-        self.shared.index.find(self.shared.place(key), probe)
+        self.shared.index.find(place, probe)
     }
 
     pub(super) fn entry(&self, found: Found<Seen<K, V>>) -> Entry<'_, K, V> {

@@ -32,6 +32,10 @@ mod index;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod look;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod many;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod name_ref;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod offer;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod owner;
@@ -51,6 +55,10 @@ pub use crate::sync::lock::SpinLock;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use epoch::{Entry, EpochRegistry, Guard, Handle, Iter, Memory};
 pub use fixed::{FixedOwner, FixedRegistry};
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub use many::LookupMany;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub use name_ref::NameRef;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use owner::Owner;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]

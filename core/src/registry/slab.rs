@@ -29,7 +29,7 @@
 //! | S2 | a bit is cleared, Release | a bit is set, Acquire | the slot's former use is over |
 //! | S3 | `taken over` or `left`, AcqRel | the other, AcqRel | the other's use is over |
 
-use super::index::{LONGEST, Sequence, Spot, Steps};
+use super::index::{LONGEST, Sequence, Spot, Steps, fetch};
 use super::stored::sealed::{Cells, Stored, Words};
 use super::stored::{LONG, join, split};
 use crate::id::Pid;
@@ -395,6 +395,12 @@ impl<K: Stored, V: Stored> Slab<K, V> {
             // Relaxed: published by the lane [I2].
             cell.store(word, Ordering::Relaxed);
         }
+    }
+
+    /// Fetches a slot, to have its memory at hand.
+    #[inline]
+    pub(super) fn fetch(&self, slot: Spot) {
+        fetch(self.slot(slot), |slot| Self::sequence_of(slot).0);
     }
 
     #[inline]

@@ -21,6 +21,10 @@ pub(crate) use self::loom::{AtomicPtr, BUCKET_LANES, COUNTERS, FIRST_STEP, exclu
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr", not(bedplate_loom)))]
 pub(crate) use self::native::{AtomicPtr, BUCKET_LANES, COUNTERS, FIRST_STEP, exclusively};
 
+/// For one thread only, so the same under loom.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) use core::cell::Cell;
+
 /// Here where the target has what crossbeam-epoch needs.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) mod epoch;

@@ -60,6 +60,7 @@
 //!
 //! Literature: W. Litwin, *Linear hashing* (VLDB 1980). The protocol is our own.
 
+mod direct;
 mod split;
 mod steps;
 mod walk;
@@ -67,6 +68,7 @@ mod word;
 
 use crate::sync::zeroed::Zeroed;
 use crate::sync::{AtomicUsize, BUCKET_LANES, Ordering, fence};
+pub(in crate::registry) use direct::{Fetched, LaneRef, fetch};
 use steps::Flat;
 pub(in crate::registry) use steps::{LONGEST, Spot, Steps};
 pub(in crate::registry) use walk::Walk;
