@@ -1,0 +1,182 @@
+//! What an owner gives up, one by one or all at once when it goes.
+
+use super::Owner;
+use crate::registry::epoch::{Entry, Guard, Retired};
+use crate::registry::index::{Lane, Sequence, Slots, Spot};
+use crate::registry::slab::{Seen, Slab};
+use crate::registry::stored::sealed;
+use crate::registry::{Key, Registration, Stored};
+use crate::sync::Ordering;
+use crate::sync::epoch::LazyPin;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::hash::BuildHasher;
+
+impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
+    /// Gives up `key`. Returns whether this owner held it; another's registration is not touched.
+    pub fn unregister(&mut self, guard: &Guard<'_, K, V, S>, key: &K::Borrowed) -> bool {
+        self.checked(guard);
+        let found = guard.find(key);
+        let mine = found.and_then(|found| self.position(found.lane));
+        mine.is_some_and(|position| self.let_go(Some(&guard.pin), position))
+    }
+
+    /// Gives up the registrations for which `condition` holds, and returns how many those were. O(own
+    /// registrations).
+    pub fn unregister_if(
+        &mut self,
+        guard: &Guard<'_, K, V, S>,
+        mut condition: impl FnMut(Entry<'_, K, V>) -> bool,
+    ) -> usize {
+        let given_up: Vec<_> = self
+            .entries(guard)
+            .filter(|&entry| condition(entry))
+            .map(|entry| entry.lane())
+            .collect();
+        given_up
+            .into_iter()
+            .filter(|&lane| {
+                let position = self.position(lane);
+                position.is_some_and(|position| self.let_go(Some(&guard.pin), position))
+            })
+            .count()
+    }
+
+    /// Gives up one registration. Returns whether this owner still held it; a later registration of
+    /// the same key is not touched.
+    pub fn release(&mut self, guard: &Guard<'_, K, V, S>, registration: Registration) -> bool {
+        self.checked(guard);
+        let mut numbered = Numbered {
+            slab: &self.shared.slab,
+            number: registration.serial.number,
+        };
+        let found = self.shared.index.find(registration.place, &mut numbered);
+        let mine = found.and_then(|found| self.position(found.lane));
+        mine.is_some_and(|position| self.let_go(Some(&guard.pin), position))
+    }
+
+    /// Gives up the registration held at `position`; whether nobody had taken it over.
+    pub(super) fn let_go(&mut self, pin: Option<&LazyPin<'_>>, position: usize) -> bool {
+        let lane = self.held[position];
+        self.forget(position);
+        let Withdrawn { removed, is_free } = self.withdraw(pin, lane);
+        if removed {
+            self.shared.discount(self.number, 1);
+        }
+        if is_free {
+            self.put_back(lane.slot());
+        }
+        removed
+    }
+
+    /// Takes a registration of one's own, which is not counted any more, out of the index.
+    fn withdraw(&self, pin: Option<&LazyPin<'_>>, lane: Lane) -> Withdrawn {
+        let (slab, slot) = (&self.shared.slab, lane.slot());
+        let removed = self.shared.index.remove(lane, slab.written(slot));
+        // Otherwise whoever took it over gives the slot back, if not done with it yet.
+        let is_free = removed || slab.leave(slot);
+        if is_free {
+            self.retire(pin, slot, true);
+        }
+        Withdrawn { removed, is_free }
+    }
+
+    /// Drops what a slot owns, once nobody can see it. The slot is in no lane. There is a pin if there is
+    /// anything owned.
+    pub(super) fn retire(&self, pin: Option<&LazyPin<'_>>, slot: Spot, with_key: bool) {
+        if !K::MAY_OWN && !V::MAY_OWN {
+            return;
+        }
+        let Seen { key, value, .. } = self.shared.slab.read(slot);
+        if let Some(pin) = pin {
+            if with_key && <K as sealed::Stored>::words_own(&key) {
+                retire::<K>(pin, key, &self.shared.retired);
+            }
+            if <V as sealed::Stored>::words_own(&value) {
+                retire::<V>(pin, value, &self.shared.retired);
+            }
+        }
+    }
+}
+
+impl<K: Key, V: Stored, S: BuildHasher> Drop for Owner<K, V, S> {
+    fn drop(&mut self) {
+        let owns = |lane: &Lane| {
+            let Seen { key, value, .. } = self.shared.slab.read(lane.slot());
+            <K as sealed::Stored>::words_own(&key) || <V as sealed::Stored>::words_own(&value)
+        };
+        let something = (K::MAY_OWN || V::MAY_OWN) && self.held.iter().any(owns);
+        // Something of its own to pin, since the thread may have no handle (any more).
+        let local = something.then(|| self.shared.collector.register());
+        let pin = local.as_ref().map(LazyPin::new);
+        let mut gone = 0;
+        for lane in core::mem::take(&mut self.held) {
+            let Withdrawn { removed, is_free } = self.withdraw(pin.as_ref(), lane);
+            gone += usize::from(removed);
+            if is_free {
+                self.shared.slab.free(lane.slot());
+            }
+        }
+        if gone > 0 {
+            self.shared.discount(self.number, gone);
+        }
+        for slot in self.spare.drain(..) {
+            self.shared.slab.free(slot);
+        }
+        if let Some(pin) = pin {
+            pin.guard().flush();
+        }
+    }
+}
+
+/// What came of withdrawing a registration.
+struct Withdrawn {
+    /// It was there; nobody had taken it over.
+    removed: bool,
+    /// Its slot may be used again, or given back.
+    is_free: bool,
+}
+
+/// Drops what words own, once nobody can see it.
+fn retire<T: Stored>(pin: &LazyPin<'_>, words: T::Words, retired: &Arc<Retired>) {
+    let bytes = T::bytes_owned(&words);
+    // Relaxed, here and below: counts.
+    retired.things.fetch_add(1, Ordering::Relaxed);
+    retired.bytes.fetch_add(bytes, Ordering::Relaxed);
+    let retired = Arc::clone(retired);
+    let free = move || {
+        // Before the thing is dropped, since a destructor may panic.
+        retired.things.fetch_sub(1, Ordering::Relaxed);
+        retired.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        // SAFETY: of an entry that is in no lane any more, taken once, by whoever gives its slot back.
+        drop(unsafe { T::from_words(words) });
+    };
+    // SAFETY: the closure may run on any thread (keys and values are `Send` wherever a registry is
+    // shared), and only uses what it owns.
+    unsafe { pin.guard().defer_unchecked(free) };
+}
+
+/// Looks for a registration by its number.
+struct Numbered<'s, K: Stored, V: Stored> {
+    slab: &'s Slab<K, V>,
+    number: u64,
+}
+
+impl<K: Stored, V: Stored> Slots for Numbered<'_, K, V> {
+    type Seen = ();
+    type Slot = Spot;
+
+    fn slot(&self, spot: Spot) -> Spot {
+        spot
+    }
+
+    fn read(&mut self, slot: Spot) -> (Sequence, Option<()>) {
+        let sequence = self.slab.read(slot).sequence;
+        let matches = self.slab.number(slot) == self.number;
+        (sequence, matches.then_some(()))
+    }
+
+    fn sequence(&self, slot: Spot) -> Sequence {
+        self.slab.sequence(slot)
+    }
+}
