@@ -2,7 +2,8 @@
 
 use bedplate_core::id::Pid;
 use bedplate_core::registry::{
-    EpochRegistry, FixedOwner, FixedRegistry, Handle, Owner, RegisterError, Registration, SpinLock,
+    EpochRegistry, FixedOwner, FixedRegistry, Handle, NotHeld, Owner, RegisterError, Registration,
+    SpinLock,
 };
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -46,6 +47,21 @@ pub trait Subject {
         key: Key,
         value: Value,
     ) -> Result<Option<(Pid, Value)>, RegisterError<Key, Value>>;
+    /// It takes over if it may; who had it with what.
+    fn take_over_if(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        key: Key,
+        value: Value,
+        condition: impl FnMut(Pid, Value) -> bool,
+    ) -> Result<Option<(Pid, Value)>, RegisterError<Key, Value>>;
+    /// It gives a key away.
+    fn give_away<'s>(
+        &'s self,
+        owner: &mut Self::Owner<'s>,
+        key: Key,
+        to: &mut Self::Owner<'s>,
+    ) -> Result<Registration, NotHeld>;
     /// It updates a value; whether it could.
     fn update(
         &self,
@@ -142,6 +158,29 @@ impl<H: Hasher + Default + 'static> Subject for Epoch<H> {
         Ok(before.map(|entry| (entry.owner(), *entry.value())))
     }
 
+    fn take_over_if(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        key: Key,
+        value: Value,
+        mut condition: impl FnMut(Pid, Value) -> bool,
+    ) -> Result<Option<(Pid, Value)>, RegisterError<Key, Value>> {
+        let guard = self.1.pin();
+        let before = owner.take_over_if(&guard, key, value, |entry| {
+            condition(entry.owner(), *entry.value())
+        })?;
+        Ok(before.map(|entry| (entry.owner(), *entry.value())))
+    }
+
+    fn give_away<'s>(
+        &'s self,
+        owner: &mut Self::Owner<'s>,
+        key: Key,
+        to: &mut Self::Owner<'s>,
+    ) -> Result<Registration, NotHeld> {
+        owner.give_away(&self.1.pin(), &key, to)
+    }
+
     fn update(
         &self,
         owner: &mut Self::Owner<'_>,
@@ -229,6 +268,25 @@ impl Subject for Fixed {
         value: Value,
     ) -> Result<Option<(Pid, Value)>, RegisterError<Key, Value>> {
         owner.take_over(key, value)
+    }
+
+    fn take_over_if(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        key: Key,
+        value: Value,
+        mut condition: impl FnMut(Pid, Value) -> bool,
+    ) -> Result<Option<(Pid, Value)>, RegisterError<Key, Value>> {
+        owner.take_over_if(key, value, |_, pid, &value| condition(pid, value))
+    }
+
+    fn give_away<'s>(
+        &'s self,
+        owner: &mut Self::Owner<'s>,
+        key: Key,
+        to: &mut Self::Owner<'s>,
+    ) -> Result<Registration, NotHeld> {
+        owner.give_away(&key, to)
     }
 
     fn update(

@@ -1,12 +1,12 @@
 //! The registry for systems with an allocator and compare-and-swap: its public face. The algorithm
 //! is in [`index`](super::index), the memory in [`slab`](super::slab).
 
-use super::index::{Found, Index, Lane, Place, Walk};
+use super::index::{Found, Index, Lane, Place, Spot, Walk};
 use super::look::{Everything, Probe, Whose};
 use super::owner::Owner;
 use super::slab::{Seen, Slab};
 use super::stored::sealed;
-use super::{Key, Registration, Serial, Stored};
+use super::{Key, Reader, Registration, Serial, Stored};
 use crate::id::Pid;
 use crate::sync::epoch::{self, Collector, LazyPin, LocalHandle};
 use crate::sync::{AtomicUsize, COUNTERS, Ordering};
@@ -142,6 +142,12 @@ impl<K: Key, V: Stored, S> EpochRegistry<K, V, S> {
             local: self.shared.collector.register(),
             shared: Arc::clone(&self.shared),
         }
+    }
+
+    /// A view for those who shall read and not register.
+    #[must_use]
+    pub fn reader(&self) -> Reader<K, V, S> {
+        Reader::new(self.clone())
     }
 
     /// The right to hold registrations in the name of `pid`, at first none.
@@ -485,6 +491,16 @@ impl<K: Stored, V: Stored, S> Shared<K, V, S> {
             owner % COUNTERS
         };
         &self.counters[counter].0
+    }
+
+    /// Gives a slot back that was taken out of its lane, when everybody who is pinned has gone.
+    pub(super) fn free_later(&self, pin: &epoch::Guard, slot: Spot) {
+        let slab = &raw const self.slab;
+        // SAFETY: a slab is freed after the collector that runs this (see the order of the fields), and
+        // neither moves, since they are only made to be shared. The pointer is all that is captured.
+        let free = move || unsafe { &*slab }.free(slot);
+        // SAFETY: the closure may run on any thread: a slab hands out and takes back slots on every one.
+        unsafe { pin.defer_unchecked(free) };
     }
 
     /// Numbers for so many registrations, from 1.

@@ -36,6 +36,8 @@ mod offer;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod owner;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod reader;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod slab;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod stored;
@@ -53,6 +55,8 @@ pub use epoch::{Entry, EpochRegistry, Guard, Handle, Iter, Memory};
 pub use fixed::{FixedOwner, FixedRegistry};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use owner::Owner;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub use reader::Reader;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use stored::{Key, Stored};
 

@@ -2,7 +2,7 @@
 
 use super::Bytes;
 use crate::oracle::registry::{Refused, Registry as Oracle};
-use crate::subject::{Constant, Epoch, Fixed, Key, LIMIT, Mix, Subject};
+use crate::subject::{Constant, Epoch, Fixed, Key, LIMIT, Mix, Subject, Value};
 use bedplate_core::id::PidAllocator;
 use bedplate_core::registry::{RegisterError, Registration};
 use std::collections::BTreeMap;
@@ -21,6 +21,10 @@ pub enum Operation {
     GetOrRegister(u8, Key),
     /// A process takes a key over.
     TakeOver(u8, Key),
+    /// A process takes a key over if the value is even.
+    TakeOverIfEven(u8, Key),
+    /// A process gives a key to the process so many further on.
+    GiveAway(u8, Key, u8),
     /// A process changes the value of a key, if it holds it.
     Update(u8, Key),
     /// A process gives up a key.
@@ -40,7 +44,7 @@ pub enum Operation {
 impl Operation {
     /// The next operation, or `None` at the end.
     pub fn read(bytes: &mut Bytes<'_>) -> Option<Self> {
-        bytes.more().then(|| match bytes.below(18) {
+        bytes.more().then(|| match bytes.below(21) {
             0..=3 => Self::Register(bytes.below(PROCESSES), bytes.below(KEYS)),
             4..=5 => Self::Unregister(bytes.below(PROCESSES), bytes.below(KEYS)),
             6 => Self::Release(bytes.below(PROCESSES), bytes.below(8)),
@@ -50,6 +54,12 @@ impl Operation {
             12 => Self::GetOrRegister(bytes.below(PROCESSES), bytes.below(KEYS)),
             13..=14 => Self::TakeOver(bytes.below(PROCESSES), bytes.below(KEYS)),
             15..=16 => Self::Update(bytes.below(PROCESSES), bytes.below(KEYS)),
+            18..=19 => Self::TakeOverIfEven(bytes.below(PROCESSES), bytes.below(KEYS)),
+            20 => Self::GiveAway(
+                bytes.below(PROCESSES),
+                bytes.below(KEYS),
+                1 + bytes.below(PROCESSES - 1),
+            ),
             _ => Self::UnregisterBelow(bytes.below(PROCESSES), bytes.below(KEYS)),
         })
     }
@@ -64,6 +74,18 @@ pub fn run(bytes: &[u8]) {
     run_one(&Epoch::<Mix>::new(), bytes);
     run_one(&Epoch::<Constant>::new(), bytes);
     run_one(&Fixed::new(), bytes);
+}
+
+/// The oracle's word for an error.
+fn refused(error: &RegisterError<Key, Value>) -> Refused {
+    match error {
+        RegisterError::AlreadyRegistered { holder, .. } => Refused::AlreadyRegistered(*holder),
+        RegisterError::Full { limit, .. } => {
+            assert_eq!(*limit, LIMIT);
+            Refused::Full
+        }
+        other => panic!("an error the oracle does not know: {other}"),
+    }
 }
 
 fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
@@ -94,18 +116,8 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
                         made[usize::from(process)].push((registration, key));
                         current.insert(key, Some(registration));
                     }
-                    (Err(error), Err(refused)) => {
-                        let expected = match &error {
-                            RegisterError::AlreadyRegistered { holder, .. } => {
-                                Refused::AlreadyRegistered(*holder)
-                            }
-                            RegisterError::Full { limit, .. } => {
-                                assert_eq!(*limit, LIMIT);
-                                Refused::Full
-                            }
-                            other => panic!("an error the oracle does not know: {other}"),
-                        };
-                        assert_eq!(expected, refused, "{operation:?}");
+                    (Err(error), Err(expected)) => {
+                        assert_eq!(refused(&error), expected, "{operation:?}");
                         assert_eq!(error.into_inner(), (key, value), "both come back");
                     }
                     (got, expected) => panic!("{operation:?}: {got:?}, expected {expected:?}"),
@@ -144,6 +156,47 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
                     expected,
                     "{operation:?}"
                 );
+            }
+            Operation::TakeOverIfEven(process, key) => {
+                let (pid, owner) = &mut owners[usize::from(process)];
+                value += 1;
+                let old = oracle.lookup(&key);
+                let holds = old.is_none_or(|(_, old)| old % 2 == 0);
+                let expected = match old {
+                    Some((holder, _)) if !holds => Err(Refused::AlreadyRegistered(holder)),
+                    _ => oracle.take_over(*pid, key, value),
+                };
+                if expected.is_ok() {
+                    current.insert(key, None);
+                }
+                let mut called = 0;
+                let got = subject.take_over_if(owner, key, value, |holder, before| {
+                    called += 1;
+                    assert_eq!(Some((holder, before)), old);
+                    before % 2 == 0
+                });
+                assert_eq!(called, usize::from(old.is_some()), "{operation:?}");
+                let got = got.map_err(|error| {
+                    let why = refused(&error);
+                    assert_eq!(error.into_inner(), (key, value), "both come back");
+                    why
+                });
+                assert_eq!(got, expected, "{operation:?}");
+            }
+            Operation::GiveAway(process, key, further) => {
+                let to = usize::from((process + further) % PROCESSES);
+                let from = usize::from(process);
+                let [(pid, owner), (next, to_owner)] = owners
+                    .get_disjoint_mut([from, to])
+                    .expect("two different processes");
+                let expected = oracle.give_away(*pid, &key, *next);
+                let got = subject.give_away(owner, key, to_owner);
+                assert_eq!(got.is_ok(), expected, "{operation:?}");
+                if let Ok(registration) = got {
+                    assert_eq!(registration.owner(), *next);
+                    made[to].push((registration, key));
+                    current.insert(key, Some(registration));
+                }
             }
             Operation::Update(process, key) => {
                 let (pid, owner) = &mut owners[usize::from(process)];

@@ -66,6 +66,17 @@ impl<K: Ord + Clone, V: Clone> Registry<K, V> {
         }
     }
 
+    /// `pid` hands `key` on to `to`; whether it held it.
+    pub fn give_away(&mut self, pid: Pid, key: &K, to: Pid) -> bool {
+        match self.entries.get_mut(key) {
+            Some((holder, _)) if *holder == pid => {
+                *holder = to;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// `pid` gives up `key`; whether it held it.
     pub fn unregister(&mut self, pid: Pid, key: &K) -> bool {
         let holds = self

@@ -270,6 +270,12 @@ impl Index {
         self.exchange(entry, Lane::taken(entry.place(), slot))
     }
 
+    /// Exchanges the lane of an entry for itself, so that whoever changes it afterwards sees what was done
+    /// before. Returns whether it was still there.
+    pub(in crate::registry) fn confirm(&self, entry: Lane) -> bool {
+        self.exchange(entry, entry)
+    }
+
     /// Whether the lane of an entry still refers to its slot.
     pub(in crate::registry) fn contains(&self, entry: Lane) -> bool {
         struct Same(Lane);
@@ -337,8 +343,9 @@ impl Index {
                 continue;
             }
             // Release: publish the slot [I2], or hand on what was done before [I3]; pairs with Acquire
-            // in `load`. Relaxed on failure: it is read afresh.
-            let done = lane.compare_exchange(entry.0, next.0, Ordering::Release, Ordering::Relaxed);
+            // in `load`. Acquire: whoever claimed the slot before has marked it; pairs with Release of an
+            // exchange of a lane for itself [S4]. Relaxed on failure: it is read afresh.
+            let done = lane.compare_exchange(entry.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
             if done.is_ok() {
                 return true;
             }

@@ -1,7 +1,7 @@
-//! What an owner adds and replaces: registering, taking over, updating.
+//! What an owner adds and replaces: registering, taking over, updating, giving away.
 
 use super::{LARGEST_BLOCK, Owner};
-use crate::registry::epoch::{Entry, Guard};
+use crate::registry::epoch::{Entry, Guard, Shared};
 use crate::registry::index::{Found, LONGEST, Lane, Refused, Spot};
 use crate::registry::look::Probe;
 use crate::registry::offer::Offer;
@@ -68,16 +68,80 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         key: K,
         value: V,
     ) -> Result<Option<Entry<'g, K, V>>, RegisterError<K, V>> {
+        self.take(guard, key, value, None)
+    }
+
+    /// As [`take_over`](Self::take_over), if `condition` holds for the entry that is there: so a name may be
+    /// taken from a process that is known to be dead and from no other. What is replaced is the very
+    /// registration, with the very value, that `condition` was called with last; it is called again if that
+    /// changed before it could be replaced, and not at all if nobody holds the key.
+    ///
+    /// # Errors
+    /// [`RegisterError::AlreadyRegistered`] if the condition does not hold, and
+    /// [`RegisterError::Full`] if nobody holds the key and the registry's limit is reached; both give key
+    /// and value back and leave everything as it was.
+    ///
+    /// ```
+    /// use bedplate_core::id::PidAllocator;
+    /// use bedplate_core::registry::EpochRegistry;
+    /// use std::hash::RandomState;
+    ///
+    /// let registry = EpochRegistry::<&str, u32, _>::with_hasher(RandomState::new());
+    /// let mut pids = PidAllocator::new(10);
+    /// let handle = registry.handle();
+    /// let (mut old, mut new) = (registry.owner(pids.allocate()?), registry.owner(pids.allocate()?));
+    ///
+    /// old.register(&handle.pin(), "leader", 7)?;                            // the term it is elected for
+    /// let guard = handle.pin();
+    /// assert!(new.take_over_if(&guard, "leader", 8, |held| *held.value() < 7).is_err());
+    /// assert!(new.take_over_if(&guard, "leader", 8, |held| *held.value() < 8)?.is_some());
+    /// assert_eq!(guard.whereis("leader"), Some(new.pid()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn take_over_if<'g>(
+        &mut self,
+        guard: &'g Guard<'_, K, V, S>,
+        key: K,
+        value: V,
+        mut condition: impl FnMut(Entry<'_, K, V>) -> bool,
+    ) -> Result<Option<Entry<'g, K, V>>, RegisterError<K, V>> {
+        self.take(guard, key, value, Some(&mut condition))
+    }
+
+    fn take<'g>(
+        &mut self,
+        guard: &'g Guard<'_, K, V, S>,
+        key: K,
+        value: V,
+        mut condition: Condition<'_, K, V>,
+    ) -> Result<Option<Entry<'g, K, V>>, RegisterError<K, V>> {
+        if condition.is_some() {
+            guard.epoch(); // before anything is claimed
+        }
         let (mut key, mut value) = (Offer::new(key), Offer::new(value));
         loop {
-            let there = match self.insert(guard, key, value) {
+            let found = match self.insert(guard, key, value) {
                 Ok(_) => return Ok(None),
                 Err((key, value, None)) => return Err(self.full(key, value)),
                 Err((refused_key, refused_value, Some(found))) => {
                     (key, value) = (refused_key, refused_value);
-                    found.lane
+                    found
                 }
             };
+            let there = found.lane;
+            if let Some(condition) = &mut condition {
+                let entry = guard.entry(found);
+                if !condition(entry) {
+                    return Err(RegisterError::AlreadyRegistered {
+                        holder: entry.owner(),
+                        key: key.take_back(),
+                        value: value.take_back(),
+                    });
+                }
+                if !self.claim(found) {
+                    continue; // It has just changed.
+                }
+            }
             // Without a slot nothing could be told apart from a registry that is full.
             let Some(slot) = self.slot() else {
                 return Err(self.full(key, value));
@@ -98,18 +162,34 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
             }
             if self.shared.slab.took_over(there.slot()) {
                 self.retire(Some(&guard.pin), there.slot(), true);
-                self.shared.slab.free(there.slot());
+                if self.shared.slab.is_claimed(there.slot()) {
+                    self.shared.free_later(guard.epoch(), there.slot());
+                } else {
+                    self.shared.slab.free(there.slot());
+                }
             }
             self.hold(guard, Lane::taken(there.place(), slot));
             return Ok(Some(before));
         }
     }
 
+    /// Makes sure that a lane keeps its word no longer than the registration that was found. One is pinned
+    /// since before it was found. Returns whether it was still there.
+    fn claim(&self, found: Found<Seen<K, V>>) -> bool {
+        let Shared { slab, index, .. } = &*self.shared;
+        let slot = found.lane.slot();
+        slab.claim(slot, found.seen.sequence)
+            // Whoever exchanges the lane afterwards sees the mark [S4].
+            && index.confirm(found.lane)
+            && slab.claim(slot, found.seen.sequence)
+    }
+
     /// Replaces the value of `key` by what `f` makes of it; the registration stays the same. `f` is
     /// called only if this owner holds the key.
     ///
     /// # Errors
-    /// [`NotHeld`] if it does not, or if somebody takes the key over meanwhile.
+    /// [`NotHeld`] if it does not, or if somebody takes the key over meanwhile, or if the registry has as
+    /// many slots for entries as it may.
     pub fn update(
         &mut self,
         guard: &Guard<'_, K, V, S>,
@@ -137,8 +217,61 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         value.accepted();
         self.held[position] = Lane::taken(old.place(), slot);
         self.retire(Some(&guard.pin), old.slot(), false);
-        self.put_back(old.slot());
+        self.use_again(guard, old.slot());
         Ok(())
+    }
+
+    /// Hands the registration of `key` on to another owner, with the value it has. One step: a reader
+    /// finds it with the old owner or with the new one. It is a new registration, which is returned;
+    /// the old one is over.
+    ///
+    /// # Errors
+    /// [`NotHeld`] if this owner does not hold the key, or somebody takes it over meanwhile, or the registry
+    /// has as many slots for entries as it may.
+    ///
+    /// # Panics
+    /// If the other owner is one of another registry.
+    ///
+    /// ```
+    /// use bedplate_core::id::PidAllocator;
+    /// use bedplate_core::registry::EpochRegistry;
+    /// use std::hash::RandomState;
+    ///
+    /// let registry = EpochRegistry::<&str, u32, _>::with_hasher(RandomState::new());
+    /// let mut pids = PidAllocator::new(10);
+    /// let handle = registry.handle();
+    /// let (mut old, mut new) = (registry.owner(pids.allocate()?), registry.owner(pids.allocate()?));
+    ///
+    /// old.register(&handle.pin(), "leader", 1)?;
+    /// let registration = old.give_away(&handle.pin(), "leader", &mut new)?;
+    /// assert_eq!(handle.pin().whereis("leader"), Some(new.pid()));
+    /// assert!(old.give_away(&handle.pin(), "leader", &mut new).is_err());           // it has it no more
+    /// assert!(new.release(&handle.pin(), registration));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn give_away(
+        &mut self,
+        guard: &Guard<'_, K, V, S>,
+        key: &K::Borrowed,
+        to: &mut Self,
+    ) -> Result<Registration, NotHeld> {
+        self.checked(guard);
+        to.checked(guard);
+        let old = guard.find(key).ok_or(NotHeld)?.lane;
+        let position = self.position(old).ok_or(NotHeld)?;
+        let slot = to.slot().ok_or(NotHeld)?;
+        // Key and value go along as they are: what their words own has one owner, the entry.
+        let Seen { key, value, .. } = self.shared.slab.read(old.slot());
+        to.write(slot, key, value);
+        if !self.shared.index.replace(old, slot) {
+            to.put_back(slot);
+            return Err(NotHeld);
+        }
+        let new = Lane::taken(old.place(), slot);
+        to.hold(guard, new);
+        self.forget(position);
+        self.use_again(guard, old.slot());
+        Ok(to.registration(new))
     }
 
     fn insert(
@@ -197,14 +330,18 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         Ok(lane)
     }
 
-    /// Writes a slot that is in no lane.
+    /// Writes a slot that is in no lane, for a registration of its own.
     fn prepare(&mut self, slot: Spot, key: &Offer<K>, value: &Offer<V>) {
+        self.write(slot, *key.words(), *value.words());
+    }
+
+    fn write(&mut self, slot: Spot, key: K::Words, value: V::Words) {
         if self.numbers.is_empty() {
             self.numbers = self.shared.numbers(self.block);
             self.block = (2 * self.block).min(LARGEST_BLOCK);
         }
         let slab = &self.shared.slab;
-        slab.write(slot, self.pid, *key.words(), *value.words());
+        slab.write(slot, self.pid, key, value);
         slab.set_number(slot, self.numbers.start);
         self.numbers.start += 1;
     }
@@ -217,6 +354,9 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         }
     }
 }
+
+/// Whether what is there may be taken over; without one, whatever it is.
+type Condition<'c, K, V> = Option<&'c mut dyn FnMut(Entry<'_, K, V>) -> bool>;
 
 type NotInserted<K, V> = (Offer<K>, Offer<V>, Option<Found<Seen<K, V>>>);
 

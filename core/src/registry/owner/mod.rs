@@ -127,7 +127,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
             // Before there is more room, what others took over is forgotten.
             for position in (0..self.held.len()).rev() {
                 if self.shared.slab.is_taken_over(self.held[position].slot()) {
-                    self.let_go(Some(&guard.pin), position);
+                    self.let_go(guard, position);
                 }
             }
         }
@@ -163,11 +163,21 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         self.spare.pop()
     }
 
+    /// Keeps a slot that was in no lane yet, or gives it back.
     fn put_back(&mut self, slot: Spot) {
         if self.spare.len() < MOST_SPARE {
             self.spare.push(slot);
         } else {
             self.shared.slab.free(slot);
+        }
+    }
+
+    /// As [`put_back`](Self::put_back), of a slot that was taken out of its lane.
+    fn use_again(&mut self, guard: &Guard<'_, K, V, S>, slot: Spot) {
+        if self.shared.slab.is_claimed(slot) {
+            self.shared.free_later(guard.epoch(), slot);
+        } else {
+            self.put_back(slot);
         }
     }
 

@@ -18,7 +18,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         self.checked(guard);
         let found = guard.find(key);
         let mine = found.and_then(|found| self.position(found.lane));
-        mine.is_some_and(|position| self.let_go(Some(&guard.pin), position))
+        mine.is_some_and(|position| self.let_go(guard, position))
     }
 
     /// Gives up the registrations for which `condition` holds, and returns how many those were. O(own
@@ -37,7 +37,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
             .into_iter()
             .filter(|&lane| {
                 let position = self.position(lane);
-                position.is_some_and(|position| self.let_go(Some(&guard.pin), position))
+                position.is_some_and(|position| self.let_go(guard, position))
             })
             .count()
     }
@@ -52,19 +52,19 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         };
         let found = self.shared.index.find(registration.place, &mut numbered);
         let mine = found.and_then(|found| self.position(found.lane));
-        mine.is_some_and(|position| self.let_go(Some(&guard.pin), position))
+        mine.is_some_and(|position| self.let_go(guard, position))
     }
 
     /// Gives up the registration held at `position`; whether nobody had taken it over.
-    pub(super) fn let_go(&mut self, pin: Option<&LazyPin<'_>>, position: usize) -> bool {
+    pub(super) fn let_go(&mut self, guard: &Guard<'_, K, V, S>, position: usize) -> bool {
         let lane = self.held[position];
         self.forget(position);
-        let Withdrawn { removed, is_free } = self.withdraw(pin, lane);
+        let Withdrawn { removed, is_free } = self.withdraw(Some(&guard.pin), lane);
         if removed {
             self.shared.discount(self.number, 1);
         }
         if is_free {
-            self.put_back(lane.slot());
+            self.use_again(guard, lane.slot());
         }
         removed
     }
@@ -110,10 +110,16 @@ impl<K: Key, V: Stored, S: BuildHasher> Drop for Owner<K, V, S> {
         let local = something.then(|| self.shared.collector.register());
         let pin = local.as_ref().map(LazyPin::new);
         let mut gone = 0;
+        let mut claimed = Vec::new();
         for lane in core::mem::take(&mut self.held) {
             let Withdrawn { removed, is_free } = self.withdraw(pin.as_ref(), lane);
             gone += usize::from(removed);
-            if is_free {
+            if !is_free {
+                continue;
+            }
+            if self.shared.slab.is_claimed(lane.slot()) {
+                claimed.push(lane.slot());
+            } else {
                 self.shared.slab.free(lane.slot());
             }
         }
@@ -125,6 +131,14 @@ impl<K: Key, V: Stored, S: BuildHasher> Drop for Owner<K, V, S> {
         }
         if let Some(pin) = pin {
             pin.guard().flush();
+        }
+        if !claimed.is_empty() {
+            let local = self.shared.collector.register();
+            let pin = local.pin();
+            for slot in claimed {
+                self.shared.free_later(&pin, slot);
+            }
+            pin.flush();
         }
     }
 }
