@@ -2,10 +2,14 @@
 
 use bedplate_core::id::Pid;
 use bedplate_core::registry::{
-    EpochRegistry, FixedOwner, FixedRegistry, Handle, NotHeld, Owner, RegisterError, Registration,
-    SpinLock,
+    Change, Changes, EpochRegistry, FixedOwner, FixedRegistry, Guard, Handle, News, NotHeld, Owner,
+    Reason, RegisterError, Registration, SpinLock,
 };
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Keys, few enough that they meet.
 pub type Key = u8;
@@ -85,6 +89,10 @@ pub trait Subject {
     fn lookup(&self, key: Key) -> Option<(Pid, Value)>;
     /// Everything.
     fn list(&self) -> Vec<(Key, Pid, Value)>;
+    /// What it has told of its changes since it was last asked, if it tells anything.
+    fn told(&self) -> Option<Told> {
+        None
+    }
     /// How many entries.
     fn len(&self) -> usize;
     /// Whether there are none.
@@ -93,12 +101,77 @@ pub trait Subject {
     }
 }
 
+/// A change, as it was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its number.
+    pub number: u64,
+    /// What happened.
+    pub reason: Reason,
+    /// To which key.
+    pub key: Key,
+    /// With which value.
+    pub value: Value,
+    /// Whose it is, or was.
+    pub owner: Pid,
+}
+
+impl From<&Change<'_, Key, Value>> for Event {
+    fn from(change: &Change<'_, Key, Value>) -> Self {
+        assert_eq!(change.registration.owner(), change.owner);
+        Self {
+            number: change.number,
+            reason: change.reason,
+            key: *change.key,
+            value: *change.value,
+            owner: change.owner,
+        }
+    }
+}
+
+/// What a follower was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// A change.
+    Change(Event),
+    /// That changes were lost, from one number to another.
+    Lost(u64, u64),
+}
+
+/// What a registry has told of its changes.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Its audit.
+    pub audited: Vec<Event>,
+    /// A follower that goes on after a loss.
+    pub heard: Vec<Heard>,
+    /// A copy, which is made afresh after a loss.
+    pub copy: Vec<(Key, Pid, Value)>,
+}
+
+/// Whoever listens to an epoch registry.
+#[derive(Debug)]
+struct Listeners<H> {
+    audited: Arc<Mutex<Vec<Event>>>,
+    follower: Changes<Key, Value, BuildHasherDefault<H>>,
+    copier: Changes<Key, Value, BuildHasherDefault<H>>,
+    copy: BTreeMap<Key, (Pid, Value)>,
+}
+
 /// An epoch registry and this thread's handle.
 #[derive(Debug)]
 pub struct Epoch<H>(
     EpochRegistry<Key, Value, BuildHasherDefault<H>>,
     Handle<Key, Value, BuildHasherDefault<H>>,
+    RefCell<Option<Listeners<H>>>,
 );
+
+fn copy_of<H>(guard: &Guard<'_, Key, Value, BuildHasherDefault<H>>) -> BTreeMap<Key, (Pid, Value)> {
+    guard
+        .iter()
+        .map(|entry| (*entry.key(), (entry.owner(), *entry.value())))
+        .collect()
+}
 
 impl<H> Epoch<H> {
     /// An empty registry of at most [`LIMIT`] entries.
@@ -107,7 +180,35 @@ impl<H> Epoch<H> {
         let hasher = BuildHasherDefault::default();
         let registry = EpochRegistry::with_limit_and_hasher(LIMIT, hasher);
         let handle = registry.handle();
-        Self(registry, handle)
+        Self(registry, handle, RefCell::new(None))
+    }
+
+    /// The same, with an audit, and a feed of this capacity.
+    ///
+    /// # Panics
+    /// If there is no feed in spite of that.
+    #[must_use]
+    pub fn watched(capacity: usize) -> Self {
+        let audited = Arc::new(Mutex::new(Vec::new()));
+        let audit = Arc::clone(&audited);
+        let registry = EpochRegistry::builder(BuildHasherDefault::default())
+            .limit(LIMIT)
+            .audit(move |change| {
+                let mut audit = audit.lock().unwrap_or_else(PoisonError::into_inner);
+                audit.push(Event::from(change));
+            })
+            .feed(capacity)
+            .build();
+        let handle = registry.handle();
+        let guard = handle.pin();
+        let listeners = Listeners {
+            audited,
+            follower: guard.changes().expect("there is a feed"),
+            copier: guard.changes().expect("there is a feed"),
+            copy: BTreeMap::new(),
+        };
+        drop(guard);
+        Self(registry, handle, RefCell::new(Some(listeners)))
     }
 }
 
@@ -229,6 +330,49 @@ impl<H: Hasher + Default + 'static> Subject for Epoch<H> {
             .iter()
             .map(|entry| (*entry.key(), entry.owner(), *entry.value()))
             .collect()
+    }
+
+    fn told(&self) -> Option<Told> {
+        let mut listeners = self.2.borrow_mut();
+        let Listeners {
+            audited,
+            follower,
+            copier,
+            copy,
+        } = listeners.as_mut()?;
+        let guard = self.1.pin();
+        let mut heard = Vec::new();
+        while let Some(news) = follower.next(&guard) {
+            heard.push(match news {
+                News::Change(change) => Heard::Change(Event::from(&change)),
+                News::Lost { from, to } => Heard::Lost(from, to),
+                other => panic!("nobody is in the middle of a change: {other:?}"),
+            });
+        }
+        while let Some(news) = copier.next(&guard) {
+            match news {
+                News::Change(change) if change.reason.is_end() => {
+                    copy.remove(change.key);
+                }
+                News::Change(change) => {
+                    copy.insert(*change.key, (change.owner, *change.value));
+                }
+                News::Lost { .. } => {
+                    copier.skip(&guard);
+                    *copy = copy_of(&guard);
+                }
+                other => panic!("nobody is in the middle of a change: {other:?}"),
+            }
+        }
+        let mut audited = audited.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Told {
+            audited: mem::take(&mut *audited),
+            heard,
+            copy: copy
+                .iter()
+                .map(|(&key, &(pid, value))| (key, pid, value))
+                .collect(),
+        })
     }
 
     fn len(&self) -> usize {

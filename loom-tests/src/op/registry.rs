@@ -2,7 +2,7 @@
 
 use super::Bytes;
 use crate::oracle::registry::{Refused, Registry as Oracle};
-use crate::subject::{Constant, Epoch, Fixed, Key, LIMIT, Mix, Subject, Value};
+use crate::subject::{Constant, Epoch, Event, Fixed, Heard, Key, LIMIT, Mix, Subject, Value};
 use bedplate_core::id::PidAllocator;
 use bedplate_core::registry::{RegisterError, Registration};
 use std::collections::BTreeMap;
@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 const KEYS: u8 = 12;
 /// How many processes they use.
 const PROCESSES: u8 = 4;
+
+/// The capacity of the feed: less than there is between two times that it is followed, now and then.
+const FEED: usize = 4;
 
 /// Something asked of a registry.
 #[derive(Clone, Copy, Debug)]
@@ -39,12 +42,14 @@ pub enum Operation {
     Lookup(Key),
     /// Everything.
     List,
+    /// What has changed since this was last asked?
+    Follow,
 }
 
 impl Operation {
     /// The next operation, or `None` at the end.
     pub fn read(bytes: &mut Bytes<'_>) -> Option<Self> {
-        bytes.more().then(|| match bytes.below(21) {
+        bytes.more().then(|| match bytes.below(23) {
             0..=3 => Self::Register(bytes.below(PROCESSES), bytes.below(KEYS)),
             4..=5 => Self::Unregister(bytes.below(PROCESSES), bytes.below(KEYS)),
             6 => Self::Release(bytes.below(PROCESSES), bytes.below(8)),
@@ -60,6 +65,7 @@ impl Operation {
                 bytes.below(KEYS),
                 1 + bytes.below(PROCESSES - 1),
             ),
+            21..=22 => Self::Follow,
             _ => Self::UnregisterBelow(bytes.below(PROCESSES), bytes.below(KEYS)),
         })
     }
@@ -74,6 +80,7 @@ pub fn run(bytes: &[u8]) {
     run_one(&Epoch::<Mix>::new(), bytes);
     run_one(&Epoch::<Constant>::new(), bytes);
     run_one(&Fixed::new(), bytes);
+    run_one(&Epoch::<Mix>::watched(FEED), bytes);
 }
 
 /// The oracle's word for an error.
@@ -85,6 +92,84 @@ fn refused(error: &RegisterError<Key, Value>) -> Refused {
             Refused::Full
         }
         other => panic!("an error the oracle does not know: {other}"),
+    }
+}
+
+/// What was told so far, compared with the history: one thread fails at nothing, so each number stands for
+/// a change.
+#[derive(Default)]
+struct Listener {
+    /// The operation that made each change in the history.
+    operations: Vec<usize>,
+    /// Whether the audit told of it, and the follower.
+    told: [Vec<bool>; 2],
+    next: usize,
+}
+
+impl Listener {
+    /// Something was done.
+    fn operation(&mut self, oracle: &Oracle<Key, Value>) {
+        let number = self.operations.last().map_or(0, |last| last + 1);
+        self.operations.resize(oracle.history().len(), number);
+    }
+
+    fn follow<S: Subject>(&mut self, subject: &S, oracle: &Oracle<Key, Value>) {
+        let Some(told) = subject.told() else {
+            return;
+        };
+        for event in told.audited {
+            let position = self.position(event.number);
+            self.find(oracle, 0, position, event);
+        }
+        self.told[0].resize(self.operations.len(), false);
+        let audit = &self.told[0];
+        assert!(audit.iter().all(|&told| told), "the audit misses nothing");
+        for heard in told.heard {
+            match heard {
+                Heard::Change(event) => {
+                    let position = self.position(event.number);
+                    assert_eq!(position, self.next, "in order, and without a gap");
+                    self.find(oracle, 1, position, event);
+                    self.next += 1;
+                }
+                Heard::Lost(from, to) => {
+                    assert_eq!(self.position(from), self.next);
+                    assert_eq!(
+                        self.position(to) + 1,
+                        self.operations.len() - FEED,
+                        "what is in the ring is not lost"
+                    );
+                    self.next = self.position(to) + 1;
+                }
+            }
+        }
+        assert_eq!(
+            self.next,
+            self.operations.len(),
+            "the follower is told to the end"
+        );
+        assert_eq!(told.copy, oracle.list());
+    }
+
+    fn position(&self, number: u64) -> usize {
+        let position = usize::try_from(number).expect("small") - 1;
+        assert!(
+            position < self.operations.len(),
+            "nothing is told that did not happen"
+        );
+        position
+    }
+
+    /// The change told at this position is one of the same operation, and was not told before.
+    fn find(&mut self, oracle: &Oracle<Key, Value>, who: usize, position: usize, event: Event) {
+        let told = &mut self.told[who];
+        told.resize(self.operations.len(), false);
+        let event = (event.reason, event.key, event.value, event.owner);
+        let operation = self.operations[position];
+        let same = (0..told.len()).find(|&other| {
+            self.operations[other] == operation && !told[other] && oracle.history()[other] == event
+        });
+        told[same.expect("it is in the history, and told once")] = true;
     }
 }
 
@@ -102,6 +187,7 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
     // The registration by which a key was last registered, where that was returned.
     let mut current: BTreeMap<Key, Option<Registration>> = BTreeMap::new();
     let mut value = 0;
+    let mut listener = Listener::default();
     while let Some(operation) = Operation::read(&mut bytes) {
         match operation {
             Operation::Register(process, key) => {
@@ -263,7 +349,9 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
                 list.sort_unstable();
                 assert_eq!(list, oracle.list());
             }
+            Operation::Follow => listener.follow(subject, &oracle),
         }
+        listener.operation(&oracle);
         assert_eq!(subject.len(), oracle.list().len());
         for (pid, owner) in &owners {
             let mut own = subject.own(owner);
@@ -280,7 +368,12 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
             );
         }
     }
-    drop(owners);
+    for (pid, owner) in owners {
+        drop(owner);
+        oracle.owner_died(pid);
+        listener.operation(&oracle);
+    }
+    listener.follow(subject, &oracle);
     assert_eq!(
         subject.len(),
         0,

@@ -63,6 +63,7 @@
 mod split;
 mod steps;
 mod walk;
+mod witness;
 mod word;
 
 use crate::sync::zeroed::Zeroed;
@@ -70,6 +71,7 @@ use crate::sync::{AtomicUsize, BUCKET_LANES, Ordering, fence};
 use steps::Flat;
 pub(in crate::registry) use steps::{LONGEST, Spot, Steps};
 pub(in crate::registry) use walk::Walk;
+pub(in crate::registry) use witness::Witness;
 use word::{HASH_BITS, Meta, Size};
 pub(in crate::registry) use word::{Lane, Place};
 
@@ -203,6 +205,7 @@ impl Index {
         place: Place,
         slot: Spot,
         slots: &mut S,
+        witness: &mut impl Witness,
     ) -> Result<bool, Refused<S::Seen>> {
         loop {
             let (number, head, seen) = self.head_to_change(place);
@@ -243,6 +246,7 @@ impl Index {
                 Self::exchange_meta(head, seen, seen.with_cursor(spare));
                 continue;
             };
+            witness.changing();
             // Release: publish the slot; pairs with Acquire in `load` [I2].
             // Relaxed on failure: everything is read afresh.
             let taken = lane.compare_exchange(
@@ -261,19 +265,29 @@ impl Index {
 
     /// Frees the lane of an entry, the registration `sequence` of its slot. Returns whether it was still
     /// there; another slot may have replaced it.
-    pub(in crate::registry) fn remove(&self, entry: Lane, sequence: usize) -> bool {
-        self.exchange(entry, entry.freed(sequence))
+    pub(in crate::registry) fn remove(
+        &self,
+        entry: Lane,
+        sequence: usize,
+        witness: &mut impl Witness,
+    ) -> bool {
+        self.exchange(entry, entry.freed(sequence), witness)
     }
 
     /// Puts another slot in the place of an entry. Returns whether that was still there.
-    pub(in crate::registry) fn replace(&self, entry: Lane, slot: Spot) -> bool {
-        self.exchange(entry, Lane::taken(entry.place(), slot))
+    pub(in crate::registry) fn replace(
+        &self,
+        entry: Lane,
+        slot: Spot,
+        witness: &mut impl Witness,
+    ) -> bool {
+        self.exchange(entry, Lane::taken(entry.place(), slot), witness)
     }
 
     /// Exchanges the lane of an entry for itself, so that whoever changes it afterwards sees what was done
     /// before. Returns whether it was still there.
     pub(in crate::registry) fn confirm(&self, entry: Lane) -> bool {
-        self.exchange(entry, entry)
+        self.exchange(entry, entry, &mut ())
     }
 
     /// Whether the lane of an entry still refers to its slot.
@@ -317,7 +331,7 @@ impl Index {
         place.bucket(Size(self.size.load(Ordering::Relaxed))) == number
     }
 
-    fn exchange(&self, entry: Lane, next: Lane) -> bool {
+    fn exchange(&self, entry: Lane, next: Lane, witness: &mut impl Witness) -> bool {
         loop {
             let (number, head, _) = self.head_to_change(entry.place());
             let mut lanes = self.lanes(head).enumerate();
@@ -342,6 +356,7 @@ impl Index {
                 Self::exchange_meta(head, seen, seen.with_cursor(spare));
                 continue;
             }
+            witness.changing();
             // Release: publish the slot [I2], or hand on what was done before [I3]; pairs with Acquire
             // in `load`. Acquire: whoever claimed the slot before has marked it; pairs with Release of an
             // exchange of a lane for itself [S4]. Relaxed on failure: it is read afresh.

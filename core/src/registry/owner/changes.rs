@@ -6,6 +6,7 @@ use crate::registry::index::{Found, LONGEST, Lane, Refused, Spot};
 use crate::registry::look::Probe;
 use crate::registry::offer::Offer;
 use crate::registry::slab::Seen;
+use crate::registry::watch::{Reason, Ticket, Told};
 use crate::registry::{Key, NotHeld, RegisterError, Registration, Stored};
 use core::hash::BuildHasher;
 
@@ -115,8 +116,10 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         value: V,
         mut condition: Condition<'_, K, V>,
     ) -> Result<Option<Entry<'g, K, V>>, RegisterError<K, V>> {
-        if condition.is_some() {
-            guard.epoch(); // before anything is claimed
+        // Otherwise it makes no difference which registration it is, of those in this slot.
+        let claims = condition.is_some() || self.shared.watch.is_some();
+        if claims {
+            guard.epoch(); // before anything is read
         }
         let (mut key, mut value) = (Offer::new(key), Offer::new(value));
         loop {
@@ -138,19 +141,21 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
                         value: value.take_back(),
                     });
                 }
-                if !self.claim(found) {
-                    continue; // It has just changed.
-                }
+            }
+            if claims && !self.claim(found) {
+                continue; // It has just changed.
             }
             // Without a slot nothing could be told apart from a registry that is full.
             let Some(slot) = self.slot() else {
                 return Err(self.full(key, value));
             };
             self.prepare(slot, &key, &value);
-            if !self.shared.index.replace(there, slot) {
+            let new = Lane::taken(there.place(), slot);
+            let from = guard.entry(found).owner();
+            let Ok(told) = self.replace(guard, there, new, Reason::TakenOver { from }) else {
                 self.put_back(slot); // It has just been given up.
                 continue;
-            }
+            };
             key.accepted();
             value.accepted();
             // Nobody uses the replaced slot again before this.
@@ -168,7 +173,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
                     self.shared.slab.free(there.slot());
                 }
             }
-            self.hold(guard, Lane::taken(there.place(), slot));
+            self.hold(guard, new);
+            self.shared.tell(told);
             return Ok(Some(before));
         }
     }
@@ -210,14 +216,16 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         slab.write(slot, self.pid, key, *value.words());
         slab.set_number(slot, slab.number(old.slot()));
         slab.set_position(slot, position);
-        if !self.shared.index.replace(old, slot) {
+        let new = Lane::taken(old.place(), slot);
+        let Ok(told) = self.replace(guard, old, new, Reason::Updated) else {
             self.put_back(slot);
             return Err(NotHeld);
-        }
+        };
         value.accepted();
-        self.held[position] = Lane::taken(old.place(), slot);
+        self.held[position] = new;
         self.retire(Some(&guard.pin), old.slot(), false);
         self.use_again(guard, old.slot());
+        self.shared.tell(told);
         Ok(())
     }
 
@@ -263,15 +271,33 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         // Key and value go along as they are: what their words own has one owner, the entry.
         let Seen { key, value, .. } = self.shared.slab.read(old.slot());
         to.write(slot, key, value);
-        if !self.shared.index.replace(old, slot) {
+        let new = Lane::taken(old.place(), slot);
+        let reason = Reason::GivenAway { from: self.pid };
+        let Ok(told) = to.replace(guard, old, new, reason) else {
             to.put_back(slot);
             return Err(NotHeld);
-        }
-        let new = Lane::taken(old.place(), slot);
+        };
         to.hold(guard, new);
         self.forget(position);
         self.use_again(guard, old.slot());
+        self.shared.tell(told);
         Ok(to.registration(new))
+    }
+
+    /// Puts a slot of one's own, which has been written, in the place of an entry.
+    fn replace(
+        &self,
+        guard: &Guard<'_, K, V, S>,
+        old: Lane,
+        new: Lane,
+        reason: Reason,
+    ) -> Result<Option<Told<K, V>>, NotHeld> {
+        let draft = || self.draft(reason, new);
+        let mut ticket = self.shared.ticket(Some(&guard.pin), draft);
+        if !self.shared.index.replace(old, new.slot(), &mut ticket) {
+            return Err(NotHeld);
+        }
+        Ok(ticket.map(Ticket::done))
     }
 
     fn insert(
@@ -306,10 +332,14 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         // If a key's `Eq` panics, the slot and the count are given back, and key and value are dropped.
         let undo = Undo { owner: self, slot };
         let shared = &undo.owner.shared;
+        let lane = Lane::taken(place, slot);
+        let draft = || undo.owner.draft(Reason::Registered, lane);
+        let mut ticket = shared.ticket(Some(&guard.pin), draft);
         let mut probe = Probe::of(&shared.slab, &key);
-        let inserted = shared.index.insert(place, slot, &mut probe);
-        let full = match inserted {
-            Ok(full) => full,
+        let inserted = shared.index.insert(place, slot, &mut probe, &mut ticket);
+        let inserted = inserted.map(|full| (full, ticket.map(Ticket::done)));
+        let (full, told) = match inserted {
+            Ok(inserted) => inserted,
             Err(Refused::Present(found)) => {
                 drop(undo);
                 return Err((key, value, Some(found)));
@@ -322,11 +352,11 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         core::mem::forget(undo);
         key.accepted();
         value.accepted();
-        let lane = Lane::taken(place, slot);
         self.hold(guard, lane);
         if full {
             self.shared.index.grow(self.shared.len());
         }
+        self.shared.tell(told);
         Ok(lane)
     }
 

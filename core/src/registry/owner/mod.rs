@@ -14,6 +14,8 @@ mod withdraw;
 
 use super::epoch::{Entry, Guard, Shared};
 use super::index::{Found, Lane, Spot};
+use super::slab::Seen;
+use super::watch::{Draft, Reason};
 use super::{Key, Registration, Serial, Stored};
 use crate::id::Pid;
 use alloc::sync::Arc;
@@ -121,6 +123,18 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         }
     }
 
+    /// A change of the entry in a slot of one's own, which has been written.
+    fn draft(&self, reason: Reason, lane: Lane) -> Draft<K, V> {
+        let Seen { key, value, .. } = self.shared.slab.read(lane.slot());
+        Draft {
+            reason,
+            owner: self.pid,
+            registration: self.registration(lane),
+            key,
+            value,
+        }
+    }
+
     /// Notes a registration just made.
     fn hold(&mut self, guard: &Guard<'_, K, V, S>, lane: Lane) {
         if self.held.len() == self.held.capacity() {
@@ -181,12 +195,15 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         }
     }
 
-    /// Panics if the guard is another registry's.
+    /// Panics if the guard is another registry's; and pins, if changes are watched.
     fn checked(&self, guard: &Guard<'_, K, V, S>) {
         assert!(
             Arc::ptr_eq(&self.shared, guard.shared),
             "a guard was used with the owner of another registry"
         );
+        if self.shared.watch.is_some() {
+            guard.epoch();
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use crate::registry::epoch::{Entry, Guard, Retired};
 use crate::registry::index::{Lane, Sequence, Slots, Spot};
 use crate::registry::slab::{Seen, Slab};
 use crate::registry::stored::sealed;
+use crate::registry::watch::{Reason, Ticket, Told};
 use crate::registry::{Key, Registration, Stored};
-use crate::sync::Ordering;
 use crate::sync::epoch::LazyPin;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -59,26 +59,36 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     pub(super) fn let_go(&mut self, guard: &Guard<'_, K, V, S>, position: usize) -> bool {
         let lane = self.held[position];
         self.forget(position);
-        let Withdrawn { removed, is_free } = self.withdraw(Some(&guard.pin), lane);
-        if removed {
+        let pin = Some(&guard.pin);
+        let withdrawn = self.withdraw(pin, lane, Reason::Unregistered);
+        if withdrawn.removed {
             self.shared.discount(self.number, 1);
         }
-        if is_free {
+        if withdrawn.is_free {
             self.use_again(guard, lane.slot());
         }
-        removed
+        self.shared.tell(withdrawn.told);
+        withdrawn.removed
     }
 
-    /// Takes a registration of one's own, which is not counted any more, out of the index.
-    fn withdraw(&self, pin: Option<&LazyPin<'_>>, lane: Lane) -> Withdrawn {
+    /// Takes a registration of one's own, which is not counted any more, out of the index. There is a pin
+    /// if changes are watched.
+    fn withdraw(&self, pin: Option<&LazyPin<'_>>, lane: Lane, reason: Reason) -> Withdrawn<K, V> {
         let (slab, slot) = (&self.shared.slab, lane.slot());
-        let removed = self.shared.index.remove(lane, slab.written(slot));
+        let mut ticket = self.shared.ticket(pin, || self.draft(reason, lane));
+        let index = &self.shared.index;
+        let removed = index.remove(lane, slab.written(slot), &mut ticket);
+        let told = ticket.filter(|_| removed).map(Ticket::done);
         // Otherwise whoever took it over gives the slot back, if not done with it yet.
         let is_free = removed || slab.leave(slot);
         if is_free {
             self.retire(pin, slot, true);
         }
-        Withdrawn { removed, is_free }
+        Withdrawn {
+            removed,
+            is_free,
+            told,
+        }
     }
 
     /// Drops what a slot owns, once nobody can see it. The slot is in no lane. There is a pin if there is
@@ -105,63 +115,94 @@ impl<K: Key, V: Stored, S: BuildHasher> Drop for Owner<K, V, S> {
             let Seen { key, value, .. } = self.shared.slab.read(lane.slot());
             <K as sealed::Stored>::words_own(&key) || <V as sealed::Stored>::words_own(&value)
         };
-        let something = (K::MAY_OWN || V::MAY_OWN) && self.held.iter().any(owns);
+        let something =
+            self.shared.watch.is_some() || (K::MAY_OWN || V::MAY_OWN) && self.held.iter().any(owns);
         // Something of its own to pin, since the thread may have no handle (any more).
         let local = something.then(|| self.shared.collector.register());
         let pin = local.as_ref().map(LazyPin::new);
+        let mut rest = Rest {
+            claimed: Vec::new(),
+            pin: pin.as_ref(),
+            owner: self,
+        };
+        rest.release();
+    }
+}
+
+/// Goes on where a panicking audit left off.
+struct Rest<'r, K: Key, V: Stored, S: BuildHasher> {
+    owner: &'r mut Owner<K, V, S>,
+    pin: Option<&'r LazyPin<'r>>,
+    /// Slots to be given back later.
+    claimed: Vec<Spot>,
+}
+
+impl<K: Key, V: Stored, S: BuildHasher> Rest<'_, K, V, S> {
+    /// Releases all registrations.
+    fn release(&mut self) {
+        let owner = &mut *self.owner;
         let mut gone = 0;
-        let mut claimed = Vec::new();
-        for lane in core::mem::take(&mut self.held) {
-            let Withdrawn { removed, is_free } = self.withdraw(pin.as_ref(), lane);
-            gone += usize::from(removed);
-            if !is_free {
-                continue;
+        while let Some(lane) = owner.held.pop() {
+            let withdrawn = owner.withdraw(self.pin, lane, Reason::OwnerDied);
+            gone += usize::from(withdrawn.removed);
+            if withdrawn.is_free {
+                if owner.shared.slab.is_claimed(lane.slot()) {
+                    self.claimed.push(lane.slot());
+                } else {
+                    owner.shared.slab.free(lane.slot());
+                }
             }
-            if self.shared.slab.is_claimed(lane.slot()) {
-                claimed.push(lane.slot());
-            } else {
-                self.shared.slab.free(lane.slot());
+            if withdrawn.told.is_some() {
+                owner
+                    .shared
+                    .discount(owner.number, core::mem::take(&mut gone));
+                owner.shared.tell(withdrawn.told);
             }
         }
         if gone > 0 {
-            self.shared.discount(self.number, gone);
+            owner.shared.discount(owner.number, gone);
         }
-        for slot in self.spare.drain(..) {
-            self.shared.slab.free(slot);
+    }
+}
+
+impl<K: Key, V: Stored, S: BuildHasher> Drop for Rest<'_, K, V, S> {
+    fn drop(&mut self) {
+        self.release();
+        let shared = &self.owner.shared;
+        for slot in self.owner.spare.drain(..) {
+            shared.slab.free(slot);
         }
-        if let Some(pin) = pin {
-            pin.guard().flush();
-        }
-        if !claimed.is_empty() {
-            let local = self.shared.collector.register();
+        if !self.claimed.is_empty() {
+            let local = shared.collector.register();
             let pin = local.pin();
-            for slot in claimed {
-                self.shared.free_later(&pin, slot);
+            for slot in self.claimed.drain(..) {
+                shared.free_later(&pin, slot);
             }
             pin.flush();
+        }
+        if let Some(pin) = self.pin {
+            pin.guard().flush();
         }
     }
 }
 
 /// What came of withdrawing a registration.
-struct Withdrawn {
+struct Withdrawn<K: Stored, V: Stored> {
     /// It was there; nobody had taken it over.
     removed: bool,
     /// Its slot may be used again, or given back.
     is_free: bool,
+    told: Option<Told<K, V>>,
 }
 
 /// Drops what words own, once nobody can see it.
 fn retire<T: Stored>(pin: &LazyPin<'_>, words: T::Words, retired: &Arc<Retired>) {
     let bytes = T::bytes_owned(&words);
-    // Relaxed, here and below: counts.
-    retired.things.fetch_add(1, Ordering::Relaxed);
-    retired.bytes.fetch_add(bytes, Ordering::Relaxed);
+    retired.add(bytes);
     let retired = Arc::clone(retired);
     let free = move || {
         // Before the thing is dropped, since a destructor may panic.
-        retired.things.fetch_sub(1, Ordering::Relaxed);
-        retired.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        retired.subtract(bytes);
         // SAFETY: of an entry that is in no lane any more, taken once, by whoever gives its slot back.
         drop(unsafe { T::from_words(words) });
     };
