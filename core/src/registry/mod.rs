@@ -25,7 +25,11 @@
 //!   of the same key.
 
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod builder;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod epoch;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod feed;
 mod fixed;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod index;
@@ -40,9 +44,13 @@ mod offer;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod owner;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod reader;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod slab;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod stored;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod watch;
 
 use crate::id::Pid;
 use core::fmt;
@@ -53,7 +61,11 @@ pub use crate::sync::lock::RawLock;
 #[cfg(target_has_atomic = "ptr")]
 pub use crate::sync::lock::SpinLock;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub use builder::Builder;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use epoch::{Entry, EpochRegistry, Guard, Handle, Iter, Memory};
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub use feed::{Changes, News};
 pub use fixed::{FixedOwner, FixedRegistry};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use many::LookupMany;
@@ -62,7 +74,11 @@ pub use name_ref::NameRef;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use owner::Owner;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub use reader::Reader;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use stored::{Key, Stored};
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub use watch::{Change, Reason};
 
 /// Proof of one registration: who made it and which one it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -53,6 +53,14 @@ pub(super) mod sealed {
         /// How many bytes they own, without what those own in turn.
         fn bytes_owned(words: &Self::Words) -> usize;
 
+        /// Words of a clone.
+        ///
+        /// # Safety
+        /// As for [`see`](Self::see).
+        unsafe fn clone_words(words: &Self::Words) -> Self::Words
+        where
+            Self: Clone;
+
         /// # Safety
         /// The words come from [`into_words`](Self::into_words), and are not used afterwards if they own.
         unsafe fn from_words(words: Self::Words) -> Self;
@@ -184,6 +192,10 @@ macro_rules! plain {
                 0
             }
 
+            unsafe fn clone_words(words: &Self::Words) -> Self::Words {
+                *words
+            }
+
             #[inline]
             unsafe fn from_words(words: Self::Words) -> Self {
                 // SAFETY: made by `into_words` (the caller's promise), which wrote a value there.
@@ -242,6 +254,11 @@ mod narrow {
                     size_of::<$type>()
                 }
 
+                unsafe fn clone_words(words: &Self::Words) -> Self::Words {
+                    // SAFETY: the caller's promise is the same.
+                    unsafe { Self::see(words) }.into_words()
+                }
+
                 unsafe fn from_words(words: Self::Words) -> Self {
                     // SAFETY: the caller's promise is the same.
                     *unsafe { <Box<$type> as sealed::Stored>::from_words(words) }
@@ -285,6 +302,17 @@ unsafe impl<T> sealed::Stored for Box<T> {
 
     fn bytes_owned(_: &Self::Words) -> usize {
         size_of::<T>()
+    }
+
+    unsafe fn clone_words(&[address]: &Self::Words) -> Self::Words
+    where
+        Self: Clone,
+    {
+        let pointer = ptr::with_exposed_provenance_mut::<T>(address);
+        // SAFETY: a box is a pointer to what it owns, and this is one that was made from a box; it is alive
+        // and unchanged (the caller's promise), and the box is neither moved nor dropped here.
+        let this = unsafe { &*(&raw const pointer).cast::<Self>() };
+        this.clone().into_words()
     }
 
     unsafe fn from_words([address]: Self::Words) -> Self {
@@ -488,6 +516,11 @@ macro_rules! owned_text {
                 if text_is_elsewhere(words) { words[1] } else { 0 }
             }
 
+            unsafe fn clone_words(words: &TextWords) -> TextWords {
+                // SAFETY: the caller's promise is the same.
+                Self::from(unsafe { text_see(words) }).into_words()
+            }
+
             unsafe fn from_words(words: TextWords) -> Self {
                 // SAFETY: the caller's promise is the same.
                 unsafe { text_from_words(words) }.into()
@@ -525,6 +558,10 @@ unsafe impl sealed::Stored for &'static str {
         0
     }
 
+    unsafe fn clone_words(words: &TextWords) -> TextWords {
+        *words
+    }
+
     unsafe fn from_words(words: TextWords) -> Self {
         if text_is_elsewhere(&words) {
             // SAFETY: made from a static text by `into_words` (the caller's promise).
@@ -543,15 +580,21 @@ mod tests {
     use super::*;
     use alloc::format;
 
-    fn there_and_back<T: Stored>(value: T, check: impl Fn(&T::Borrowed) -> bool) {
+    fn there_and_back<T: Stored + Clone>(value: T, check: impl Fn(&T::Borrowed) -> bool) {
         let words = value.into_words();
         // SAFETY: just made, and alive.
         assert!(check(unsafe { T::see(&words) }));
+        // SAFETY: as above.
+        let copy = unsafe { T::clone_words(&words) };
         // SAFETY: just made, and taken back once.
         let value = unsafe { T::from_words(words) };
         let words = value.into_words();
         // SAFETY: as above.
         assert!(check(unsafe { T::see(&words) }));
+        // SAFETY: as above.
+        assert!(check(unsafe { T::see(&copy) }));
+        // SAFETY: as above.
+        drop(unsafe { T::from_words(copy) });
         // SAFETY: as above.
         drop(unsafe { T::from_words(words) });
     }

@@ -64,6 +64,7 @@ mod direct;
 mod split;
 mod steps;
 mod walk;
+mod witness;
 mod word;
 
 use crate::sync::zeroed::Zeroed;
@@ -72,6 +73,7 @@ pub(in crate::registry) use direct::{Fetched, LaneRef, fetch};
 use steps::Flat;
 pub(in crate::registry) use steps::{LONGEST, Spot, Steps};
 pub(in crate::registry) use walk::Walk;
+pub(in crate::registry) use witness::Witness;
 use word::{HASH_BITS, Meta, Size};
 pub(in crate::registry) use word::{Lane, Place};
 
@@ -255,6 +257,7 @@ impl Index {
         place: Place,
         slot: Spot,
         slots: S,
+        witness: &mut impl Witness,
     ) -> Result<bool, Refused<S::Seen>> {
         loop {
             let (number, head, seen) = self.head_to_change(place);
@@ -295,6 +298,7 @@ impl Index {
                 Self::exchange_meta(head, seen, seen.with_cursor(spare));
                 continue;
             };
+            witness.changing();
             // Release: publish the slot; pairs with Acquire in `load` [I2].
             // Relaxed on failure: everything is read afresh.
             let taken = lane.compare_exchange(
@@ -313,13 +317,29 @@ impl Index {
 
     /// Frees the lane of an entry, the registration `sequence` of its slot. Returns whether it was still
     /// there; another slot may have replaced it.
-    pub(in crate::registry) fn remove(&self, entry: Lane, sequence: usize) -> bool {
-        self.exchange(entry, entry.freed(sequence))
+    pub(in crate::registry) fn remove(
+        &self,
+        entry: Lane,
+        sequence: usize,
+        witness: &mut impl Witness,
+    ) -> bool {
+        self.exchange(entry, entry.freed(sequence), witness)
     }
 
     /// Puts another slot in the place of an entry. Returns whether that was still there.
-    pub(in crate::registry) fn replace(&self, entry: Lane, slot: Spot) -> bool {
-        self.exchange(entry, Lane::taken(entry.place(), slot))
+    pub(in crate::registry) fn replace(
+        &self,
+        entry: Lane,
+        slot: Spot,
+        witness: &mut impl Witness,
+    ) -> bool {
+        self.exchange(entry, Lane::taken(entry.place(), slot), witness)
+    }
+
+    /// Exchanges the lane of an entry for itself, so that whoever changes it afterwards sees what was done
+    /// before. Returns whether it was still there.
+    pub(in crate::registry) fn confirm(&self, entry: Lane) -> bool {
+        self.exchange(entry, entry, &mut ())
     }
 
     /// Whether the lane of an entry still refers to its slot.
@@ -364,7 +384,7 @@ impl Index {
         place.bucket(Size(self.size.load(Ordering::Relaxed))) == number
     }
 
-    fn exchange(&self, entry: Lane, next: Lane) -> bool {
+    fn exchange(&self, entry: Lane, next: Lane, witness: &mut impl Witness) -> bool {
         loop {
             let (number, head, _) = self.head_to_change(entry.place());
             let mut lanes = self.lanes(head).enumerate();
@@ -389,9 +409,11 @@ impl Index {
                 Self::exchange_meta(head, seen, seen.with_cursor(spare));
                 continue;
             }
+            witness.changing();
             // Release: publish the slot [I2], or hand on what was done before [I3]; pairs with Acquire
-            // in `load`. Relaxed on failure: it is read afresh.
-            let done = lane.compare_exchange(entry.0, next.0, Ordering::Release, Ordering::Relaxed);
+            // in `load`. Acquire: whoever claimed the slot before has marked it; pairs with Release of an
+            // exchange of a lane for itself [S4]. Relaxed on failure: it is read afresh.
+            let done = lane.compare_exchange(entry.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
             if done.is_ok() {
                 return true;
             }

@@ -71,7 +71,10 @@ impl Table {
     }
 
     fn insert(&self, place: Place, key: usize, slot: usize) -> Result<bool, usize> {
-        match self.index.insert(place, Spot::of(slot), Key(self, key)) {
+        match self
+            .index
+            .insert(place, Spot::of(slot), Key(self, key), &mut ())
+        {
             Ok(full) => Ok(full),
             Err(Refused::Present(found)) => Err(found.seen),
             Err(Refused::Crowded) => panic!("crowded"),
@@ -104,16 +107,16 @@ fn half_a_million_entries_come_and_go() {
         assert_eq!(table.find(spread(key + n), key + n), None);
     }
     for key in 0..n {
-        assert!(
-            table
-                .index
-                .remove(Lane::taken(spread(key), Spot::of(key)), table.sequence(key))
-        );
-        assert!(
-            !table
-                .index
-                .remove(Lane::taken(spread(key), Spot::of(key)), table.sequence(key))
-        );
+        assert!(table.index.remove(
+            Lane::taken(spread(key), Spot::of(key)),
+            table.sequence(key),
+            &mut ()
+        ));
+        assert!(!table.index.remove(
+            Lane::taken(spread(key), Spot::of(key)),
+            table.sequence(key),
+            &mut ()
+        ));
         assert_eq!(table.find(spread(key), key), None);
     }
     // As many again find room without more overflow buckets than there were.
@@ -158,7 +161,7 @@ proptest::proptest! {
                     if let Some(slot) = map.remove(&key) {
                         let entry = Lane::taken(place(key), Spot::of(slot));
                         assert!(table.index.contains(entry));
-                        assert!(table.index.remove(entry, table.sequence(slot)));
+                        assert!(table.index.remove(entry, table.sequence(slot), &mut ()));
                         assert!(!table.index.contains(entry));
                         free.push(slot);
                         entries -= 1;
@@ -168,7 +171,7 @@ proptest::proptest! {
                     if let Some(old) = map.get_mut(&key) {
                         let slot = free.pop().expect("fewer steps");
                         table.write(slot, key, slot);
-                        assert!(table.index.replace(Lane::taken(place(key), Spot::of(*old)), Spot::of(slot)));
+                        assert!(table.index.replace(Lane::taken(place(key), Spot::of(*old)), Spot::of(slot), &mut ()));
                         free.push(core::mem::replace(old, slot));
                     }
                 }
