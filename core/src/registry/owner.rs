@@ -486,8 +486,18 @@ struct Withdrawn {
 type NotInserted<K, V> = (Offer<K>, Offer<V>, Option<Found<Seen<K, V>>>);
 
 /// Drops what words own, once nobody can see it.
-fn retire<T: Stored>(pin: &LazyPin<'_>, words: T::Words, retired: &Arc<Retired>) {
-    let bytes = T::bytes_owned(&words);
+pub(super) fn retire<T: Stored>(pin: &LazyPin<'_>, words: T::Words, retired: &Arc<Retired>) {
+    retire_with::<T>(pin, words, 0, retired);
+}
+
+/// As [`retire`], of what owns so many bytes beyond those that are known to the words.
+pub(super) fn retire_with<T: Stored>(
+    pin: &LazyPin<'_>,
+    words: T::Words,
+    beyond: usize,
+    retired: &Arc<Retired>,
+) {
+    let bytes = T::bytes_owned(&words) + beyond;
     // Relaxed, here and below: counts.
     retired.things.fetch_add(1, Ordering::Relaxed);
     retired.bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -125,7 +125,7 @@ pub(in crate::registry) trait Slots {
 pub(in crate::registry) struct Sequence(pub(in crate::registry) usize);
 
 impl Sequence {
-    const fn is_stable(self) -> bool {
+    pub(in crate::registry) const fn is_stable(self) -> bool {
         self.0 & 1 == 0
     }
 }
