@@ -23,10 +23,15 @@ fn registries_are_shared() {
     send::<FixedOwner<'static, u8, u8, 8, SpinLock>>();
     #[cfg(feature = "alloc")]
     {
+        use bedplate_core::registry::groups::{EpochGroups, Member, Members};
         use bedplate_core::registry::{EpochRegistry, Owner};
         use std::hash::RandomState;
         sync::<EpochRegistry<String, String, RandomState>>();
         send::<EpochRegistry<String, String, RandomState>>();
         send::<Owner<String, String, RandomState>>();
+        sync::<EpochGroups<String, String, RandomState>>();
+        send::<EpochGroups<String, String, RandomState>>();
+        send::<Member<String, String, RandomState>>();
+        send::<Members<'static, String, Box<u8>>>();
     }
 }

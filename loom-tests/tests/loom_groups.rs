@@ -14,7 +14,7 @@ use core::hash::BuildHasherDefault;
 use core::num::NonZeroU32;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use loom_tests::subject::Mix;
-use loom_tests::{check, thread};
+use loom_tests::{check, check_deeply, thread, with_room};
 
 struct Tracked {
     alive: Arc<AtomicUsize>,
@@ -79,7 +79,7 @@ struct Plain {
 
 impl Plain {
     fn new() -> Self {
-        let groups = Topics::with_hasher(BuildHasherDefault::default());
+        let groups = with_room(|| Topics::with_hasher(BuildHasherDefault::default()));
         Self { groups }
     }
 
@@ -92,6 +92,13 @@ impl Plain {
         let mut member = self.groups.member(pid(slot));
         let joined = member.join(&handle.pin(), TOPIC, slot);
         joined.expect("there is room");
+        member
+    }
+
+    /// A member that was in the topic and left it, so that it has what it needs to join again.
+    fn idle(&self, handle: &TopicsHandle<u32>, slot: u32) -> TopicsMember<u32> {
+        let mut member = self.joined(handle, slot);
+        assert_eq!(member.leave_all(&handle.pin(), &TOPIC), 1);
         member
     }
 
@@ -131,14 +138,17 @@ fn listed(entries: &[bedplate_core::registry::groups::Entry<'_, u8, u32>]) -> Ve
 /// [I2, G1, G2] Two join a topic nobody is in: there is one group, and both are in it.
 #[test]
 fn join_against_join() {
-    check(|| {
+    check_deeply(3, || {
         let scene = Plain::new();
-        // So that there is memory: how that is made is modelled for the registry.
-        drop(scene.joined(&scene.handle(), 3));
-        let theirs = scene.clone();
-        let other = thread::spawn(move || theirs.joined(&theirs.handle(), 1));
         let handle = scene.handle();
-        let mine = scene.joined(&handle, 0);
+        let (mut mine, mut their) = (scene.idle(&handle, 0), scene.idle(&handle, 1));
+        let theirs = scene.clone();
+        let other = thread::spawn(move || {
+            let joined = their.join(&theirs.handle().pin(), TOPIC, 1);
+            joined.expect("there is room");
+            their
+        });
+        mine.join(&handle.pin(), TOPIC, 0).expect("there is room");
         let their = other.join().expect("no panic");
         scene.assert_members(&handle, &[0, 1]);
         drop(mine);
@@ -169,7 +179,7 @@ fn joins_that_need_lanes() {
 /// is found.
 #[test]
 fn join_against_the_last_leave() {
-    check(|| {
+    check_deeply(3, || {
         let scene = Plain::new();
         let handle = scene.handle();
         let last = scene.joined(&handle, 1);
@@ -194,7 +204,7 @@ fn join_against_the_last_leave() {
 /// [G1, G3] Two leave a group at once: exactly one finds itself the last.
 #[test]
 fn leave_against_leave() {
-    check(|| {
+    check_deeply(4, || {
         let scene = Plain::new();
         let handle = scene.handle();
         let (one, other) = (scene.joined(&handle, 0), scene.joined(&handle, 1));
@@ -237,7 +247,7 @@ fn vacant_lanes_are_taken_once() {
 /// another's value, or from another group.
 #[test]
 fn listing_against_leave_and_join() {
-    check(|| {
+    check_deeply(3, || {
         let scene = Plain::new();
         let handle = scene.handle();
         let stays = scene.joined(&handle, 0);
@@ -268,7 +278,7 @@ fn listing_against_leave_and_join() {
 /// [G1] Whoever learns that a member is gone finds it in no group.
 #[test]
 fn gone_before_it_is_known() {
-    check(|| {
+    check_deeply(4, || {
         let scene = Plain::new();
         let handle = scene.handle();
         let stays = scene.joined(&handle, 0);
@@ -294,8 +304,9 @@ fn gone_before_it_is_known() {
 /// all are freed at the end.
 #[test]
 fn reclamation_against_reading() {
-    check(|| {
-        let groups = Topics::<Box<Tracked>>::with_hasher(BuildHasherDefault::default());
+    check_deeply(3, || {
+        let groups =
+            with_room(|| Topics::<Box<Tracked>>::with_hasher(BuildHasherDefault::default()));
         let alive = Arc::new(AtomicUsize::new(0));
         let handle = groups.handle();
         let mut member = groups.member(pid(1));
