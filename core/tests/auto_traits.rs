@@ -23,6 +23,7 @@ fn registries_are_shared() {
     send::<FixedOwner<'static, u8, u8, 8, SpinLock>>();
     #[cfg(feature = "alloc")]
     {
+        use bedplate_core::registry::groups::{EpochGroups, Member, Members};
         use bedplate_core::registry::{EpochRegistry, Owner, Reader};
         use std::hash::RandomState;
         sync::<EpochRegistry<String, String, RandomState>>();
@@ -30,5 +31,9 @@ fn registries_are_shared() {
         send::<Owner<String, String, RandomState>>();
         send::<Reader<String, String, RandomState>>();
         sync::<Reader<String, String, RandomState>>();
+        sync::<EpochGroups<String, String, RandomState>>();
+        send::<EpochGroups<String, String, RandomState>>();
+        send::<Member<String, String, RandomState>>();
+        send::<Members<'static, String, Box<u8>>>();
     }
 }

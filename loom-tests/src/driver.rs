@@ -38,6 +38,17 @@ pub fn check_deeply(preemptions: usize, scenario: impl Fn() + Send + Sync + 'sta
     }
 }
 
+/// Makes something that is large while it is made: loom's threads have 32 KiB of stack, unless they ask for more.
+pub fn with_room<T: Send + 'static>(make: impl FnOnce() -> T + Send + 'static) -> T {
+    #[cfg(bedplate_loom)]
+    {
+        let maker = thread::Builder::new().stack_size(1 << 15).spawn(make);
+        maker.expect("a thread").join().expect("no panic")
+    }
+    #[cfg(not(bedplate_loom))]
+    make()
+}
+
 /// Takes the bound of preemptions from the environment. One execution of a registry takes more steps than
 /// loom allows by default.
 #[cfg(bedplate_loom)]

@@ -15,4 +15,4 @@ pub mod op;
 pub mod oracle;
 pub mod subject;
 
-pub use driver::{check, check_deeply, thread};
+pub use driver::{check, check_deeply, thread, with_room};

@@ -9,6 +9,7 @@ type Run = fn(&[u8]);
 
 const TARGETS: &[(&str, Run)] = &[
     ("dedup_window", op::dedup::run),
+    ("groups_ops", op::groups::run),
     ("registry_ops", op::registry::run),
     ("restart_intensity", op::intensity::run),
     ("ring_ops", op::ring::run),

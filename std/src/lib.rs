@@ -36,6 +36,7 @@ extern crate alloc;
 
 pub mod clock;
 pub mod context;
+pub mod groups;
 pub mod monitor;
 pub mod process;
 pub mod registry;

@@ -6,11 +6,12 @@ use super::look::{Everything, Probe, Whose};
 use super::owner::Owner;
 use super::slab::{Seen, Slab};
 use super::stored::sealed;
+use super::tally::{Retired, Tally};
 use super::watch::Watch;
 use super::{Builder, Key, Reader, Registration, Serial, Stored};
 use crate::id::Pid;
 use crate::sync::epoch::{self, Collector, LazyPin, LocalHandle};
-use crate::sync::{AtomicUsize, COUNTERS, Ordering};
+use crate::sync::{AtomicUsize, Ordering};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
@@ -81,15 +82,6 @@ pub struct EpochRegistry<K: Stored, V: Stored, S> {
     pub(super) shared: Arc<Shared<K, V, S>>,
 }
 
-#[repr(align(64))]
-struct Counter(AtomicUsize);
-
-/// What waits to be freed.
-pub(super) struct Retired {
-    things: AtomicUsize,
-    bytes: AtomicUsize,
-}
-
 pub(super) struct Shared<K: Stored, V: Stored, S> {
     /// Dropped first: it runs what was deferred.
     pub(super) collector: Collector,
@@ -97,9 +89,8 @@ pub(super) struct Shared<K: Stored, V: Stored, S> {
     pub(super) slab: Slab<K, V>,
     /// Whoever wants to know of changes.
     pub(super) watch: Option<Box<Watch<K, V>>>,
-    pub(super) limit: usize,
-    /// How many entries there are: the sum, which wraps around in each of them.
-    counters: [Counter; COUNTERS], // one for several owners
+    /// How many entries there are, and may be.
+    pub(super) entries: Tally,
     /// Boxes and texts that wait to be freed, and how many bytes they are.
     pub(super) retired: Arc<Retired>,
     owners: AtomicUsize,
@@ -157,7 +148,7 @@ impl<K: Key, V: Stored, S> EpochRegistry<K, V, S> {
     /// to be.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shared.len()
+        self.shared.entries.sum()
     }
 
     /// Whether there are no entries, with the same reservation as [`len`](Self::len).
@@ -171,9 +162,8 @@ impl<K: Key, V: Stored, S> EpochRegistry<K, V, S> {
     pub fn memory(&self) -> Memory {
         let Shared { slab, index, .. } = &*self.shared;
         Memory {
-            // Relaxed: counts.
-            retired: self.shared.retired.things.load(Ordering::Relaxed),
-            retired_bytes: self.shared.retired.bytes.load(Ordering::Relaxed),
+            retired: self.shared.retired.things(),
+            retired_bytes: self.shared.retired.bytes(),
             entries_bytes: slab.capacity() * Slab::<K, V>::slot_size(),
             index_bytes: index.bytes(),
             feed_bytes: self.shared.feed().map_or(0, |(_, feed)| feed.bytes()),
@@ -455,22 +445,6 @@ impl<K: Stored, V: Stored> fmt::Debug for Iter<'_, K, V> {
     }
 }
 
-impl Retired {
-    /// Something more waits.
-    pub(super) fn add(&self, bytes: usize) {
-        // Relaxed, here and below: counts.
-        self.things.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// It is about to be freed.
-    pub(super) fn subtract(&self, bytes: usize) {
-        // Relaxed: as above.
-        self.things.fetch_sub(1, Ordering::Relaxed);
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
-
 impl<K: Stored, V: Stored, S> From<Shared<K, V, S>> for EpochRegistry<K, V, S> {
     fn from(shared: Shared<K, V, S>) -> Self {
         Self {
@@ -486,12 +460,8 @@ impl<K: Stored, V: Stored, S> Shared<K, V, S> {
             index: Index::new(),
             slab: Slab::new(),
             watch,
-            limit,
-            counters: core::array::from_fn(|_| Counter(AtomicUsize::new(0))),
-            retired: Arc::new(Retired {
-                things: AtomicUsize::new(0),
-                bytes: AtomicUsize::new(0),
-            }),
+            entries: Tally::new(limit),
+            retired: Arc::new(Retired::new()),
             owners: AtomicUsize::new(0),
             numbers: AtomicUsize::new(0),
             hasher,
@@ -506,41 +476,6 @@ impl<K: Stored, V: Stored, S> Shared<K, V, S> {
         S: BuildHasher,
     {
         Place::of_hash(self.hasher.hash_one(key))
-    }
-
-    pub(super) fn len(&self) -> usize {
-        let mut len = 0_usize;
-        for Counter(counter) in &self.counters {
-            // Relaxed: a count.
-            len = len.wrapping_add(counter.load(Ordering::Relaxed));
-        }
-        len
-    }
-
-    /// Counts an entry that is about to be, unless there are as many as there may be.
-    pub(super) fn count(&self, owner: usize) -> bool {
-        let before = self.counter(owner).fetch_add(1, Ordering::Relaxed); // Relaxed: a count.
-        if self.limit < usize::MAX && before >= self.limit {
-            self.discount(owner, 1);
-            return false;
-        }
-        true
-    }
-
-    /// Counts entries that are gone.
-    pub(super) fn discount(&self, owner: usize, entries: usize) {
-        // Relaxed: a count.
-        self.counter(owner).fetch_sub(entries, Ordering::Relaxed);
-    }
-
-    /// With a limit there is one counter, which is exact.
-    const fn counter(&self, owner: usize) -> &AtomicUsize {
-        let counter = if self.limit < usize::MAX {
-            0
-        } else {
-            owner % COUNTERS
-        };
-        &self.counters[counter].0
     }
 
     /// Gives a slot back that was taken out of its lane, when everybody who is pinned has gone.
@@ -564,6 +499,6 @@ impl<K: Stored, V: Stored, S> Shared<K, V, S> {
 impl<K: Stored, V: Stored, S> Drop for Shared<K, V, S> {
     fn drop(&mut self) {
         // Owners keep the registry alive, so every entry has been released by one.
-        debug_assert_eq!(self.len(), 0, "an entry outlived its owner");
+        debug_assert_eq!(self.entries.sum(), 0, "an entry outlived its owner");
     }
 }

@@ -30,8 +30,9 @@
 //! | F1 | a node is exchanged into its slot, AcqRel | a slot, Acquire | the node's content; that its change took effect |
 //! | F2 | the change, fence(SeqCst), the last number | the last number, fence(SeqCst), the registry | too late for the writer, or seen by the follower |
 
-use super::epoch::{Guard, Retired, Shared};
+use super::epoch::{Guard, Shared};
 use super::stored::sealed;
+use super::tally::Retired;
 use super::watch::{Change, Draft, Watch};
 use super::{Key, Stored};
 use crate::sync::epoch;

@@ -14,6 +14,8 @@
 //! | readers | never wait and never hold anybody up | take the lock |
 //! | from interrupts | no | with [`CriticalSectionLock`] |
 //!
+//! Keys that many share, as topics are, have a registry of their own kind: [`groups`].
+//!
 //! # Semantics
 //! * A name that is taken is refused, and the refused key and value are given back. Taking it over is
 //!   another operation, by name.
@@ -32,6 +34,8 @@ mod epoch;
 mod feed;
 mod fixed;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub mod groups;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod index;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod look;
@@ -49,6 +53,8 @@ mod reader;
 mod slab;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod stored;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod tally;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod watch;
 

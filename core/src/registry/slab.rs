@@ -388,6 +388,11 @@ impl<K: Stored, V: Stored> Slab<K, V> {
         self.sequence(slot).0 & CLAIMED != 0
     }
 
+    /// Whether there is such a slot, in use or not.
+    pub(super) fn has(&self, slot: Spot) -> bool {
+        self.beside.at(slot).is_some()
+    }
+
     /// Where the owner counts it.
     pub(super) fn position(&self, slot: Spot) -> usize {
         // Relaxed: of one's own slot; of another's, any number will do.

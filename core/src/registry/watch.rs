@@ -20,10 +20,11 @@
 //! Where nothing is watched, one branch for each change, on a plain word that never changes. Otherwise a
 //! pin, a counter that all changes share, a copy, and an exchange of a pointer.
 
-use super::epoch::{Retired, Shared};
+use super::epoch::Shared;
 use super::feed::{Feed, Node};
 use super::index::Witness;
 use super::stored::sealed;
+use super::tally::Retired;
 use super::{Registration, Stored};
 use crate::id::Pid;
 use crate::sync::epoch::{Guard, LazyPin};

@@ -32,3 +32,7 @@ pub(crate) const FIRST_STEP: usize = 4;
 /// Counters among which entries are counted.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) const COUNTERS: usize = 1;
+
+/// Lanes in the roster of a group itself: as few as there can be.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const ROSTER_LANES: usize = 1;

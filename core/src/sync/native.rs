@@ -31,3 +31,7 @@ pub(crate) const FIRST_STEP: usize = 256;
 /// Counters among which entries are counted.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) const COUNTERS: usize = 16;
+
+/// Lanes in the roster of a group itself: with four words more, as large as a cache line.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const ROSTER_LANES: usize = 4;

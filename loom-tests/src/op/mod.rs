@@ -1,6 +1,7 @@
 //! What can be asked of each structure, and sequences of it read from bytes.
 
 pub mod dedup;
+pub mod groups;
 pub mod intensity;
 pub mod registry;
 pub mod ring;

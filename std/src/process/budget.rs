@@ -22,13 +22,14 @@ static BUDGET: Mutex<Budget> = Mutex::new(Budget {
 
 /// Sets how many supervised threads may live at a time in this process; 8,000 unless set.
 ///
-/// Threads that already run are not affected. A child that is refused a thread is a child that
+/// Threads of a [parallel dispatch](crate::groups::dispatch_in_parallel) count among them; where there is none
+/// left for one, the caller does its work. Threads that already run are not affected. A child that is refused a thread is a child that
 /// could not be started: it counts against its supervisor's restart intensity.
 pub fn limit_threads(limit: usize) {
     BUDGET.lock().limit = limit;
 }
 
-/// How many supervised threads are alive, abandoned ones included.
+/// How many supervised threads are alive, abandoned ones and those of a parallel dispatch included.
 #[must_use]
 pub fn threads() -> usize {
     BUDGET.lock().live

@@ -61,6 +61,7 @@
 //! Literature: W. Litwin, *Linear hashing* (VLDB 1980). The protocol is our own.
 
 mod direct;
+mod find;
 mod split;
 mod steps;
 mod walk;
@@ -68,8 +69,10 @@ mod witness;
 mod word;
 
 use crate::sync::zeroed::Zeroed;
-use crate::sync::{AtomicUsize, BUCKET_LANES, Ordering, fence};
+use crate::sync::{AtomicUsize, BUCKET_LANES, Ordering};
 pub(in crate::registry) use direct::{Fetched, LaneRef, fetch};
+use find::look;
+pub(in crate::registry) use find::{Found, Sequence, Slots};
 use steps::Flat;
 pub(in crate::registry) use steps::{LONGEST, Spot, Steps};
 pub(in crate::registry) use walk::Walk;
@@ -97,62 +100,6 @@ unsafe impl Zeroed for Bucket {
             lanes: Zeroed::zeroed(),
         }
     }
-}
-
-impl Bucket {
-    /// The first lane that has an entry at `place`. All are compared, without a branch for each: which one it
-    /// is nobody can predict.
-    #[inline(always)]
-    fn lane_at(&self, place: Place) -> Option<&AtomicUsize> {
-        let mut at = BUCKET_LANES;
-        for (number, lane) in self.lanes.iter().enumerate().rev() {
-            let is_at = load(lane).is_at(place);
-            at = if is_at { number } else { at };
-        }
-        self.lanes.get(at)
-    }
-}
-
-/// How the index looks at the caller's slots.
-pub(in crate::registry) trait Slots: Copy {
-    /// What is seen of an entry that matches.
-    type Seen;
-
-    /// A slot that was looked up.
-    type Slot: Copy;
-
-    /// Looks a slot up.
-    fn slot(self, spot: Spot) -> Self::Slot;
-
-    /// Reads a slot: its sequence, Acquire, before everything else, and what is seen if it matches. What
-    /// is read is used only if neither the slot nor the lane changed meanwhile.
-    fn read(self, slot: Self::Slot) -> (Sequence, Option<Self::Seen>);
-
-    /// The sequence again, Relaxed.
-    fn sequence(self, slot: Self::Slot) -> Sequence;
-
-    /// Whether it really matches, where that can only be told of what was validly seen.
-    fn confirm(self, seen: &Self::Seen) -> bool {
-        let _ = seen;
-        true
-    }
-}
-
-/// How often a slot was written; odd while it is being written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::registry) struct Sequence(pub(in crate::registry) usize);
-
-impl Sequence {
-    const fn is_stable(self) -> bool {
-        self.0 & 1 == 0
-    }
-}
-
-/// An entry that was found.
-#[derive(Clone, Copy)]
-pub(in crate::registry) struct Found<T> {
-    pub(in crate::registry) lane: Lane,
-    pub(in crate::registry) seen: T,
 }
 
 /// Why nothing was inserted.
@@ -188,65 +135,6 @@ impl Index {
             overflow: Steps::new(),
             overflowed: AtomicUsize::new(0),
             unlinked: AtomicUsize::new(0),
-        }
-    }
-
-    /// The entry at `place` that matches.
-    ///
-    /// Nearly all that are looked for are in the first bucket of their chain, undisturbed: that is told
-    /// here, with as little as will do, and everything else elsewhere.
-    #[inline(always)]
-    pub(in crate::registry) fn find<S: Slots>(
-        &self,
-        place: Place,
-        slots: S,
-    ) -> Option<Found<S::Seen>> {
-        let size = self.size();
-        let head = self.bucket(place.bucket(size));
-        // Before the lanes: what was in the parent is here, or is looked for there.
-        let is_ready = meta(head).is_ready();
-        let mut bucket = head;
-        loop {
-            if let Some(lane) = bucket.lane_at(place) {
-                let word = load(lane);
-                let slot = slots.slot(word.slot());
-                let (sequence, seen) = slots.read(slot);
-                if let Some(seen) = seen
-                    && word.is_at(place)
-                    && is_unchanged(lane, word, slot, sequence, slots)
-                    && slots.confirm(&seen)
-                {
-                    let lane = word.settled();
-                    return Some(Found { lane, seen });
-                }
-                break;
-            }
-            match self.next(bucket) {
-                Some(next) => bucket = next,
-                // Relaxed: as in `is_still`.
-                None if is_ready && self.size.load(Ordering::Relaxed) == size.0 => return None,
-                None => break,
-            }
-        }
-        self.find_anyway(place, slots)
-    }
-
-    #[inline(never)]
-    fn find_anyway<S: Slots>(&self, place: Place, slots: S) -> Option<Found<S::Seen>> {
-        loop {
-            let number = place.bucket(self.size());
-            let head = self.bucket(number);
-            if !meta(head).is_ready()
-                && let Some(found) = self.find_in_chain(self.bucket(parent(number)), place, slots)
-            {
-                return Some(found);
-            }
-            if let Some(found) = self.find_in_chain(head, place, slots) {
-                return Some(found);
-            }
-            if self.is_still(number, place) {
-                return None;
-            }
         }
     }
 
@@ -434,16 +322,6 @@ impl Index {
         }
     }
 
-    fn find_in_chain<S: Slots>(
-        &self,
-        head: &Bucket,
-        place: Place,
-        slots: S,
-    ) -> Option<Found<S::Seen>> {
-        self.lanes(head)
-            .find_map(|lane| look(lane, |word| word.is_at(place), slots))
-    }
-
     /// Visits the whole chain: for an entry that matches, and for a free lane beside the cursor.
     fn survey<'i, S: Slots>(
         &'i self,
@@ -571,46 +449,6 @@ fn load(lane: &AtomicUsize) -> Lane {
     // Acquire: the slot's content is visible [I2], and what was done before the lane was freed [I3];
     // pairs with Release where a lane is exchanged.
     Lane(lane.load(Ordering::Acquire))
-}
-
-/// The entry in a lane, if its word is one that is looked for and it matches.
-#[inline]
-fn look<S: Slots>(
-    lane: &AtomicUsize,
-    is_looked_for: impl Fn(Lane) -> bool,
-    slots: S,
-) -> Option<Found<S::Seen>> {
-    loop {
-        let word = load(lane);
-        if !is_looked_for(word) {
-            return None;
-        }
-        let slot = slots.slot(word.slot());
-        let (sequence, seen) = slots.read(slot);
-        if is_unchanged(lane, word, slot, sequence, slots) {
-            let seen = seen.filter(|seen| slots.confirm(seen))?;
-            let lane = word.settled();
-            return Some(Found { lane, seen });
-        }
-    }
-}
-
-/// Whether what was read of a slot was in the lane all the while.
-#[inline(always)]
-fn is_unchanged<S: Slots>(
-    lane: &AtomicUsize,
-    word: Lane,
-    slot: S::Slot,
-    sequence: Sequence,
-    slots: S,
-) -> bool {
-    // Acquire: what follows is loaded after what was read of the slot; pairs with the Release
-    // fence of whoever writes a slot.
-    fence(Ordering::Acquire);
-    sequence.is_stable()
-        // Relaxed: ordered by the fence.
-        && lane.load(Ordering::Relaxed) == word.0
-        && slots.sequence(slot) == sequence
 }
 
 /// Where the entries of a bucket are until it is split off: the number without its highest bit.

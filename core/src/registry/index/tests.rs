@@ -1,6 +1,7 @@
 //! The index over slots of one key each, against a map; and torn at by threads.
 
 use super::*;
+use crate::sync::fence;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -34,6 +35,29 @@ impl Slots for Key<'_> {
     fn sequence(self, slot: Spot) -> Sequence {
         // Relaxed: after a fence.
         Sequence(self.0.slots[slot.number()][0].load(Ordering::Relaxed))
+    }
+}
+
+/// Whatever there is: its key.
+#[derive(Clone, Copy)]
+struct All<'t>(&'t Table);
+
+impl Slots for All<'_> {
+    type Seen = usize;
+    type Slot = Spot;
+
+    fn slot(self, spot: Spot) -> Spot {
+        spot
+    }
+
+    fn read(self, slot: Spot) -> (Sequence, Option<usize>) {
+        let [_, key, _] = &self.0.slots[slot.number()];
+        // Relaxed: one thread.
+        (self.sequence(slot), Some(key.load(Ordering::Relaxed)))
+    }
+
+    fn sequence(self, slot: Spot) -> Sequence {
+        Key(self.0, 0).sequence(slot)
     }
 }
 
@@ -129,6 +153,56 @@ fn half_a_million_entries_come_and_go() {
 }
 
 proptest::proptest! {
+    #[test]
+    fn a_walk_misses_and_doubles_nothing_that_stays(
+        stay in proptest::collection::btree_set(0usize..40, 0..20),
+        first in 0usize..6,
+        steps in proptest::collection::vec((0u8..8, 0usize..40), 0..100),
+        all_alike: bool,
+    ) {
+        let place = if all_alike { alike } else { spread };
+        let table = Table::new(512);
+        let mut free: Vec<usize> = (0..512).collect();
+        let mut map = BTreeMap::new();
+        let mut put = |map: &mut BTreeMap<usize, usize>, key: usize| {
+            let slot = free.pop().expect("fewer steps");
+            table.write(slot, key, slot);
+            if table.insert(place(key), key, slot).is_ok() {
+                map.insert(key, slot);
+            }
+        };
+        for &key in &stay {
+            put(&mut map, key);
+        }
+        table.index.grow(LOAD * first);
+        let mut walk = table.index.walk();
+        let mut seen = Vec::new();
+        let mut next = || {
+            let found = walk.next(All(&table), |one, other| one == other);
+            seen.extend(found.map(|found| found.seen));
+            found.is_some()
+        };
+        for (step, key) in steps {
+            match step {
+                0..=2 => {
+                    next();
+                }
+                3..=5 => put(&mut map, key),
+                6 if !stay.contains(&key) => {
+                    if let Some(slot) = map.remove(&key) {
+                        let entry = Lane::taken(place(key), Spot::of(slot));
+                        assert!(table.index.remove(entry, table.sequence(slot), &mut ()));
+                    }
+                }
+                _ => table.index.grow(LOAD * (key + 1)),
+            }
+        }
+        while next() {}
+        for key in stay {
+            assert_eq!(seen.iter().filter(|&&other| other == key).count(), 1, "{key} in {seen:?}");
+        }
+    }
+
     #[test]
     fn agrees_with_a_map(
         steps in proptest::collection::vec((0u8..8, 0usize..40), 0..400),

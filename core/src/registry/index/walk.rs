@@ -12,7 +12,7 @@
 //! Otherwise it is visited together with those that were split off from it since: a *family*, parents before
 //! children, so that nothing is missed while it moves. What is seen twice for the same reason is
 //! reported once. An entry keeps its position in the chain when it moves, so one that is found where one was
-//! reported is the same, or was not there throughout.
+//! reported while the chain was undivided is the same, or was not there throughout.
 
 use super::{
     BUCKET_LANES, Bucket, Found, Index, Lane, Meta, Size, Slots, load, look, meta, parent,
@@ -61,6 +61,11 @@ impl<'i, T> Walk<'i, T> {
                 let lowest = self.taken & self.taken.wrapping_neg();
                 self.taken ^= lowest;
                 if let Some(found) = look(lane, Lane::is_taken, slots) {
+                    // Otherwise it may have taken the lane of one that has moved since.
+                    if !self.is_undivided() {
+                        self.taken = 0;
+                        break;
+                    }
                     self.reported |= lowest << self.position;
                     return Some(found);
                 }
@@ -113,6 +118,15 @@ impl<'i, T> Walk<'i, T> {
         self.taken = taken;
     }
 
+    /// Whether no split of the bucket has begun since its visit did, judged after lanes were loaded.
+    #[inline]
+    fn is_undivided(&self) -> bool {
+        // Relaxed: the lanes were loaded with Acquire; whoever moved an entry out of one, or used it after
+        // that, knew that the split had begun [I3].
+        let now = Meta(self.head.meta.load(Ordering::Relaxed));
+        now.is_same_split(self.before)
+    }
+
     /// Finds what is left of a family that was visited up to `rest`.
     #[inline]
     fn finish(
@@ -127,10 +141,7 @@ impl<'i, T> Walk<'i, T> {
             self.family
                 .extend(there.filter_map(|lane| look(lane, Lane::is_taken, slots)));
         }
-        // Relaxed: the lanes were loaded with Acquire; whoever moved an entry out of them had begun the
-        // split before [I3].
-        let now = Meta(self.head.meta.load(Ordering::Relaxed));
-        if !now.is_same_split(self.before) {
+        if !self.is_undivided() {
             self.family.clear();
             self.gather(slots, same);
         }

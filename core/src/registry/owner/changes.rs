@@ -315,7 +315,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
             guard.epoch();
         }
         // A registry that is full refuses what is there for being there.
-        if self.shared.limit < usize::MAX {
+        if self.shared.entries.limit() < usize::MAX {
             let probe = Probe::of(&self.shared.slab, &key);
             if let Some(found) = self.shared.index.find(place, probe) {
                 return Err((key, value, Some(found)));
@@ -324,7 +324,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         let Some(slot) = self.slot() else {
             return Err((key, value, None));
         };
-        if !self.shared.count(self.number) {
+        if !self.shared.entries.add(self.number) {
             self.put_back(slot);
             return Err((key, value, None));
         }
@@ -354,7 +354,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         value.accepted();
         self.hold(guard, lane);
         if full {
-            self.shared.index.grow(self.shared.len());
+            self.shared.index.grow(self.shared.entries.sum());
         }
         self.shared.tell(told);
         Ok(lane)
@@ -378,7 +378,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
 
     fn full(&self, key: Offer<K>, value: Offer<V>) -> RegisterError<K, V> {
         RegisterError::Full {
-            limit: self.shared.limit.min(LONGEST),
+            limit: self.shared.entries.limit().min(LONGEST),
             key: key.take_back(),
             value: value.take_back(),
         }
@@ -398,7 +398,7 @@ struct Undo<'o, K: Key, V: Stored, S: BuildHasher> {
 
 impl<K: Key, V: Stored, S: BuildHasher> Drop for Undo<'_, K, V, S> {
     fn drop(&mut self) {
-        self.owner.shared.discount(self.owner.number, 1);
+        self.owner.shared.entries.subtract(self.owner.number, 1);
         self.owner.put_back(self.slot);
     }
 }

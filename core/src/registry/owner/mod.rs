@@ -12,6 +12,8 @@
 mod changes;
 mod withdraw;
 
+pub(super) use withdraw::{retire, retire_with};
+
 use super::epoch::{Entry, Guard, Shared};
 use super::index::{Found, Lane, Spot};
 use super::slab::Seen;

@@ -1,10 +1,11 @@
 //! What an owner gives up, one by one or all at once when it goes.
 
 use super::Owner;
-use crate::registry::epoch::{Entry, Guard, Retired};
+use crate::registry::epoch::{Entry, Guard};
 use crate::registry::index::{Lane, Sequence, Slots, Spot};
 use crate::registry::slab::{Seen, Slab};
 use crate::registry::stored::sealed;
+use crate::registry::tally::Retired;
 use crate::registry::watch::{Reason, Ticket, Told};
 use crate::registry::{Key, Registration, Stored};
 use crate::sync::epoch::LazyPin;
@@ -62,7 +63,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         let pin = Some(&guard.pin);
         let withdrawn = self.withdraw(pin, lane, Reason::Unregistered);
         if withdrawn.removed {
-            self.shared.discount(self.number, 1);
+            self.shared.entries.subtract(self.number, 1);
         }
         if withdrawn.is_free {
             self.use_again(guard, lane.slot());
@@ -155,12 +156,13 @@ impl<K: Key, V: Stored, S: BuildHasher> Rest<'_, K, V, S> {
             if withdrawn.told.is_some() {
                 owner
                     .shared
-                    .discount(owner.number, core::mem::take(&mut gone));
+                    .entries
+                    .subtract(owner.number, core::mem::take(&mut gone));
                 owner.shared.tell(withdrawn.told);
             }
         }
         if gone > 0 {
-            owner.shared.discount(owner.number, gone);
+            owner.shared.entries.subtract(owner.number, gone);
         }
     }
 }
@@ -196,8 +198,22 @@ struct Withdrawn<K: Stored, V: Stored> {
 }
 
 /// Drops what words own, once nobody can see it.
-fn retire<T: Stored>(pin: &LazyPin<'_>, words: T::Words, retired: &Arc<Retired>) {
-    let bytes = T::bytes_owned(&words);
+pub(in crate::registry) fn retire<T: Stored>(
+    pin: &LazyPin<'_>,
+    words: T::Words,
+    retired: &Arc<Retired>,
+) {
+    retire_with::<T>(pin, words, 0, retired);
+}
+
+/// As [`retire`], of what owns so many bytes beyond those that are known to the words.
+pub(in crate::registry) fn retire_with<T: Stored>(
+    pin: &LazyPin<'_>,
+    words: T::Words,
+    beyond: usize,
+    retired: &Arc<Retired>,
+) {
+    let bytes = T::bytes_owned(&words) + beyond;
     retired.add(bytes);
     let retired = Arc::clone(retired);
     let free = move || {
