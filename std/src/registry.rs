@@ -60,7 +60,8 @@
 //! With the feature `tracing`, a registration is an event `registry.register` at the level TRACE, and the end
 //! of an owner that still held something is an event `registry.cleanup` at the level DEBUG, with the `count`
 //! of what went. Their target is `bedplate::registry`. They are told outside every lock, and a subscriber
-//! that panics does no harm.
+//! that panics does no harm. What a thread leaves that is no incarnation's is told soon after its end, by
+//! another thread, since subscribers do not work while a thread's locals are destroyed.
 
 mod catalogue;
 mod error;

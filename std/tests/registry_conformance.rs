@@ -372,6 +372,47 @@ fn r56_the_names_of_the_abandoned_are_free_before_that_is_known() {
     assert_eq!(numbers.len(), 1);
 }
 
+/// Abandoned in the middle of its changes: what it was doing is undone, or was never begun.
+#[test]
+fn r56_abandoned_while_it_registers() {
+    for round in 0..30_u64 {
+        let registry = Registry::<String, String>::new();
+        let (theirs, over) = (registry.clone(), Arc::new(AtomicBool::new(false)));
+        let (tell, told) = mpsc::channel();
+        let is_over = over.clone();
+        let busy = ChildSpec::worker("busy", move |_| {
+            tell.send(()).unwrap();
+            let refused = (0_u64..).find_map(|number| {
+                let key = format!("{:060}", number % 50);
+                let registered = theirs.register(key.clone(), key.clone());
+                if number % 3 == round % 3 {
+                    theirs.unregister(&key);
+                }
+                registered
+                    .err()
+                    .filter(|error| matches!(error, RegisterError::Over { .. }))
+            });
+            assert!(refused.is_some());
+            is_over.store(true, Ordering::Release);
+        });
+        let supervisor = Supervisor::builder("app")
+            .child(busy.stop(Stop::Within(Duration::from_micros(100 * round))))
+            .start()
+            .unwrap();
+        told.recv_timeout(PATIENCE).unwrap();
+        let inbox = Inbox::new();
+        inbox.monitor(&supervisor.handle().child("busy").unwrap());
+        supervisor.handle().request_stop();
+        inbox.recv_timeout(PATIENCE).unwrap();
+        assert_eq!((registry.len(), registry.health().owners), (0, 0));
+        until(|| over.load(Ordering::Acquire));
+        assert_eq!((registry.len(), registry.health().owners), (0, 0));
+        // Who is refused ends at once, and that may still be the end that counts.
+        let report = supervisor.shutdown();
+        assert_eq!([report.abandoned, report.clean].concat(), ["busy"]);
+    }
+}
+
 #[test]
 fn r58_only_the_living_are_listed() {
     let registry = Numbers::new();

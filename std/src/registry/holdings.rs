@@ -26,6 +26,7 @@
 //! registry until it comes back.
 
 use super::owner::Held;
+use super::report;
 use super::shared::{Inner, Key, Registry, Value};
 use crate::process::panic::discard;
 use crate::process::{Lease, Pid};
@@ -324,6 +325,7 @@ impl Drop for Holder {
             identity: Some(identity),
         }) = self.0.take()
         {
+            report::thread_ends();
             holdings.release();
             drop(identity);
         }

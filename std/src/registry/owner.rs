@@ -181,7 +181,7 @@ impl<K: Key, V: Value> Drop for Held<K, V> {
         // Relaxed: a count.
         self.inner().owners.fetch_sub(1, Ordering::Relaxed);
         if count > 0 {
-            report::cleaned_up(self.registry.name(), pid, count);
+            report::cleaned_up(self.inner().name.as_ref(), pid, count);
         }
     }
 }
