@@ -413,6 +413,83 @@ fn r56_abandoned_while_it_registers() {
     }
 }
 
+/// A key whose `Eq` takes as long as somebody else likes.
+struct Slow {
+    key: u64,
+    comparing: mpsc::Sender<()>,
+    go_on: Arc<Mutex<mpsc::Receiver<()>>>,
+}
+
+impl PartialEq for Slow {
+    fn eq(&self, other: &Self) -> bool {
+        self.comparing.send(()).ok();
+        // However that ends.
+        let _ = self.go_on.lock().unwrap().recv();
+        self.key == other.key
+    }
+}
+
+impl Eq for Slow {}
+
+impl core::hash::Hash for Slow {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
+}
+
+/// Abandoned inside of a user's code: the end is told when that has returned, and what was held is gone. If
+/// it does not return, the end is told all the same, and what was held in that one registry goes when it
+/// does.
+#[test]
+fn r56_abandoned_in_the_middle_of_a_change() {
+    for returns in [true, false] {
+        let (registry, other) = (Registry::<Box<Slow>, u64>::new(), Numbers::new());
+        let (comparing, compares) = mpsc::channel();
+        let (go, wait) = mpsc::channel();
+        let go_on = Arc::new(Mutex::new(wait));
+        let (theirs, others, stays) = (registry.clone(), other.clone(), go_on.clone());
+        let key = move || {
+            let (comparing, go_on) = (comparing.clone(), go_on.clone());
+            let key = 1;
+            Box::new(Slow {
+                key,
+                comparing,
+                go_on,
+            })
+        };
+        let child = ChildSpec::worker("stuck", move |_| {
+            others.register(1, 1).unwrap();
+            theirs.register(key(), 1).unwrap();
+            theirs.register(key(), 1).unwrap_err();
+            let goes_on_for_long = stays.lock().unwrap().recv();
+            goes_on_for_long.unwrap_err();
+        });
+        let supervisor = Supervisor::builder("app")
+            .child(child.stop(Stop::Within(Duration::from_millis(1))))
+            .start()
+            .unwrap();
+        let inbox = Inbox::new();
+        inbox.monitor(&supervisor.handle().child("stuck").unwrap());
+        compares.recv_timeout(PATIENCE).unwrap();
+        // Its length counts what is being registered.
+        let listed = || registry.with(|guard| guard.iter().count());
+        assert_eq!((listed(), other.len()), (1, 1));
+        supervisor.handle().request_stop();
+        if returns {
+            // What is not borrowed goes first.
+            until(|| other.is_empty());
+            go.send(()).unwrap();
+        }
+        inbox.recv_timeout(PATIENCE).unwrap();
+        assert!(other.is_empty());
+        assert_eq!(listed(), usize::from(!returns));
+        drop(go);
+        until(|| registry.is_empty());
+        until(|| registry.health().owners == 0);
+        drop(supervisor);
+    }
+}
+
 #[test]
 fn r58_only_the_living_are_listed() {
     let registry = Numbers::new();

@@ -178,3 +178,59 @@ impl Waiter {
         *woken = false;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::thread;
+    use core::cell::Cell;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn what_is_registered_before_the_queue_is_entered_is_seen() {
+        let waiting = Waiting::default();
+        let looks = Cell::new(0);
+        let found = waiting.wait("a", PATIENCE, None, || {
+            looks.set(looks.get() + 1);
+            if looks.get() == 1 {
+                // Somebody registers it just after this look.
+                waiting.after(waiting.before("a"));
+            }
+            (looks.get() > 1).then_some(())
+        });
+        assert_eq!((found, looks.get(), waiting.count()), (Ok(()), 2, 0));
+    }
+
+    #[test]
+    fn who_comes_while_a_key_is_being_registered_is_woken() {
+        let waiting = Arc::new(Waiting::default());
+        let registered = Arc::new(Mutex::new(false));
+        let notice = waiting.before("a");
+        assert_eq!(notice.0, None);
+        let (theirs, is_registered) = (waiting.clone(), registered.clone());
+        let waiter = thread::spawn(move || {
+            let look = || is_registered.lock().then_some(());
+            theirs.wait("a", PATIENCE, None, look)
+        });
+        while waiting.count() == 0 {
+            thread::yield_now();
+        }
+        *registered.lock() = true;
+        waiting.after(notice);
+        assert_eq!(waiter.join().unwrap(), Ok(()));
+        assert!(waiting.queues.iter().all(|queues| queues.lock().is_empty()));
+    }
+
+    #[test]
+    fn nobody_is_woken_for_another_key() {
+        let waiting = Waiting::default();
+        let (a, b) = (
+            waiting.enter(waiting.hasher.hash_one("a")),
+            waiting.enter(waiting.hasher.hash_one("b")),
+        );
+        waiting.after(waiting.before("a"));
+        assert!(*a.waiter.woken.lock());
+        assert!(!*b.waiter.woken.lock());
+    }
+}
