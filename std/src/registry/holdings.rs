@@ -30,7 +30,8 @@ use super::report;
 use super::shared::{Inner, Key, Registry, Value};
 use crate::process::panic::discard;
 use crate::process::{Lease, Pid};
-use crate::sync::{Arc, Condvar, Mutex, ThreadId, thread};
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, thread_number};
+use alloc::rc::Rc;
 use core::any::Any;
 use core::cell::RefCell;
 use core::fmt;
@@ -65,7 +66,8 @@ struct Seat {
 enum Place {
     /// A [`Held`] of the registry's type.
     Idle(Box<dyn Any + Send>),
-    Busy(ThreadId),
+    /// Of the thread with this number.
+    Busy(u64),
 }
 
 /// Why nothing can be changed.
@@ -92,33 +94,34 @@ impl Holdings {
 
     /// Makes the calling thread, which holds nothing, register in the name of this incarnation from now on.
     pub(crate) fn belong_to_this_thread(self: &Arc<Self>) {
-        let mine = Mine {
+        let mine = Rc::new(Mine {
             holdings: self.clone(),
             identity: None,
-        };
+        });
         let _destroyed = HOLDER.try_with(|holder| holder.0.replace(Some(mine)));
     }
 
     /// Borrows what is held in a registry, nothing if need be.
     pub(super) fn borrow<K: Key, V: Value>(
-        self: &Arc<Self>,
+        &self,
         registry: &Registry<K, V>,
-    ) -> Result<Borrowed<K, V>, Refusal> {
+    ) -> Result<Borrowed<'_, K, V>, Refusal> {
         if let Some(borrowed) = self.take(&registry.0, true)? {
             return Ok(borrowed);
         }
         Ok(Borrowed {
-            holder: self.clone(),
+            holder: self,
             registry: registry.0.id,
             held: Some(Box::new(Held::new(registry, self.pid))),
+            added: false,
         })
     }
 
     /// Borrows what is held in a registry, if that is anything.
     pub(super) fn borrow_if_any<K: Key, V: Value>(
-        self: &Arc<Self>,
+        &self,
         inner: &Inner<K, V>,
-    ) -> Result<Option<Borrowed<K, V>>, Refusal> {
+    ) -> Result<Option<Borrowed<'_, K, V>>, Refusal> {
         self.take(inner, false)
     }
 
@@ -146,11 +149,11 @@ impl Holdings {
     /// Takes what is held in a registry out of its seat. If there is no seat, and there is to be one, that is
     /// taken, and the caller has to put something there.
     fn take<K: Key, V: Value>(
-        self: &Arc<Self>,
+        &self,
         inner: &Inner<K, V>,
         anew: bool,
-    ) -> Result<Option<Borrowed<K, V>>, Refusal> {
-        let me = thread::current().id();
+    ) -> Result<Option<Borrowed<'_, K, V>>, Refusal> {
+        let me = thread_number();
         let elsewhere = |state: &State| match state.place(inner.id) {
             Some(Place::Busy(by)) => *by != me,
             _ => false,
@@ -183,14 +186,15 @@ impl Holdings {
             unreachable!("a registry has its number alone");
         };
         Ok(Some(Borrowed {
-            holder: self.clone(),
+            holder: self,
             registry: inner.id,
             held: Some(held),
+            added: false,
         }))
     }
 
-    fn give_back<K: Key, V: Value>(&self, registry: u64, held: Box<Held<K, V>>) {
-        let empty = held.is_empty();
+    fn give_back<K: Key, V: Value>(&self, registry: u64, held: Box<Held<K, V>>, added: bool) {
+        let empty = !added && held.is_empty();
         let mut state = self.state.lock();
         if !empty && !state.over {
             if let Some(seat) = state.seat(registry) {
@@ -207,9 +211,9 @@ impl Holdings {
 
     fn wait_while<'a>(
         &self,
-        mut state: crate::sync::MutexGuard<'a, State>,
+        mut state: MutexGuard<'a, State>,
         mut condition: impl FnMut(&State) -> bool,
-    ) -> crate::sync::MutexGuard<'a, State> {
+    ) -> MutexGuard<'a, State> {
         if condition(&state) {
             state.waiting += 1;
             state = self
@@ -245,14 +249,16 @@ impl fmt::Debug for Holdings {
 }
 
 /// What is held in one registry, out of its seat for a change; dropping this puts it back.
-pub(super) struct Borrowed<K: Key, V: Value> {
-    holder: Arc<Holdings>,
+pub(super) struct Borrowed<'h, K: Key, V: Value> {
+    holder: &'h Holdings,
     registry: u64,
     /// There until the drop.
     held: Option<Box<Held<K, V>>>,
+    /// Whether something was added, so that this is not empty.
+    pub(super) added: bool,
 }
 
-impl<K: Key, V: Value> Deref for Borrowed<K, V> {
+impl<K: Key, V: Value> Deref for Borrowed<'_, K, V> {
     type Target = Held<K, V>;
 
     fn deref(&self) -> &Held<K, V> {
@@ -263,7 +269,7 @@ impl<K: Key, V: Value> Deref for Borrowed<K, V> {
     }
 }
 
-impl<K: Key, V: Value> DerefMut for Borrowed<K, V> {
+impl<K: Key, V: Value> DerefMut for Borrowed<'_, K, V> {
     fn deref_mut(&mut self) -> &mut Held<K, V> {
         match &mut self.held {
             Some(held) => held,
@@ -272,10 +278,10 @@ impl<K: Key, V: Value> DerefMut for Borrowed<K, V> {
     }
 }
 
-impl<K: Key, V: Value> Drop for Borrowed<K, V> {
+impl<K: Key, V: Value> Drop for Borrowed<'_, K, V> {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
-            self.holder.give_back(self.registry, held);
+            self.holder.give_back(self.registry, held, self.added);
         }
     }
 }
@@ -285,49 +291,54 @@ thread_local! {
 }
 
 /// In whose name this thread registers; decided when it first does, unless it is an incarnation's.
-struct Holder(RefCell<Option<Mine>>);
+struct Holder(RefCell<Option<Rc<Mine>>>);
 
-struct Mine {
+/// Counted by the thread alone, so that using it costs little.
+pub(super) struct Mine {
     holdings: Arc<Holdings>,
     /// The thread's own identity; `None` if it runs an incarnation, which ends by itself.
     identity: Option<Lease>,
 }
 
+impl Deref for Mine {
+    type Target = Holdings;
+
+    fn deref(&self) -> &Holdings {
+        &self.holdings
+    }
+}
+
 /// In whose name the calling thread registers.
-pub(super) fn mine() -> Result<Arc<Holdings>, Refusal> {
+pub(super) fn mine() -> Result<Rc<Mine>, Refusal> {
     let mine = HOLDER.try_with(|holder| {
         if let Some(mine) = &*holder.0.borrow() {
-            return Ok(mine.holdings.clone());
+            return Ok(mine.clone());
         }
         let identity = Lease::claim().map_err(|full| Refusal::TooManyOwners(full.limit))?;
-        let holdings = Arc::new(Holdings::new(identity.pid()));
-        let mine = Mine {
-            holdings: holdings.clone(),
+        let mine = Rc::new(Mine {
+            holdings: Arc::new(Holdings::new(identity.pid())),
             identity: Some(identity),
-        };
+        });
         // There was nothing, so this drops nothing.
-        holder.0.replace(Some(mine));
-        Ok(holdings)
+        holder.0.replace(Some(mine.clone()));
+        Ok(mine)
     });
     mine.unwrap_or(Err(Refusal::Over))
 }
 
 /// In whose name the calling thread has registered, if it has.
-pub(super) fn mine_if_any() -> Option<Arc<Holdings>> {
-    let mine = |holder: &Holder| Some(holder.0.borrow().as_ref()?.holdings.clone());
+pub(super) fn mine_if_any() -> Option<Rc<Mine>> {
+    let mine = |holder: &Holder| holder.0.borrow().clone();
     HOLDER.try_with(mine).ok().flatten()
 }
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        if let Some(Mine {
-            holdings,
-            identity: Some(identity),
-        }) = self.0.take()
+        if let Some(mine) = self.0.take()
+            && mine.identity.is_some()
         {
             report::thread_ends();
-            holdings.release();
-            drop(identity);
+            mine.holdings.release();
         }
     }
 }

@@ -18,7 +18,7 @@ use super::LockError;
 use super::shared::Key;
 use crate::clock;
 use crate::stop::StopToken;
-use crate::sync::{Arc, Condvar, Mutex, ThreadId, thread};
+use crate::sync::{Arc, Condvar, Mutex, thread_number};
 use alloc::collections::{BTreeMap, VecDeque};
 use core::fmt;
 use core::hash::BuildHasher;
@@ -51,7 +51,7 @@ struct State {
 }
 
 struct Turn {
-    thread: ThreadId,
+    thread: u64,
     /// Notified when the lock is this one's, or it should look whether it is to stop.
     came: Condvar,
 }
@@ -89,7 +89,7 @@ impl<K: Key> Locks<K> {
     ) -> Result<KeyGuard<K>, LockError<K>> {
         let deadline = clock::now().saturating_add(at_most);
         let turn = Arc::new(Turn {
-            thread: thread::current().id(),
+            thread: thread_number(),
             came: Condvar::new(),
         });
         let guard = |lock| KeyGuard {
@@ -241,6 +241,7 @@ impl<K: Key> fmt::Debug for KeyGuard<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sync::thread;
     use std::sync::mpsc;
 
     const PATIENCE: Duration = Duration::from_secs(60);

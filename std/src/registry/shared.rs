@@ -303,7 +303,7 @@ impl<K: Key, V: Value> Registry<K, V> {
 
     pub(super) fn register_in(
         &self,
-        holder: &Arc<Holdings>,
+        holder: &Holdings,
         key: K,
         value: V,
     ) -> Result<Registration, RegisterError<K, V>> {
@@ -311,7 +311,11 @@ impl<K: Key, V: Value> Registry<K, V> {
         let registered = with_handle(&self.0, |handle| {
             let guard = pinned(handle);
             match holder.borrow(self) {
-                Ok(mut held) => Ok(held.core.register(&guard, key, value)?),
+                Ok(mut held) => {
+                    let registered = held.core.register(&guard, key, value)?;
+                    held.added = true;
+                    Ok(registered)
+                }
                 Err(refusal) => Err(refusal.of(key, value)),
             }
         })?;
@@ -320,7 +324,7 @@ impl<K: Key, V: Value> Registry<K, V> {
         Ok(registered)
     }
 
-    pub(super) fn unregister_in(&self, holder: &Arc<Holdings>, key: &K::Borrowed) -> bool {
+    pub(super) fn unregister_in(&self, holder: &Holdings, key: &K::Borrowed) -> bool {
         with_handle(&self.0, |handle| {
             let guard = pinned(handle);
             match holder.borrow_if_any(&self.0) {
