@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Under the lock there is only bookkeeping: no code of a user, no destructor of a user's value
-//! (they go out as [`Job::Drop`] and [`Job::DropEntries`]), no thread is started and nobody is woken.
+//! (they go out as [`Job::Drop`], [`Job::DropEntries`] and [`Job::Abandon`]), no thread is started and nobody is woken.
 //! So whoever asks about children never waits for a child. Two threads may do jobs of one supervisor at the same time;
 //! that is sound because the stop token and the identity of an incarnation exist before anybody
 //! can be told to stop it, and because the machine recognises late events.
