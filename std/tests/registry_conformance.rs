@@ -14,7 +14,9 @@ use bedplate::supervisor::{ChildSpec, Incarnation, Restart, StartError, Stop, Su
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -788,6 +790,65 @@ fn r88_a_wait_that_ended_without_the_key_leaves_nothing() {
     assert_eq!(told.recv().unwrap(), (Ok(()), 0));
     registry.register(1, 0).unwrap();
     assert_eq!(registry.len(), 2);
+}
+
+/// Wakes the thread that polls.
+struct Unpark(thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let (mut future, mut context) = (pin!(future), Context::from_waker(&waker));
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park_timeout(PATIENCE),
+        }
+    }
+}
+
+#[test]
+fn r85_r88_a_task_waits_too() {
+    const ROUNDS: u64 = 2_000;
+    fn is_send<T: Send>(task: T) -> T {
+        task
+    }
+    let registry = Numbers::new();
+    registry.register(u64::MAX, 7).unwrap();
+    let held = registry.registered(&u64::MAX, |entry| *entry.value());
+    assert_eq!(block_on(is_send(held)), 7);
+    // Given up: nothing is left.
+    let mut given_up = Box::pin(registry.registered(&1_000_000, |entry| *entry.value()));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(given_up.as_mut().poll(&mut context).is_pending());
+    assert_eq!(registry.health().waiting, 1);
+    drop(given_up);
+    assert_eq!(registry.health().waiting, 0);
+    // A task, and a thread that registers at the same moment.
+    let other = registry.clone();
+    let (next, coming) = mpsc::channel();
+    let registering = thread::spawn(move || {
+        let mut owner = other.owner().unwrap();
+        for key in coming {
+            owner.register(key, 2 * key).unwrap();
+        }
+    });
+    let begun = Instant::now();
+    for key in 0..ROUNDS {
+        next.send(key).unwrap();
+        let found = block_on(registry.registered(&key, |entry| *entry.value()));
+        assert_eq!(found, 2 * key);
+    }
+    // Not one was slept over.
+    assert!(begun.elapsed() < PATIENCE);
+    drop(next);
+    registering.join().unwrap();
+    assert_eq!(registry.health().waiting, 0);
 }
 
 /// Who waits and who registers at the same moment: nobody sleeps on.

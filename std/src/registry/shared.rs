@@ -240,6 +240,25 @@ impl<K: Key, V: Value> Registry<K, V> {
         })
     }
 
+    /// As [`wait_for`](Self::wait_for), for a task of any executor: ready when somebody holds `key`, with what
+    /// `look` makes of the entry. It has no limit of its own; dropping it ends the wait and leaves nothing
+    /// behind.
+    ///
+    /// # Concurrency
+    /// Does not block, but for a few instructions. Whoever registers the key calls the task's waker.
+    pub async fn registered<R>(
+        &self,
+        key: &K::Borrowed,
+        look: impl FnOnce(Entry<'_, K, V>) -> R,
+    ) -> R {
+        let mut look = Some(look);
+        let look = || {
+            self.lookup(key, |entry| look.take().map(|look| look(entry)))
+                .flatten()
+        };
+        self.0.waiting.wait_as_task(key, look).await
+    }
+
     /// Waits until `look` makes something of the entry of `key`.
     pub(super) fn wait_while_none<R>(
         &self,
@@ -429,7 +448,7 @@ pub struct Health {
     pub limit: Option<usize>,
     /// Incarnations and threads that hold something, and all that were made by [`Registry::owner`].
     pub owners: usize,
-    /// Threads that wait for a key.
+    /// Threads and tasks that wait for a key.
     pub waiting: usize,
     /// Keys that are locked.
     pub locked: usize,

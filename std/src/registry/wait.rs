@@ -15,15 +15,20 @@
 //! the registering thread saw nobody before and somebody after, it has no hash, and wakes all: that is rare
 //! and does no harm.
 //!
+//! A task does the same, but that it looks when it is polled, each time after it has left its waker.
+//!
 //! A waiter is woken for its hash, not for its key, so it looks for itself; and it may be woken for nothing.
 
 use super::WaitError;
 use crate::clock;
+use crate::process::panic::contain;
 use crate::stop::StopToken;
 use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering, fence};
 use alloc::collections::BTreeMap;
 use core::fmt;
+use core::future::poll_fn;
 use core::hash::{BuildHasher, Hash};
+use core::task::{Poll, Waker};
 use core::time::Duration;
 use foldhash::fast::RandomState;
 
@@ -45,12 +50,20 @@ pub(super) struct Notice(Option<u64>);
 
 #[derive(Default)]
 struct Waiter {
-    woken: Mutex<bool>,
+    state: Mutex<Asleep>,
     changed: Condvar,
 }
 
+#[derive(Default)]
+struct Asleep {
+    /// Woken since the last sleep.
+    woken: bool,
+    /// Of a task, which does not sleep here.
+    waker: Option<Waker>,
+}
+
 impl Waiting {
-    /// How many threads wait.
+    /// How many threads and tasks wait.
     pub(super) fn count(&self) -> usize {
         // Relaxed: a count.
         self.count.load(Ordering::Relaxed)
@@ -117,6 +130,23 @@ impl Waiting {
         }
     }
 
+    /// Waits until `look` finds something, without a thread.
+    pub(super) async fn wait_as_task<Q: Hash + ?Sized, R>(
+        &self,
+        key: &Q,
+        mut look: impl FnMut() -> Option<R>,
+    ) -> R {
+        let place = self.enter(self.hasher.hash_one(key));
+        // SeqCst: pairs with the fence in `after` [W1]; the head says how.
+        fence(Ordering::SeqCst);
+        poll_fn(|context| {
+            // Before the look: who registers after that finds the task.
+            place.waiter.wake_task(context.waker());
+            look().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
     fn enter(&self, hash: u64) -> Entered<'_> {
         let waiter = Arc::new(Waiter::default());
         let mut queues = self.queue(hash).lock();
@@ -167,15 +197,31 @@ impl Drop for Entered<'_> {
 
 impl Waiter {
     fn wake(&self) {
-        *self.woken.lock() = true;
+        let mut state = self.state.lock();
+        state.woken = true;
+        let waker = state.waker.take();
+        drop(state);
         self.changed.notify_all();
+        if let Some(waker) = waker {
+            contain(|| waker.wake());
+        }
     }
 
     /// Sleeps until woken since the last sleep.
     fn sleep(&self, at_most: Duration) {
-        let woken = self.woken.lock();
-        let mut woken = self.changed.wait_while_for(woken, at_most, |woken| !*woken);
-        *woken = false;
+        let state = self.state.lock();
+        let mut state = self
+            .changed
+            .wait_while_for(state, at_most, |state| !state.woken);
+        state.woken = false;
+    }
+
+    /// Has a task woken once.
+    fn wake_task(&self, waker: &Waker) {
+        let waker = waker.clone();
+        let before = self.state.lock().waker.replace(waker);
+        // Outside the lock: it is an executor's.
+        drop(before);
     }
 }
 
@@ -230,7 +276,7 @@ mod tests {
             waiting.enter(waiting.hasher.hash_one("b")),
         );
         waiting.after(waiting.before("a"));
-        assert!(*a.waiter.woken.lock());
-        assert!(!*b.waiter.woken.lock());
+        assert!(a.waiter.state.lock().woken);
+        assert!(!b.waiter.state.lock().woken);
     }
 }
