@@ -23,10 +23,12 @@ fn registries_are_shared() {
     send::<FixedOwner<'static, u8, u8, 8, SpinLock>>();
     #[cfg(feature = "alloc")]
     {
-        use bedplate_core::registry::{EpochRegistry, Owner};
+        use bedplate_core::registry::{EpochRegistry, Owner, Reader};
         use std::hash::RandomState;
         sync::<EpochRegistry<String, String, RandomState>>();
         send::<EpochRegistry<String, String, RandomState>>();
         send::<Owner<String, String, RandomState>>();
+        send::<Reader<String, String, RandomState>>();
+        sync::<Reader<String, String, RandomState>>();
     }
 }

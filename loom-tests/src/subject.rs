@@ -2,9 +2,14 @@
 
 use bedplate_core::id::Pid;
 use bedplate_core::registry::{
-    EpochRegistry, FixedOwner, FixedRegistry, Handle, Owner, RegisterError, Registration, SpinLock,
+    Change, Changes, EpochRegistry, FixedOwner, FixedRegistry, Guard, Handle, News, NotHeld, Owner,
+    Reason, RegisterError, Registration, SpinLock,
 };
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Keys, few enough that they meet.
 pub type Key = u8;
@@ -46,6 +51,21 @@ pub trait Subject {
         key: Key,
         value: Value,
     ) -> Result<Option<(Pid, Value)>, RegisterError<Key, Value>>;
+    /// It takes over if it may; who had it with what.
+    fn take_over_if(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        key: Key,
+        value: Value,
+        condition: impl FnMut(Pid, Value) -> bool,
+    ) -> Result<Option<(Pid, Value)>, RegisterError<Key, Value>>;
+    /// It gives a key away.
+    fn give_away<'s>(
+        &'s self,
+        owner: &mut Self::Owner<'s>,
+        key: Key,
+        to: &mut Self::Owner<'s>,
+    ) -> Result<Registration, NotHeld>;
     /// It updates a value; whether it could.
     fn update(
         &self,
@@ -69,6 +89,10 @@ pub trait Subject {
     fn lookup(&self, key: Key) -> Option<(Pid, Value)>;
     /// Everything.
     fn list(&self) -> Vec<(Key, Pid, Value)>;
+    /// What it has told of its changes since it was last asked, if it tells anything.
+    fn told(&self) -> Option<Told> {
+        None
+    }
     /// How many entries.
     fn len(&self) -> usize;
     /// Whether there are none.
@@ -77,12 +101,77 @@ pub trait Subject {
     }
 }
 
+/// A change, as it was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its number.
+    pub number: u64,
+    /// What happened.
+    pub reason: Reason,
+    /// To which key.
+    pub key: Key,
+    /// With which value.
+    pub value: Value,
+    /// Whose it is, or was.
+    pub owner: Pid,
+}
+
+impl From<&Change<'_, Key, Value>> for Event {
+    fn from(change: &Change<'_, Key, Value>) -> Self {
+        assert_eq!(change.registration.owner(), change.owner);
+        Self {
+            number: change.number,
+            reason: change.reason,
+            key: *change.key,
+            value: *change.value,
+            owner: change.owner,
+        }
+    }
+}
+
+/// What a follower was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// A change.
+    Change(Event),
+    /// That changes were lost, from one number to another.
+    Lost(u64, u64),
+}
+
+/// What a registry has told of its changes.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Its audit.
+    pub audited: Vec<Event>,
+    /// A follower that goes on after a loss.
+    pub heard: Vec<Heard>,
+    /// A copy, which is made afresh after a loss.
+    pub copy: Vec<(Key, Pid, Value)>,
+}
+
+/// Whoever listens to an epoch registry.
+#[derive(Debug)]
+struct Listeners<H> {
+    audited: Arc<Mutex<Vec<Event>>>,
+    follower: Changes<Key, Value, BuildHasherDefault<H>>,
+    copier: Changes<Key, Value, BuildHasherDefault<H>>,
+    copy: BTreeMap<Key, (Pid, Value)>,
+}
+
 /// An epoch registry and this thread's handle.
 #[derive(Debug)]
 pub struct Epoch<H>(
     EpochRegistry<Key, Value, BuildHasherDefault<H>>,
     Handle<Key, Value, BuildHasherDefault<H>>,
+    RefCell<Option<Listeners<H>>>,
 );
+
+fn copy_of<H>(guard: &Guard<'_, Key, Value, BuildHasherDefault<H>>) -> BTreeMap<Key, (Pid, Value)> {
+    guard
+        .iter()
+        .map(|entry| (*entry.key(), (entry.owner(), *entry.value())))
+        .collect()
+}
 
 impl<H> Epoch<H> {
     /// An empty registry of at most [`LIMIT`] entries.
@@ -91,7 +180,35 @@ impl<H> Epoch<H> {
         let hasher = BuildHasherDefault::default();
         let registry = EpochRegistry::with_limit_and_hasher(LIMIT, hasher);
         let handle = registry.handle();
-        Self(registry, handle)
+        Self(registry, handle, RefCell::new(None))
+    }
+
+    /// The same, with an audit, and a feed of this capacity.
+    ///
+    /// # Panics
+    /// If there is no feed in spite of that.
+    #[must_use]
+    pub fn watched(capacity: usize) -> Self {
+        let audited = Arc::new(Mutex::new(Vec::new()));
+        let audit = Arc::clone(&audited);
+        let registry = EpochRegistry::builder(BuildHasherDefault::default())
+            .limit(LIMIT)
+            .audit(move |change| {
+                let mut audit = audit.lock().unwrap_or_else(PoisonError::into_inner);
+                audit.push(Event::from(change));
+            })
+            .feed(capacity)
+            .build();
+        let handle = registry.handle();
+        let guard = handle.pin();
+        let listeners = Listeners {
+            audited,
+            follower: guard.changes().expect("there is a feed"),
+            copier: guard.changes().expect("there is a feed"),
+            copy: BTreeMap::new(),
+        };
+        drop(guard);
+        Self(registry, handle, RefCell::new(Some(listeners)))
     }
 }
 
@@ -140,6 +257,29 @@ impl<H: Hasher + Default + 'static> Subject for Epoch<H> {
         let guard = self.1.pin();
         let before = owner.take_over(&guard, key, value)?;
         Ok(before.map(|entry| (entry.owner(), *entry.value())))
+    }
+
+    fn take_over_if(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        key: Key,
+        value: Value,
+        mut condition: impl FnMut(Pid, Value) -> bool,
+    ) -> Result<Option<(Pid, Value)>, RegisterError<Key, Value>> {
+        let guard = self.1.pin();
+        let before = owner.take_over_if(&guard, key, value, |entry| {
+            condition(entry.owner(), *entry.value())
+        })?;
+        Ok(before.map(|entry| (entry.owner(), *entry.value())))
+    }
+
+    fn give_away<'s>(
+        &'s self,
+        owner: &mut Self::Owner<'s>,
+        key: Key,
+        to: &mut Self::Owner<'s>,
+    ) -> Result<Registration, NotHeld> {
+        owner.give_away(&self.1.pin(), &key, to)
     }
 
     fn update(
@@ -192,6 +332,49 @@ impl<H: Hasher + Default + 'static> Subject for Epoch<H> {
             .collect()
     }
 
+    fn told(&self) -> Option<Told> {
+        let mut listeners = self.2.borrow_mut();
+        let Listeners {
+            audited,
+            follower,
+            copier,
+            copy,
+        } = listeners.as_mut()?;
+        let guard = self.1.pin();
+        let mut heard = Vec::new();
+        while let Some(news) = follower.next(&guard) {
+            heard.push(match news {
+                News::Change(change) => Heard::Change(Event::from(&change)),
+                News::Lost { from, to } => Heard::Lost(from, to),
+                other => panic!("nobody is in the middle of a change: {other:?}"),
+            });
+        }
+        while let Some(news) = copier.next(&guard) {
+            match news {
+                News::Change(change) if change.reason.is_end() => {
+                    copy.remove(change.key);
+                }
+                News::Change(change) => {
+                    copy.insert(*change.key, (change.owner, *change.value));
+                }
+                News::Lost { .. } => {
+                    copier.skip(&guard);
+                    *copy = copy_of(&guard);
+                }
+                other => panic!("nobody is in the middle of a change: {other:?}"),
+            }
+        }
+        let mut audited = audited.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Told {
+            audited: mem::take(&mut *audited),
+            heard,
+            copy: copy
+                .iter()
+                .map(|(&key, &(pid, value))| (key, pid, value))
+                .collect(),
+        })
+    }
+
     fn len(&self) -> usize {
         self.0.len()
     }
@@ -229,6 +412,25 @@ impl Subject for Fixed {
         value: Value,
     ) -> Result<Option<(Pid, Value)>, RegisterError<Key, Value>> {
         owner.take_over(key, value)
+    }
+
+    fn take_over_if(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        key: Key,
+        value: Value,
+        mut condition: impl FnMut(Pid, Value) -> bool,
+    ) -> Result<Option<(Pid, Value)>, RegisterError<Key, Value>> {
+        owner.take_over_if(key, value, |_, pid, &value| condition(pid, value))
+    }
+
+    fn give_away<'s>(
+        &'s self,
+        owner: &mut Self::Owner<'s>,
+        key: Key,
+        to: &mut Self::Owner<'s>,
+    ) -> Result<Registration, NotHeld> {
+        owner.give_away(&key, to)
     }
 
     fn update(

@@ -3,9 +3,9 @@
 //!
 //! Where ours differs on purpose, the test says so. Cases of pattern matching are closures here.
 //! Not here, for want of what they are about: duplicate keys (R34–R47), listeners and subscriptions
-//! (R22, R95–R98), registering many (R73, R89), giving away (R91). Names of live processes (R7, R25, R56,
-//! R62), per-key locks (R49–R52), waiting for a name (R85–R88) and registry metadata (R109) are tested where
-//! there are processes: `std/tests/registry_conformance.rs`, `names_are_free_before_death_is_known.rs`.
+//! (R22, R95–R98), registering many (R73, R89). Names of live processes (R7, R25, R56, R62), per-key locks
+//! (R49–R52), waiting for a name (R85–R88) and registry metadata (R109) are tested where there are processes:
+//! `std/tests/registry_conformance.rs`, `names_are_free_before_death_is_known.rs`.
 
 use bedplate_core::id::Pid;
 use bedplate_core::registry::RegisterError;
@@ -191,6 +191,46 @@ cases! {
         assert_eq!(subject.get_or_register(&mut me, 1, 10), Ok((pid(1), 10)));
         assert_eq!(subject.get_or_register(&mut other, 1, 20), Ok((pid(1), 10)));
         assert_eq!(subject.own(&other), []);
+    }
+
+    /// R91: to another it goes, with its value; to oneself is excluded by the borrow checker, and there is
+    /// no owner that is unknown.
+    fn r91_giving_away<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        let mut other = subject.owner(pid(2));
+        assert!(subject.give_away(&mut me, 1, &mut other).is_err());
+        let old = subject.register(&mut me, 1, 10).expect("free");
+        assert!(subject.give_away(&mut other, 1, &mut me).is_err());
+        let new = subject.give_away(&mut me, 1, &mut other).expect("held");
+        assert_eq!(subject.lookup(1), Some((pid(2), 10)));
+        assert_eq!((new.owner(), subject.own(&me)), (pid(2), vec![]));
+        assert!(!subject.release(&mut me, old), "the old registration is over");
+        // … and back again.
+        subject.give_away(&mut other, 1, &mut me).expect("held");
+        assert!(!subject.release(&mut other, new));
+        drop(other);
+        assert_eq!(subject.lookup(1), Some((pid(1), 10)));
+        assert_eq!((subject.len(), subject.own(&me)), (1, vec![(1, 10)]));
+    }
+
+    /// Who is known to be dead may be robbed, and nobody else.
+    fn a_name_is_taken_over_from_the_dead_only<S: Subject>(subject: &S) {
+        let mut dead = subject.owner(pid(1));
+        let mut live = subject.owner(pid(2));
+        let mut me = subject.owner(pid(3));
+        subject.register(&mut dead, 1, 10).expect("free");
+        subject.register(&mut live, 2, 20).expect("free");
+        let is_dead = |holder, _| holder == pid(1);
+        assert_eq!(subject.take_over_if(&mut me, 1, 11, is_dead), Ok(Some((pid(1), 10))));
+        let refused = subject.take_over_if(&mut me, 2, 21, is_dead).expect_err("alive");
+        assert!(
+            matches!(refused, RegisterError::AlreadyRegistered { holder, key: 2, value: 21 } if holder == pid(2))
+        );
+        let free = subject.take_over_if(&mut me, 3, 31, |_, _| panic!("nobody holds it"));
+        assert_eq!(free, Ok(None));
+        let mut list = subject.list();
+        list.sort_unstable();
+        assert_eq!(list, [(1, pid(3), 11), (2, pid(2), 20), (3, pid(3), 31)]);
     }
 
     /// R103, as far as it applies: a taken name is refused, an unknown one is not removed. A dead

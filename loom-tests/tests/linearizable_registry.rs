@@ -1,7 +1,7 @@
 //! Histories recorded from real threads are linearizable, for each key.
 
 use bedplate_core::id::Pid;
-use bedplate_core::registry::{EpochRegistry, FixedRegistry, RegisterError, SpinLock};
+use bedplate_core::registry::{Entry, EpochRegistry, FixedRegistry, RegisterError, SpinLock};
 use core::hash::BuildHasherDefault;
 use core::num::NonZeroU32;
 use loom_tests::linearize::{Observed, Sequential, is_linearizable};
@@ -23,6 +23,8 @@ enum Operation {
     Register(u32, u32),
     /// It takes the key over.
     TakeOver(u32, u32),
+    /// It takes the key over, if the value there is even.
+    TakeOverIfEven(u32, u32),
     /// It replaces the value, if it holds the key.
     Update(u32, u32),
     /// It gives the key up.
@@ -59,6 +61,13 @@ impl Sequential for OneKey {
                 Answer::Registered(true)
             }
             (Operation::TakeOver(process, value), before) => {
+                self.0 = Some((process, value));
+                Answer::Took(before)
+            }
+            (Operation::TakeOverIfEven(..), Some((holder, old))) if old % 2 == 1 => {
+                Answer::HeldBy(holder)
+            }
+            (Operation::TakeOverIfEven(process, value), before) => {
                 self.0 = Some((process, value));
                 Answer::Took(before)
             }
@@ -110,13 +119,14 @@ fn record<W: FnMut(Operation) -> Answer>(seed: u64, work: impl Fn(u32) -> W + Sy
                     begin.wait();
                     let observe = |number| {
                         let value = process * 100 + number;
-                        let operation = match random.below(11) {
+                        let operation = match random.below(13) {
                             // In the end everybody dies, so that nothing happens unrecorded.
                             _ if number == OPERATIONS => Operation::Die(process),
                             0..=2 => Operation::Register(process, value),
                             3 => Operation::Unregister(process),
                             4 => Operation::Die(process),
                             5 => Operation::TakeOver(process, value),
+                            11..=12 => Operation::TakeOverIfEven(process, value),
                             6..=7 => Operation::Update(process, value),
                             _ => Operation::Lookup,
                         };
@@ -166,6 +176,20 @@ fn check_epoch<H: core::hash::Hasher + Default + Send + Sync>() {
                     let guard = handle.pin();
                     let before = owner.take_over(&guard, 7, value).expect("no limit");
                     Answer::Took(before.map(|entry| (entry.owner().slot(), *entry.value())))
+                }
+                Operation::TakeOverIfEven(_, value) => {
+                    let guard = handle.pin();
+                    let is_even = |entry: Entry<'_, u8, u32>| entry.value().is_multiple_of(2);
+                    match owner.take_over_if(&guard, 7, value, is_even) {
+                        Ok(before) => {
+                            let before = before.map(|entry| (entry.owner().slot(), *entry.value()));
+                            Answer::Took(before)
+                        }
+                        Err(RegisterError::AlreadyRegistered { holder, .. }) => {
+                            Answer::HeldBy(holder.slot())
+                        }
+                        Err(other) => panic!("{other}"),
+                    }
                 }
                 Operation::Update(_, value) => {
                     let updated = owner.update(&handle.pin(), &7, |_| value);
@@ -219,6 +243,17 @@ fn the_fixed_registry_is_linearizable() {
                 Operation::TakeOver(_, value) => {
                     let before = owner.take_over(7, value).expect("there is room");
                     Answer::Took(before.map(|(owner, value)| (owner.slot(), value)))
+                }
+                Operation::TakeOverIfEven(_, value) => {
+                    match owner.take_over_if(7, value, |_, _, old| old.is_multiple_of(2)) {
+                        Ok(before) => {
+                            Answer::Took(before.map(|(owner, value)| (owner.slot(), value)))
+                        }
+                        Err(RegisterError::AlreadyRegistered { holder, .. }) => {
+                            Answer::HeldBy(holder.slot())
+                        }
+                        Err(other) => panic!("{other}"),
+                    }
                 }
                 Operation::Update(_, value) => {
                     Answer::Registered(owner.update(&7, |_| value).is_ok())

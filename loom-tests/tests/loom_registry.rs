@@ -398,6 +398,90 @@ fn take_over_against_death() {
     });
 }
 
+/// [S4] A name is given up and registered again, in the same slot and lane, by an owner that somebody
+/// wants to take it from, if the value is the first: the second registration is never taken for the first.
+#[test]
+fn take_over_if_against_registering_again() {
+    check_deeply(3, || {
+        let scene = Scene::<Mix>::new();
+        let handle = scene.handle();
+        let mut first = scene.holder(&handle, 1, 7);
+        let theirs = scene.clone();
+        let again = thread::spawn(move || {
+            let handle = theirs.handle();
+            let given_up = first.unregister(&handle.pin(), &7);
+            let result = first.register(&handle.pin(), 7, theirs.value(11));
+            let holds = result.is_ok();
+            (first, given_up, holds)
+        });
+        let mut taker = scene.owner(2);
+        let guard = handle.pin();
+        let taken = taker
+            .take_over_if(&guard, 7, scene.value(2), |entry| {
+                entry.value().number() == 1
+            })
+            .map(|before| before.map(|entry| (entry.owner(), entry.value().number())))
+            .map_err(|error| match error {
+                RegisterError::AlreadyRegistered { holder, value, .. } => (holder, value.number()),
+                other => panic!("{other}"),
+            });
+        drop(guard);
+        let (first, given_up, holds) = again.join().expect("no panic");
+        let expected = match taken {
+            Ok(Some(before)) => {
+                assert_eq!((before, given_up, holds), ((pid(1), 1), false, false));
+                (pid(2), 2)
+            }
+            Ok(None) => {
+                assert!(given_up && !holds);
+                (pid(2), 2)
+            }
+            Err(refused) => {
+                assert_eq!((refused, given_up, holds), ((pid(1), 2), true, true));
+                (pid(1), 11)
+            }
+        };
+        assert_eq!(look(&handle, 7), Some(expected));
+        assert_eq!(scene.len(), 1);
+        drop((first, taker, handle));
+        scene.at_rest();
+    });
+}
+
+/// [I2, I3, S3] A name is given away while somebody looks, and then takes it over: it is never missing,
+/// keeps its value, and does not come back to whoever gave it.
+#[test]
+fn give_away_against_lookup_and_take_over() {
+    check_deeply(3, || {
+        let scene = Scene::<Mix>::new();
+        let handle = scene.handle();
+        let mut first = scene.holder(&handle, 1, 7);
+        let theirs = scene.clone();
+        let giving = thread::spawn(move || {
+            let handle = theirs.handle();
+            let mut second = theirs.owner(2);
+            let given = first.give_away(&handle.pin(), &7, &mut second).is_ok();
+            (first, second, given)
+        });
+        let (holder, number) = look(&handle, 7).expect("it is never missing");
+        assert!([pid(1), pid(2)].contains(&holder) && number == 1);
+        let mut third = scene.owner(3);
+        let before = third
+            .take_over(&handle.pin(), 7, scene.value(3))
+            .expect("no limit")
+            .map(|entry| (entry.owner(), entry.value().number()));
+        let (first, second, given) = giving.join().expect("no panic");
+        assert!(given || holder == pid(1));
+        assert_eq!(before, Some((pid(if given { 2 } else { 1 }), 1)));
+        let held = [&first, &second, &third].map(|owner| owner.entries(&handle.pin()).count());
+        assert_eq!((held, scene.len()), ([0, 0, 1], 1));
+        drop((first, second));
+        assert_eq!(look(&handle, 7), Some((pid(3), 3)));
+        drop((third, handle));
+        scene.at_rest();
+    });
+}
+
 /// [I1, I3, I4, I5, I6, I7] A bucket splits while somebody looks, and somebody leaves: what is there
 /// throughout is found throughout, whoever left stays away, and whoever comes is there.
 #[test]
@@ -434,5 +518,50 @@ fn growth_against_all() {
         assert!(!cfg!(bedplate_loom) || after > before, "it grew");
         drop((staying, leaving, third, coming, handle));
         scene.at_rest();
+    });
+}
+
+/// A name that was looked up, while its holder gives it up, and another takes it, in the slot of the first.
+#[test]
+fn name_ref_against_change_of_hands() {
+    check(|| {
+        let registry = EpochRegistry::<u8, u8, BuildHasherDefault<Mix>>::with_hasher(
+            BuildHasherDefault::default(),
+        );
+        let name = registry.name_ref(1);
+        let handle = registry.handle();
+        let mut first = registry.owner(pid(1));
+        assert!(first.register(&handle.pin(), 1, 1).is_ok());
+        assert_eq!(name.whereis(), Some(pid(1)));
+        let others = thread::spawn({
+            let registry = registry.clone();
+            move || {
+                let handle = registry.handle();
+                assert!(first.unregister(&handle.pin(), &1));
+                // Where the name was is another one now.
+                assert!(first.register(&handle.pin(), 2, 2).is_ok());
+                let mut second = registry.owner(pid(2));
+                assert!(second.register(&handle.pin(), 1, 1).is_ok());
+                (first, second)
+            }
+        });
+        let seen = [name.whereis(), name.whereis()].map(|holder| match holder {
+            Some(holder) if holder == pid(1) => 1,
+            None => 2,
+            Some(holder) => {
+                assert_eq!(holder, pid(2));
+                3
+            }
+        });
+        assert!(
+            seen.is_sorted(),
+            "{seen:?}: what it answers never goes back"
+        );
+        let owners = others.join().expect("no panic");
+        assert_eq!(name.whereis(), Some(pid(2)));
+        drop(owners);
+        assert_eq!(name.whereis(), None);
+        drop((name, handle));
+        assert_eq!(registry.len(), 0);
     });
 }

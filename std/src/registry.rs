@@ -89,7 +89,7 @@ pub(crate) use holdings::Holdings;
 pub use lock::KeyGuard;
 pub use metadata::Metadata;
 pub use owner::Owner;
-pub use shared::{Guard, Health, Key, Registry, Value};
+pub use shared::{Guard, Health, Key, NameRef, Registry, Value};
 
 /// How many names there may be at a time.
 const LIMIT: usize = 1 << 20;

@@ -893,6 +893,8 @@ fn r101_a_hundred_restarts_under_the_same_names() {
         tell.send(()).unwrap();
         while !me.stop().wait(PATIENCE) {}
     });
+    let name = registry.name_ref(101);
+    assert_eq!(name.whereis(), None);
     let supervisor = Supervisor::builder("app")
         .quiet_panics(true)
         .limit(128, PATIENCE * 10)
@@ -900,6 +902,8 @@ fn r101_a_hundred_restarts_under_the_same_names() {
         .start()
         .unwrap();
     told.recv_timeout(PATIENCE).unwrap();
+    let last = supervisor.handle().child("again").unwrap();
+    assert_eq!(name.whereis(), Some(last.pid()));
     assert_eq!(
         registry.lookup(&101, |entry| *entry.value()),
         Some(RESTARTS)

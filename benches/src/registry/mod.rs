@@ -7,6 +7,8 @@
 //! | `mix` | an operation, of nine lookups to one write |
 //! | `reader beside writer` | a lookup while another thread writes |
 //! | `list` | an entry of a whole listing, after the writes |
+//! | `lookup many` | a lookup, of many at once, against one by one |
+//! | `name ref` | an answer of a name that was looked up before |
 //! | `owner release of` 1, 10, 100, 1000 | a name of an owner that goes with all its names |
 //! | `unregister one of n` | a name of an owner that has 2,000, against one that has 2 |
 //! | `grow longest`, `p99.9`, `processor` | an insertion while the map grows from nothing |
@@ -18,6 +20,7 @@
 //! is a file of [`peers`].
 
 mod beam;
+mod direct;
 mod field;
 mod growth;
 mod keys;
@@ -28,6 +31,7 @@ mod subject;
 
 use crate::harness::{Contender, Measured, Row, Settings, Table, interleave};
 use crate::pinned;
+use direct::Lookups;
 use field::{Case, Field, Filled, Peer};
 use keys::{Key, World};
 use peers::{Bedplate, Papaya};
@@ -89,6 +93,7 @@ fn measure<K: Field>(
         processors: pinned::processors()?,
     };
     group.filled()?;
+    group.direct()?;
     if largest {
         group.owners()?;
     }
@@ -231,6 +236,50 @@ impl<K: Field> Group<'_, K> {
                 self.table
                     .add(row.with(&measured, &own, &label(name, 1), ALONE));
             }
+        }
+        Ok(())
+    }
+
+    /// Lookups only we have.
+    fn direct(&mut self) -> io::Result<()> {
+        const MANY: &str = "bedplate lookup_many";
+        const ONE_BY_ONE: &str = "bedplate one by one";
+        const NAME_REF: &str = "bedplate NameRef";
+        let (many, name_ref) = (self.case("lookup many"), self.case("name ref"));
+        if many.is_none() && name_ref.is_none() {
+            return Ok(());
+        }
+        let world = self.world;
+        let ours = Bedplate::<K>::new(world.n);
+        fill_and_tidy(ours.session(), world);
+        if let Some(case) = many {
+            let ways = [(MANY, Lookups::Many), (ONE_BY_ONE, Lookups::OneByOne)];
+            let mut contenders = ways.map(|(name, how)| {
+                let (ours, mut number) = (&ours, 0);
+                Contender {
+                    name: name.into(),
+                    run: Box::new(move || {
+                        number += 1;
+                        direct::lookups(ours, world, how, number)
+                    }),
+                }
+            });
+            let measured = interleave(self.rounds(), &mut contenders)?;
+            for (name, _) in ways {
+                let row = self.row(&case, 1, name);
+                self.table
+                    .add(row.with(&measured, name, ONE_BY_ONE, ONE_BY_ONE));
+            }
+        }
+        if let Some(case) = name_ref {
+            let mut contenders = [Contender {
+                name: NAME_REF.into(),
+                run: Box::new(|| direct::name_refs(&ours, world)),
+            }];
+            let measured = interleave(self.rounds(), &mut contenders)?;
+            let row = self.row(&case, 1, NAME_REF);
+            self.table
+                .add(row.with(&measured, NAME_REF, NAME_REF, NAME_REF));
         }
         Ok(())
     }

@@ -1,15 +1,17 @@
 //! The registry for systems with an allocator and compare-and-swap: its public face. The algorithm
 //! is in [`index`](super::index), the memory in [`slab`](super::slab).
 
-use super::index::{Found, Index, Lane, Place, Walk};
+use super::index::{Found, Index, Lane, Place, Spot, Walk};
 use super::look::{Everything, Probe, Whose};
 use super::owner::Owner;
 use super::slab::{Seen, Slab};
 use super::stored::sealed;
-use super::{Key, Registration, Serial, Stored};
+use super::watch::Watch;
+use super::{Builder, Key, Reader, Registration, Serial, Stored};
 use crate::id::Pid;
 use crate::sync::epoch::{self, Collector, LazyPin, LocalHandle};
 use crate::sync::{AtomicUsize, COUNTERS, Ordering};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 use core::hash::BuildHasher;
@@ -76,7 +78,7 @@ use core::ops::Range;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct EpochRegistry<K: Stored, V: Stored, S> {
-    shared: Arc<Shared<K, V, S>>,
+    pub(super) shared: Arc<Shared<K, V, S>>,
 }
 
 #[repr(align(64))]
@@ -84,8 +86,8 @@ struct Counter(AtomicUsize);
 
 /// What waits to be freed.
 pub(super) struct Retired {
-    pub(super) things: AtomicUsize,
-    pub(super) bytes: AtomicUsize,
+    things: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 pub(super) struct Shared<K: Stored, V: Stored, S> {
@@ -93,6 +95,8 @@ pub(super) struct Shared<K: Stored, V: Stored, S> {
     pub(super) collector: Collector,
     pub(super) index: Index,
     pub(super) slab: Slab<K, V>,
+    /// Whoever wants to know of changes.
+    pub(super) watch: Option<Box<Watch<K, V>>>,
     pub(super) limit: usize,
     /// How many entries there are: the sum, which wraps around in each of them.
     counters: [Counter; COUNTERS], // one for several owners
@@ -109,30 +113,18 @@ impl<K: Key, V: Stored, S> EpochRegistry<K, V, S> {
     /// An empty registry without a limit of its own.
     #[must_use]
     pub fn with_hasher(hasher: S) -> Self {
-        Self::with_limit_and_hasher(usize::MAX, hasher)
+        Self::builder(hasher).build()
     }
 
     /// An empty registry that refuses more than `limit` entries.
     #[must_use]
     pub fn with_limit_and_hasher(limit: usize, hasher: S) -> Self {
-        let shared = Shared {
-            collector: Collector::new(),
-            index: Index::new(),
-            slab: Slab::new(),
-            limit,
-            counters: core::array::from_fn(|_| Counter(AtomicUsize::new(0))),
-            retired: Arc::new(Retired {
-                things: AtomicUsize::new(0),
-                bytes: AtomicUsize::new(0),
-            }),
-            owners: AtomicUsize::new(0),
-            numbers: AtomicUsize::new(0),
-            hasher,
-            holds: PhantomData,
-        };
-        Self {
-            shared: Arc::new(shared),
-        }
+        Self::builder(hasher).limit(limit).build()
+    }
+
+    /// Makes a registry with a limit, an audit, or a feed of its changes.
+    pub const fn builder(hasher: S) -> Builder<K, V, S> {
+        Builder::new(hasher)
     }
 
     /// A handle for the calling thread; keep it, making one takes some hundred nanoseconds.
@@ -142,6 +134,12 @@ impl<K: Key, V: Stored, S> EpochRegistry<K, V, S> {
             local: self.shared.collector.register(),
             shared: Arc::clone(&self.shared),
         }
+    }
+
+    /// A view for those who shall read and not register.
+    #[must_use]
+    pub fn reader(&self) -> Reader<K, V, S> {
+        Reader::new(self.clone())
     }
 
     /// The right to hold registrations in the name of `pid`, at first none.
@@ -168,7 +166,7 @@ impl<K: Key, V: Stored, S> EpochRegistry<K, V, S> {
         self.len() == 0
     }
 
-    /// What waits to be freed: boxes and long texts. A thread that keeps a [`Guard`] holds all of it up.
+    /// What waits to be freed: boxes and long texts, and old changes in a feed. A thread that keeps a [`Guard`] holds all of it up.
     #[must_use]
     pub fn memory(&self) -> Memory {
         let Shared { slab, index, .. } = &*self.shared;
@@ -178,6 +176,7 @@ impl<K: Key, V: Stored, S> EpochRegistry<K, V, S> {
             retired_bytes: self.shared.retired.bytes.load(Ordering::Relaxed),
             entries_bytes: slab.capacity() * Slab::<K, V>::slot_size(),
             index_bytes: index.bytes(),
+            feed_bytes: self.shared.feed().map_or(0, |(_, feed)| feed.bytes()),
         }
     }
 }
@@ -203,7 +202,8 @@ impl<K: Key, V: Stored, S> fmt::Debug for EpochRegistry<K, V, S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Memory {
-    /// Boxes and long texts, of keys and of values, that were removed and not yet freed.
+    /// Boxes and long texts, of keys and of values, that were removed and not yet freed; and changes
+    /// that the feed has overwritten.
     pub retired: usize,
     /// Their size, without what they own in turn.
     pub retired_bytes: usize,
@@ -211,6 +211,8 @@ pub struct Memory {
     pub entries_bytes: usize,
     /// Bytes of the index.
     pub index_bytes: usize,
+    /// Bytes of the feed when it is full, without what changes own.
+    pub feed_bytes: usize,
 }
 
 /// One thread's access to an [`EpochRegistry`]; not to be sent to another:
@@ -260,10 +262,16 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
     where
         S: BuildHasher,
     {
+        self.lookup_at(key, self.shared.place(key))
+    }
+
+    /// The entry of `key`, of which the place is known.
+    #[inline]
+    pub(super) fn lookup_at(&self, key: &K::Borrowed, place: Place) -> Option<Entry<'_, K, V>> {
         if V::MAY_OWN {
             self.epoch();
         }
-        let found = self.find(key)?;
+        let found = self.find_at(key, place)?;
         Some(self.entry(found))
     }
 
@@ -275,9 +283,9 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
     {
         let owner = match K::inline_words(key) {
             Some(words) => {
-                let mut whose = Whose::new(&self.shared.slab, words);
+                let whose = Whose::new(&self.shared.slab, words);
                 let place = self.shared.place(key);
-                self.shared.index.find(place, &mut whose)?.seen
+                self.shared.index.find(place, whose)?.seen
             }
             None => self.find(key)?.seen.owner,
         };
@@ -314,11 +322,16 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
     where
         S: BuildHasher,
     {
-        let mut probe = Probe::new(&self.shared.slab, key);
+        self.find_at(key, self.shared.place(key))
+    }
+
+    #[inline]
+    fn find_at(&self, key: &K::Borrowed, place: Place) -> Option<Found<Seen<K, V>>> {
+        let probe = Probe::new(&self.shared.slab, key);
         if K::MAY_OWN && !probe.is_inline() {
             self.epoch();
         }
-        self.shared.index.find(self.shared.place(key), &mut probe)
+        self.shared.index.find(place, probe)
     }
 
     pub(super) fn entry(&self, found: Found<Seen<K, V>>) -> Entry<'_, K, V> {
@@ -429,9 +442,9 @@ impl<'g, K: Stored, V: Stored> Iterator for Iter<'g, K, V> {
         let slab = self.slab;
         // Two registrations of one key share its words only if one is the other, updated; or the key
         // was taken over, and then reporting one of them will do.
-        let found = self.walk.next(&mut Everything::new(slab), |one, other| {
-            one.key == other.key
-        })?;
+        let found = self
+            .walk
+            .next(Everything::new(slab), |one, other| one.key == other.key)?;
         Some(Entry { found, slab })
     }
 }
@@ -442,7 +455,50 @@ impl<K: Stored, V: Stored> fmt::Debug for Iter<'_, K, V> {
     }
 }
 
+impl Retired {
+    /// Something more waits.
+    pub(super) fn add(&self, bytes: usize) {
+        // Relaxed, here and below: counts.
+        self.things.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// It is about to be freed.
+    pub(super) fn subtract(&self, bytes: usize) {
+        // Relaxed: as above.
+        self.things.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl<K: Stored, V: Stored, S> From<Shared<K, V, S>> for EpochRegistry<K, V, S> {
+    fn from(shared: Shared<K, V, S>) -> Self {
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+}
+
 impl<K: Stored, V: Stored, S> Shared<K, V, S> {
+    pub(super) fn new(hasher: S, limit: usize, watch: Option<Box<Watch<K, V>>>) -> Self {
+        Self {
+            collector: Collector::new(),
+            index: Index::new(),
+            slab: Slab::new(),
+            watch,
+            limit,
+            counters: core::array::from_fn(|_| Counter(AtomicUsize::new(0))),
+            retired: Arc::new(Retired {
+                things: AtomicUsize::new(0),
+                bytes: AtomicUsize::new(0),
+            }),
+            owners: AtomicUsize::new(0),
+            numbers: AtomicUsize::new(0),
+            hasher,
+            holds: PhantomData,
+        }
+    }
+
     #[inline]
     pub(super) fn place(&self, key: &K::Borrowed) -> Place
     where
@@ -485,6 +541,16 @@ impl<K: Stored, V: Stored, S> Shared<K, V, S> {
             owner % COUNTERS
         };
         &self.counters[counter].0
+    }
+
+    /// Gives a slot back that was taken out of its lane, when everybody who is pinned has gone.
+    pub(super) fn free_later(&self, pin: &epoch::Guard, slot: Spot) {
+        let slab = &raw const self.slab;
+        // SAFETY: a slab is freed after the collector that runs this (see the order of the fields), and
+        // neither moves, since they are only made to be shared. The pointer is all that is captured.
+        let free = move || unsafe { &*slab }.free(slot);
+        // SAFETY: the closure may run on any thread: a slab hands out and takes back slots on every one.
+        unsafe { pin.defer_unchecked(free) };
     }
 
     /// Numbers for so many registrations, from 1.

@@ -174,15 +174,7 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
                     .map_err(full::<K, V, N>),
             })?;
         self.registered += 1;
-        Ok(Registration {
-            owner: self.holder.pid,
-            serial: Serial {
-                owner: self.holder.serial,
-                number,
-            },
-            #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
-            place: super::index::Place::default(),
-        })
+        Ok(self.registration(number))
     }
 
     /// Who holds `key` with what: somebody who did, or else this owner, with `value`, in one step.
@@ -221,12 +213,27 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
     /// # Errors
     /// [`RegisterError::Full`] if nobody holds the key and there are `N` entries.
     pub fn take_over(&mut self, key: K, value: V) -> Result<Option<(Pid, V)>, RegisterError<K, V>> {
+        self.take_over_if(key, value, |_, _, _| true)
+    }
+
+    /// As [`take_over`](Self::take_over), if `condition` holds for the key, the process and the value that
+    /// are there; it is called under the lock, and not at all if nobody holds the key.
+    ///
+    /// # Errors
+    /// [`RegisterError::AlreadyRegistered`] if the condition does not hold, and
+    /// [`RegisterError::Full`] if nobody holds the key and there are `N` entries.
+    pub fn take_over_if(
+        &mut self,
+        key: K,
+        value: V,
+        condition: impl FnOnce(&K, Pid, &V) -> bool,
+    ) -> Result<Option<(Pid, V)>, RegisterError<K, V>> {
         let number = self.registered;
         let (before, _unused) =
             self.registry
                 .state
                 .with(|state| match state.entries.find(&key) {
-                    Ok(found) => {
+                    Ok(found) if condition(found.key, found.pid, found.value) => {
                         let place = found.place;
                         let before =
                             state
@@ -234,6 +241,11 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
                                 .hand_over(place, &mut self.holder, number, value);
                         Ok((before, Some(key)))
                     }
+                    Ok(found) => Err(RegisterError::AlreadyRegistered {
+                        holder: found.pid,
+                        key,
+                        value,
+                    }),
                     Err(absent) => state
                         .entries
                         .insert(absent, &mut self.holder, number, key, value)
@@ -242,6 +254,35 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
                 })?;
         self.registered += 1;
         Ok(before)
+    }
+
+    /// Hands the registration of `key` on to another owner, with the value it has, in one step. It is a new
+    /// registration, which is returned; the old one is over.
+    ///
+    /// # Errors
+    /// [`NotHeld`] if this owner does not hold the key.
+    ///
+    /// # Panics
+    /// If the other owner is one of another registry.
+    pub fn give_away<Q>(&mut self, key: &Q, to: &mut Self) -> Result<Registration, NotHeld>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        assert!(
+            core::ptr::eq(self.registry, to.registry),
+            "an owner was given a registration of another registry"
+        );
+        let number = to.registered;
+        let given = self.registry.state.with(|state| {
+            let entries = &mut state.entries;
+            entries.give_away(&self.holder, key, &mut to.holder, number)
+        });
+        if !given {
+            return Err(NotHeld);
+        }
+        to.registered += 1;
+        Ok(to.registration(number))
     }
 
     /// Replaces the value of `key` by what `f` makes of it; the registration stays the same. `f` is
@@ -295,6 +336,18 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
     pub fn release(&mut self, registration: Registration) -> bool {
         let Serial { owner, number } = registration.serial;
         owner == self.holder.serial && self.take_first(|_, other, _| other == number).is_some()
+    }
+
+    fn registration(&self, number: u64) -> Registration {
+        Registration {
+            owner: self.holder.pid,
+            serial: Serial {
+                owner: self.holder.serial,
+                number,
+            },
+            #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+            place: super::index::Place::default(),
+        }
     }
 
     /// Gives up what `matches` by key, number and value, one after the other, each dropped outside the

@@ -13,6 +13,14 @@ pub(super) struct Probe<'k, K: Key, V: Stored> {
     inline: Option<K::Words>,
 }
 
+impl<K: Key, V: Stored> Clone for Probe<'_, K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K: Key, V: Stored> Copy for Probe<'_, K, V> {}
+
 impl<'k, K: Key, V: Stored> Probe<'k, K, V> {
     #[inline]
     pub(super) fn new(slab: &'k Slab<K, V>, key: &'k K::Borrowed) -> Self {
@@ -43,24 +51,24 @@ impl<'k, K: Key, V: Stored> Slots for Probe<'k, K, V> {
     type Slot = &'k Slot<K, V>;
 
     #[inline]
-    fn slot(&self, spot: Spot) -> &'k Slot<K, V> {
+    fn slot(self, spot: Spot) -> &'k Slot<K, V> {
         self.slab.slot(spot)
     }
 
     #[inline]
-    fn read(&mut self, slot: &'k Slot<K, V>) -> (Sequence, Option<Seen<K, V>>) {
+    fn read(self, slot: &'k Slot<K, V>) -> (Sequence, Option<Seen<K, V>>) {
         let seen = Slab::read_slot(slot);
         let matches = self.inline.is_none_or(|words| words == seen.key);
         (seen.sequence, matches.then_some(seen))
     }
 
     #[inline]
-    fn sequence(&self, slot: &'k Slot<K, V>) -> Sequence {
+    fn sequence(self, slot: &'k Slot<K, V>) -> Sequence {
         Slab::sequence_of(slot)
     }
 
     #[inline]
-    fn confirm(&mut self, seen: &Seen<K, V>) -> bool {
+    fn confirm(self, seen: &Seen<K, V>) -> bool {
         self.inline.is_some() || {
             // SAFETY: validly read words of an entry; the user is pinned since before they were read.
             let key = unsafe { <K as sealed::Stored>::see(&seen.key) };
@@ -71,6 +79,14 @@ impl<'k, K: Key, V: Stored> Slots for Probe<'k, K, V> {
 
 /// Looks for whom a key that is inline belongs to, and reads no more than that.
 pub(super) struct Whose<'s, K: Stored, V: Stored>(&'s Slab<K, V>, K::Words);
+
+impl<K: Stored, V: Stored> Clone for Whose<'_, K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K: Stored, V: Stored> Copy for Whose<'_, K, V> {}
 
 impl<'s, K: Stored, V: Stored> Whose<'s, K, V> {
     #[inline]
@@ -84,23 +100,31 @@ impl<'s, K: Stored, V: Stored> Slots for Whose<'s, K, V> {
     type Slot = &'s Slot<K, V>;
 
     #[inline(always)]
-    fn slot(&self, spot: Spot) -> &'s Slot<K, V> {
+    fn slot(self, spot: Spot) -> &'s Slot<K, V> {
         self.0.slot(spot)
     }
 
     #[inline(always)]
-    fn read(&mut self, slot: &'s Slot<K, V>) -> (Sequence, Option<u64>) {
+    fn read(self, slot: &'s Slot<K, V>) -> (Sequence, Option<u64>) {
         Slab::read_owner(slot, &self.1)
     }
 
     #[inline(always)]
-    fn sequence(&self, slot: &'s Slot<K, V>) -> Sequence {
+    fn sequence(self, slot: &'s Slot<K, V>) -> Sequence {
         Slab::sequence_of(slot)
     }
 }
 
 /// Whatever there is.
 pub(super) struct Everything<'s, K: Stored, V: Stored>(&'s Slab<K, V>);
+
+impl<K: Stored, V: Stored> Clone for Everything<'_, K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K: Stored, V: Stored> Copy for Everything<'_, K, V> {}
 
 impl<'s, K: Stored, V: Stored> Everything<'s, K, V> {
     pub(super) const fn new(slab: &'s Slab<K, V>) -> Self {
@@ -112,16 +136,16 @@ impl<'s, K: Stored, V: Stored> Slots for Everything<'s, K, V> {
     type Seen = Seen<K, V>;
     type Slot = &'s Slot<K, V>;
 
-    fn slot(&self, spot: Spot) -> &'s Slot<K, V> {
+    fn slot(self, spot: Spot) -> &'s Slot<K, V> {
         self.0.slot(spot)
     }
 
-    fn read(&mut self, slot: &'s Slot<K, V>) -> (Sequence, Option<Seen<K, V>>) {
+    fn read(self, slot: &'s Slot<K, V>) -> (Sequence, Option<Seen<K, V>>) {
         let seen = Slab::read_slot(slot);
         (seen.sequence, Some(seen))
     }
 
-    fn sequence(&self, slot: &'s Slot<K, V>) -> Sequence {
+    fn sequence(self, slot: &'s Slot<K, V>) -> Sequence {
         Slab::sequence_of(slot)
     }
 }

@@ -25,20 +25,32 @@
 //!   of the same key.
 
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod builder;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod epoch;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod feed;
 mod fixed;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod index;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod look;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod many;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod name_ref;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod offer;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod owner;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod reader;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod slab;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod stored;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+mod watch;
 
 use crate::id::Pid;
 use core::fmt;
@@ -49,12 +61,24 @@ pub use crate::sync::lock::RawLock;
 #[cfg(target_has_atomic = "ptr")]
 pub use crate::sync::lock::SpinLock;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub use builder::Builder;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use epoch::{Entry, EpochRegistry, Guard, Handle, Iter, Memory};
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub use feed::{Changes, News};
 pub use fixed::{FixedOwner, FixedRegistry};
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub use many::LookupMany;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub use name_ref::NameRef;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use owner::Owner;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub use reader::Reader;
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use stored::{Key, Stored};
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub use watch::{Change, Reason};
 
 /// Proof of one registration: who made it and which one it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

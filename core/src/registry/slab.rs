@@ -14,32 +14,41 @@
 //! to it. Readers notice a write by the sequence:
 //!
 //! ```text
-//! sequence   ┌──────────────────────────┬──────┬────────────┬─────────┐
-//!            │ how often it was written │ left │ taken over │ writing │
-//!            └──────────────────────────┴──────┴────────────┴─────────┘
+//! sequence   ┌──────────────────────────┬─────────┬──────┬────────────┬─────────┐
+//!            │ how often it was written │ claimed │ left │ taken over │ writing │
+//!            └──────────────────────────┴─────────┴──────┴────────────┴─────────┘
 //! ```
 //!
 //! *Taken over* is set by whoever replaced it in the index, when done with it, and *left* by the
 //! owner when it finds that out: the second of the two gives the slot back. So an owner's slot is never
 //! used by another while the owner still counts it among its own.
 //!
+//! *Claimed* is for whoever means to replace *this* registration and no later one. A lane's word says
+//! which slot it leads to, not how often that was written; so an owner that gave a name up and took it
+//! again could not be told from one that kept it. Whoever claims is pinned; sets the mark, if the
+//! sequence is still what was seen; exchanges the lane for itself, and looks at the sequence again; from
+//! then on, the lane has this word only as long as this registration lasts. For whoever takes a lane away
+//! sees the mark, and a slot with the mark is used again only when all who were pinned then are gone.
+//!
 //! | tag | store side | load side | what it gives |
 //! |---|---|---|---|
 //! | S1 | sequence odd, fence Release, words, sequence even, Release | sequence Acquire, words, fence Acquire, sequence | words of one write |
 //! | S2 | a bit is cleared, Release | a bit is set, Acquire | the slot's former use is over |
 //! | S3 | `taken over` or `left`, AcqRel | the other, AcqRel | the other's use is over |
+//! | S4 | `claimed`, then a lane exchanged for itself, AcqRel | a lane is exchanged, AcqRel, then `claimed` | the slot is not used again too early |
 
-use super::index::{LONGEST, Sequence, Spot, Steps};
+use super::index::{LONGEST, Sequence, Spot, Steps, fetch};
 use super::stored::sealed::{Cells, Stored, Words};
 use super::stored::{LONG, join, split};
 use crate::id::Pid;
 use crate::sync::zeroed::Zeroed;
-use crate::sync::{AtomicUsize, FIRST_STEP, Ordering, fence};
+use crate::sync::{AtomicUsize, FIRST_STEP, Ordering, fence, overwrite};
 
 const WRITING: usize = 1;
 const TAKEN_OVER: usize = 2;
 const LEFT: usize = 4;
-const WRITTEN: usize = 8;
+const CLAIMED: usize = 8;
+const WRITTEN: usize = 16;
 
 const WORD: usize = usize::BITS as usize;
 
@@ -276,7 +285,8 @@ impl<K: Stored, V: Stored> Slab<K, V> {
         let before = slot.sequence.load(Ordering::Relaxed) & !(WRITTEN - 1);
         // Release: whoever sees this sees the lane that was freed before; pairs with Acquire in
         // `read` [I3].
-        slot.sequence.store(before | WRITING, Ordering::Release);
+        // Somebody may be about to claim what was there.
+        overwrite(&slot.sequence, before | WRITING, Ordering::Release);
         // Release: whoever sees a word below sees the store above; pairs with the Acquire fence of
         // whoever reads [S1].
         fence(Ordering::Release);
@@ -313,7 +323,7 @@ impl<K: Stored, V: Stored> Slab<K, V> {
     #[inline]
     pub(super) fn read_owner(slot: &Slot<K, V>, key: &K::Words) -> (Sequence, Option<u64>) {
         let sequence = slot.sequence(); // before the words
-        let is_it = slot.key.load() == *key;
+        let is_it = slot.key.are(key);
         (sequence, is_it.then(|| slot.owner()))
     }
 
@@ -358,6 +368,26 @@ impl<K: Stored, V: Stored> Slab<K, V> {
         before & TAKEN_OVER != 0
     }
 
+    /// Marks a slot as claimed, if it has not been written since its sequence was `seen`, nor left its lane.
+    /// Returns whether it is marked.
+    pub(super) fn claim(&self, slot: Spot, seen: Sequence) -> bool {
+        let claimed = seen.0 | CLAIMED;
+        // Relaxed: it is the exchange of the lane, which follows, that hands it on [S4].
+        let marked = self.slot(slot).sequence.compare_exchange(
+            seen.0 & !CLAIMED,
+            claimed,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        marked.is_ok() || marked == Err(claimed)
+    }
+
+    /// Whether a slot that was taken out of its lane must not be used again before everybody who is pinned
+    /// has gone.
+    pub(super) fn is_claimed(&self, slot: Spot) -> bool {
+        self.sequence(slot).0 & CLAIMED != 0
+    }
+
     /// Where the owner counts it.
     pub(super) fn position(&self, slot: Spot) -> usize {
         // Relaxed: of one's own slot; of another's, any number will do.
@@ -395,6 +425,12 @@ impl<K: Stored, V: Stored> Slab<K, V> {
             // Relaxed: published by the lane [I2].
             cell.store(word, Ordering::Relaxed);
         }
+    }
+
+    /// Fetches a slot, to have its memory at hand.
+    #[inline]
+    pub(super) fn fetch(&self, slot: Spot) {
+        fetch(self.slot(slot), |slot| Self::sequence_of(slot).0);
     }
 
     #[inline]

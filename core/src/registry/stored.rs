@@ -53,6 +53,14 @@ pub(super) mod sealed {
         /// How many bytes they own, without what those own in turn.
         fn bytes_owned(words: &Self::Words) -> usize;
 
+        /// Words of a clone.
+        ///
+        /// # Safety
+        /// As for [`see`](Self::see).
+        unsafe fn clone_words(words: &Self::Words) -> Self::Words
+        where
+            Self: Clone;
+
         /// # Safety
         /// The words come from [`into_words`](Self::into_words), and are not used afterwards if they own.
         unsafe fn from_words(words: Self::Words) -> Self;
@@ -73,6 +81,8 @@ pub(super) mod sealed {
         fn zeroed() -> Self;
         fn load(&self) -> Self::Words;
         fn store(&self, words: Self::Words);
+        /// Whether these are the words.
+        fn are(&self, words: &Self::Words) -> bool;
     }
 }
 
@@ -106,6 +116,16 @@ impl<const N: usize> Cells for Array<N> {
             // Relaxed: between the two stores of the slot's sequence [S1].
             cell.store(word, Ordering::Relaxed);
         }
+    }
+
+    #[inline]
+    fn are(&self, words: &[usize; N]) -> bool {
+        let mut different = 0;
+        for (cell, word) in self.0.iter().zip(words) {
+            // Relaxed: as in `load`.
+            different |= cell.load(Ordering::Relaxed) ^ word;
+        }
+        different == 0
     }
 }
 
@@ -172,6 +192,10 @@ macro_rules! plain {
                 0
             }
 
+            unsafe fn clone_words(words: &Self::Words) -> Self::Words {
+                *words
+            }
+
             #[inline]
             unsafe fn from_words(words: Self::Words) -> Self {
                 // SAFETY: made by `into_words` (the caller's promise), which wrote a value there.
@@ -230,6 +254,11 @@ mod narrow {
                     size_of::<$type>()
                 }
 
+                unsafe fn clone_words(words: &Self::Words) -> Self::Words {
+                    // SAFETY: the caller's promise is the same.
+                    unsafe { Self::see(words) }.into_words()
+                }
+
                 unsafe fn from_words(words: Self::Words) -> Self {
                     // SAFETY: the caller's promise is the same.
                     *unsafe { <Box<$type> as sealed::Stored>::from_words(words) }
@@ -275,6 +304,17 @@ unsafe impl<T> sealed::Stored for Box<T> {
         size_of::<T>()
     }
 
+    unsafe fn clone_words(&[address]: &Self::Words) -> Self::Words
+    where
+        Self: Clone,
+    {
+        let pointer = ptr::with_exposed_provenance_mut::<T>(address);
+        // SAFETY: a box is a pointer to what it owns, and this is one that was made from a box; it is alive
+        // and unchanged (the caller's promise), and the box is neither moved nor dropped here.
+        let this = unsafe { &*(&raw const pointer).cast::<Self>() };
+        this.clone().into_words()
+    }
+
     unsafe fn from_words([address]: Self::Words) -> Self {
         // SAFETY: made by `into_words`, and taken back once (the caller's promise).
         unsafe { Self::from_raw(ptr::with_exposed_provenance_mut(address)) }
@@ -298,38 +338,72 @@ const ELSEWHERE: u8 = u8::MAX;
 
 type TextWords = [usize; TEXT / size_of::<usize>()];
 
-/// Eight bytes at a time, and the last eight once more, moved to where they belong: this is part of every
-/// look-up, and copying by length takes longer.
+/// For so many whole parts: all ones for each of them, and for one before. A table, since from a comparison the
+/// compiler would make branches.
+const WHOLE: [[u64; TEXT / 8 + 1]; TEXT / 8] = {
+    let mut table = [[0; TEXT / 8 + 1]; TEXT / 8];
+    let mut whole = 0;
+    while whole < table.len() {
+        let mut at = 0;
+        while at <= whole {
+            table[whole][at] = u64::MAX;
+            at += 1;
+        }
+        whole += 1;
+    }
+    table
+};
+
+/// The words of a short text. This is part of every look-up, of texts whose lengths nobody can predict: so
+/// there is no branch for a length, but for the shortest.
 #[inline]
 fn text_inline(text: &str) -> Option<TextWords> {
-    const EIGHTS: usize = TEXT / 8;
     let text = text.as_bytes();
     let length = text.len();
     if length >= TEXT {
         return None;
     }
-    let mut parts = [0_u64; EIGHTS];
-    let (eights, rest) = text.as_chunks::<8>();
-    for (part, eight) in parts.iter_mut().zip(eights) {
-        *part = u64::from_le_bytes(*eight);
-    }
-    if !rest.is_empty() {
-        let last = match text.last_chunk::<8>() {
-            Some(eight) => u64::from_le_bytes(*eight) >> (8 * (8 - rest.len())),
-            None => rest
-                .iter()
-                .rev()
-                .fold(0, |part, &byte| part << 8 | u64::from(byte)),
+    let mut parts = [0; TEXT / 8];
+    if length >= 8 {
+        let eight_from = |from: usize| {
+            // SAFETY: `from` is at most `length - 8`.
+            let first = unsafe { text.as_ptr().add(from) };
+            // SAFETY: so there are eight bytes.
+            u64::from_le_bytes(unsafe { first.cast::<[u8; 8]>().read() })
         };
-        parts[eights.len()] = last;
+        let (whole, rest) = (length / 8, length % 8);
+        // The last bytes, if fewer than eight; in two steps, since it may be all of them that go.
+        let tail = eight_from(length - 8) >> 1 >> (63 - 8 * rest);
+        let is_whole = &WHOLE[whole];
+        for (at, part) in parts.iter_mut().enumerate() {
+            let eight = eight_from((8 * at).min(length - 8));
+            *part = eight & is_whole[at + 1] | tail & (is_whole[at] ^ is_whole[at + 1]);
+        }
+    } else {
+        parts[0] = short(text);
     }
-    parts[EIGHTS - 1] |= (length as u64) << 56;
-    let parts = parts.map(u64::to_le_bytes);
+    parts[TEXT / 8 - 1] |= (length as u64) << 56;
     let mut words = TextWords::default();
-    for (word, chunk) in words.iter_mut().zip(parts.as_flattened().as_chunks().0) {
-        *word = usize::from_ne_bytes(*chunk);
+    for (words, part) in words.chunks_exact_mut(LONG).zip(parts) {
+        for (word, bits) in words.iter_mut().zip(split(part)) {
+            *word = bits.to_le();
+        }
     }
     Some(words)
+}
+
+/// Fewer than eight bytes, the first one lowest.
+#[inline]
+fn short(text: &[u8]) -> u64 {
+    let at = |at: usize| u64::from(text[at]) << (8 * at);
+    match (text.first_chunk(), text.last_chunk(), text.len()) {
+        (Some(&first), Some(&last), length) => {
+            let last = u64::from(u32::from_le_bytes(last));
+            u64::from(u32::from_le_bytes(first)) | last << (8 * (length - 4))
+        }
+        (.., 0) => 0,
+        (.., length) => at(0) | at(length / 2) | at(length - 1),
+    }
 }
 
 fn text_words_elsewhere(first: *mut u8, length: usize) -> TextWords {
@@ -442,6 +516,11 @@ macro_rules! owned_text {
                 if text_is_elsewhere(words) { words[1] } else { 0 }
             }
 
+            unsafe fn clone_words(words: &TextWords) -> TextWords {
+                // SAFETY: the caller's promise is the same.
+                Self::from(unsafe { text_see(words) }).into_words()
+            }
+
             unsafe fn from_words(words: TextWords) -> Self {
                 // SAFETY: the caller's promise is the same.
                 unsafe { text_from_words(words) }.into()
@@ -479,6 +558,10 @@ unsafe impl sealed::Stored for &'static str {
         0
     }
 
+    unsafe fn clone_words(words: &TextWords) -> TextWords {
+        *words
+    }
+
     unsafe fn from_words(words: TextWords) -> Self {
         if text_is_elsewhere(&words) {
             // SAFETY: made from a static text by `into_words` (the caller's promise).
@@ -497,15 +580,21 @@ mod tests {
     use super::*;
     use alloc::format;
 
-    fn there_and_back<T: Stored>(value: T, check: impl Fn(&T::Borrowed) -> bool) {
+    fn there_and_back<T: Stored + Clone>(value: T, check: impl Fn(&T::Borrowed) -> bool) {
         let words = value.into_words();
         // SAFETY: just made, and alive.
         assert!(check(unsafe { T::see(&words) }));
+        // SAFETY: as above.
+        let copy = unsafe { T::clone_words(&words) };
         // SAFETY: just made, and taken back once.
         let value = unsafe { T::from_words(words) };
         let words = value.into_words();
         // SAFETY: as above.
         assert!(check(unsafe { T::see(&words) }));
+        // SAFETY: as above.
+        assert!(check(unsafe { T::see(&copy) }));
+        // SAFETY: as above.
+        drop(unsafe { T::from_words(copy) });
         // SAFETY: as above.
         drop(unsafe { T::from_words(words) });
     }
@@ -535,6 +624,13 @@ mod tests {
             );
             if let Some(inline) = String::inline_words(text) {
                 assert_eq!(inline, words);
+                let cells: <TextWords as Words>::Cells = Cells::zeroed();
+                cells.store(words);
+                assert!(cells.are(&inline));
+                for other in (0..length).map(|other| &all[..other]) {
+                    let other = String::inline_words(other);
+                    assert!(!cells.are(&other.expect("shorter")), "{length}");
+                }
             }
             // SAFETY: just made, and taken back once.
             assert_eq!(unsafe { String::from_words(words) }, text);

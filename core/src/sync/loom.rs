@@ -10,6 +10,13 @@ pub(crate) fn exclusively<T>(pointer: &mut AtomicPtr<T>) -> *mut T {
     pointer.with_mut(|pointer| *pointer)
 }
 
+/// Stores, behind every read-modify-write that came before. A plain store need not be, in loom: an exchange
+/// that it was too late for may be ordered after it.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) fn overwrite(word: &AtomicUsize, value: usize, ordering: Ordering) {
+    word.swap(value, ordering);
+}
+
 /// Words of payload in a ring slot: as few as can be torn. Models use records of their own, an
 /// [`Event`](crate::event::Event) does not fit.
 pub(crate) const SLOT_WORDS: usize = 2;

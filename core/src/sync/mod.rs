@@ -17,9 +17,17 @@ pub(crate) use self::loom::{AtomicBool, AtomicUsize, Ordering, SLOT_WORDS, fence
 pub(crate) use self::native::{AtomicBool, AtomicUsize, Ordering, SLOT_WORDS, fence};
 
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr", bedplate_loom))]
-pub(crate) use self::loom::{AtomicPtr, BUCKET_LANES, COUNTERS, FIRST_STEP, exclusively};
+pub(crate) use self::loom::{
+    AtomicPtr, BUCKET_LANES, COUNTERS, FIRST_STEP, exclusively, overwrite,
+};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr", not(bedplate_loom)))]
-pub(crate) use self::native::{AtomicPtr, BUCKET_LANES, COUNTERS, FIRST_STEP, exclusively};
+pub(crate) use self::native::{
+    AtomicPtr, BUCKET_LANES, COUNTERS, FIRST_STEP, exclusively, overwrite,
+};
+
+/// For one thread only, so the same under loom.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) use core::cell::Cell;
 
 /// Here where the target has what crossbeam-epoch needs.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]

@@ -10,6 +10,13 @@ pub(crate) fn exclusively<T>(pointer: &mut AtomicPtr<T>) -> *mut T {
     *pointer.get_mut()
 }
 
+/// Stores, behind every read-modify-write that came before, as every store does.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+#[inline]
+pub(crate) fn overwrite(word: &AtomicUsize, value: usize, ordering: Ordering) {
+    word.store(value, ordering);
+}
+
 /// Words of payload in a ring slot.
 pub(crate) const SLOT_WORDS: usize = 7;
 

@@ -2,7 +2,7 @@
 
 use super::Bytes;
 use crate::oracle::registry::{Refused, Registry as Oracle};
-use crate::subject::{Constant, Epoch, Fixed, Key, LIMIT, Mix, Subject};
+use crate::subject::{Constant, Epoch, Event, Fixed, Heard, Key, LIMIT, Mix, Subject, Value};
 use bedplate_core::id::PidAllocator;
 use bedplate_core::registry::{RegisterError, Registration};
 use std::collections::BTreeMap;
@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 const KEYS: u8 = 12;
 /// How many processes they use.
 const PROCESSES: u8 = 4;
+
+/// The capacity of the feed: less than there is between two times that it is followed, now and then.
+const FEED: usize = 4;
 
 /// Something asked of a registry.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +24,10 @@ pub enum Operation {
     GetOrRegister(u8, Key),
     /// A process takes a key over.
     TakeOver(u8, Key),
+    /// A process takes a key over if the value is even.
+    TakeOverIfEven(u8, Key),
+    /// A process gives a key to the process so many further on.
+    GiveAway(u8, Key, u8),
     /// A process changes the value of a key, if it holds it.
     Update(u8, Key),
     /// A process gives up a key.
@@ -35,12 +42,14 @@ pub enum Operation {
     Lookup(Key),
     /// Everything.
     List,
+    /// What has changed since this was last asked?
+    Follow,
 }
 
 impl Operation {
     /// The next operation, or `None` at the end.
     pub fn read(bytes: &mut Bytes<'_>) -> Option<Self> {
-        bytes.more().then(|| match bytes.below(18) {
+        bytes.more().then(|| match bytes.below(23) {
             0..=3 => Self::Register(bytes.below(PROCESSES), bytes.below(KEYS)),
             4..=5 => Self::Unregister(bytes.below(PROCESSES), bytes.below(KEYS)),
             6 => Self::Release(bytes.below(PROCESSES), bytes.below(8)),
@@ -50,6 +59,13 @@ impl Operation {
             12 => Self::GetOrRegister(bytes.below(PROCESSES), bytes.below(KEYS)),
             13..=14 => Self::TakeOver(bytes.below(PROCESSES), bytes.below(KEYS)),
             15..=16 => Self::Update(bytes.below(PROCESSES), bytes.below(KEYS)),
+            18..=19 => Self::TakeOverIfEven(bytes.below(PROCESSES), bytes.below(KEYS)),
+            20 => Self::GiveAway(
+                bytes.below(PROCESSES),
+                bytes.below(KEYS),
+                1 + bytes.below(PROCESSES - 1),
+            ),
+            21..=22 => Self::Follow,
             _ => Self::UnregisterBelow(bytes.below(PROCESSES), bytes.below(KEYS)),
         })
     }
@@ -64,6 +80,97 @@ pub fn run(bytes: &[u8]) {
     run_one(&Epoch::<Mix>::new(), bytes);
     run_one(&Epoch::<Constant>::new(), bytes);
     run_one(&Fixed::new(), bytes);
+    run_one(&Epoch::<Mix>::watched(FEED), bytes);
+}
+
+/// The oracle's word for an error.
+fn refused(error: &RegisterError<Key, Value>) -> Refused {
+    match error {
+        RegisterError::AlreadyRegistered { holder, .. } => Refused::AlreadyRegistered(*holder),
+        RegisterError::Full { limit, .. } => {
+            assert_eq!(*limit, LIMIT);
+            Refused::Full
+        }
+        other => panic!("an error the oracle does not know: {other}"),
+    }
+}
+
+/// What was told so far, compared with the history: one thread fails at nothing, so each number stands for
+/// a change.
+#[derive(Default)]
+struct Listener {
+    /// The operation that made each change in the history.
+    operations: Vec<usize>,
+    /// Whether the audit told of it, and the follower.
+    told: [Vec<bool>; 2],
+    next: usize,
+}
+
+impl Listener {
+    /// Something was done.
+    fn operation(&mut self, oracle: &Oracle<Key, Value>) {
+        let number = self.operations.last().map_or(0, |last| last + 1);
+        self.operations.resize(oracle.history().len(), number);
+    }
+
+    fn follow<S: Subject>(&mut self, subject: &S, oracle: &Oracle<Key, Value>) {
+        let Some(told) = subject.told() else {
+            return;
+        };
+        for event in told.audited {
+            let position = self.position(event.number);
+            self.find(oracle, 0, position, event);
+        }
+        self.told[0].resize(self.operations.len(), false);
+        let audit = &self.told[0];
+        assert!(audit.iter().all(|&told| told), "the audit misses nothing");
+        for heard in told.heard {
+            match heard {
+                Heard::Change(event) => {
+                    let position = self.position(event.number);
+                    assert_eq!(position, self.next, "in order, and without a gap");
+                    self.find(oracle, 1, position, event);
+                    self.next += 1;
+                }
+                Heard::Lost(from, to) => {
+                    assert_eq!(self.position(from), self.next);
+                    assert_eq!(
+                        self.position(to) + 1,
+                        self.operations.len() - FEED,
+                        "what is in the ring is not lost"
+                    );
+                    self.next = self.position(to) + 1;
+                }
+            }
+        }
+        assert_eq!(
+            self.next,
+            self.operations.len(),
+            "the follower is told to the end"
+        );
+        assert_eq!(told.copy, oracle.list());
+    }
+
+    fn position(&self, number: u64) -> usize {
+        let position = usize::try_from(number).expect("small") - 1;
+        assert!(
+            position < self.operations.len(),
+            "nothing is told that did not happen"
+        );
+        position
+    }
+
+    /// The change told at this position is one of the same operation, and was not told before.
+    fn find(&mut self, oracle: &Oracle<Key, Value>, who: usize, position: usize, event: Event) {
+        let told = &mut self.told[who];
+        told.resize(self.operations.len(), false);
+        let event = (event.reason, event.key, event.value, event.owner);
+        let operation = self.operations[position];
+        let same = (0..told.len()).find(|&other| {
+            self.operations[other] == operation && !told[other] && oracle.history()[other] == event
+        });
+        told[same.expect("it is in the history, and told once")] = true;
+    }
 }
 
 fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
@@ -80,6 +187,7 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
     // The registration by which a key was last registered, where that was returned.
     let mut current: BTreeMap<Key, Option<Registration>> = BTreeMap::new();
     let mut value = 0;
+    let mut listener = Listener::default();
     while let Some(operation) = Operation::read(&mut bytes) {
         match operation {
             Operation::Register(process, key) => {
@@ -94,18 +202,8 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
                         made[usize::from(process)].push((registration, key));
                         current.insert(key, Some(registration));
                     }
-                    (Err(error), Err(refused)) => {
-                        let expected = match &error {
-                            RegisterError::AlreadyRegistered { holder, .. } => {
-                                Refused::AlreadyRegistered(*holder)
-                            }
-                            RegisterError::Full { limit, .. } => {
-                                assert_eq!(*limit, LIMIT);
-                                Refused::Full
-                            }
-                            other => panic!("an error the oracle does not know: {other}"),
-                        };
-                        assert_eq!(expected, refused, "{operation:?}");
+                    (Err(error), Err(expected)) => {
+                        assert_eq!(refused(&error), expected, "{operation:?}");
                         assert_eq!(error.into_inner(), (key, value), "both come back");
                     }
                     (got, expected) => panic!("{operation:?}: {got:?}, expected {expected:?}"),
@@ -144,6 +242,47 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
                     expected,
                     "{operation:?}"
                 );
+            }
+            Operation::TakeOverIfEven(process, key) => {
+                let (pid, owner) = &mut owners[usize::from(process)];
+                value += 1;
+                let old = oracle.lookup(&key);
+                let holds = old.is_none_or(|(_, old)| old % 2 == 0);
+                let expected = match old {
+                    Some((holder, _)) if !holds => Err(Refused::AlreadyRegistered(holder)),
+                    _ => oracle.take_over(*pid, key, value),
+                };
+                if expected.is_ok() {
+                    current.insert(key, None);
+                }
+                let mut called = 0;
+                let got = subject.take_over_if(owner, key, value, |holder, before| {
+                    called += 1;
+                    assert_eq!(Some((holder, before)), old);
+                    before % 2 == 0
+                });
+                assert_eq!(called, usize::from(old.is_some()), "{operation:?}");
+                let got = got.map_err(|error| {
+                    let why = refused(&error);
+                    assert_eq!(error.into_inner(), (key, value), "both come back");
+                    why
+                });
+                assert_eq!(got, expected, "{operation:?}");
+            }
+            Operation::GiveAway(process, key, further) => {
+                let to = usize::from((process + further) % PROCESSES);
+                let from = usize::from(process);
+                let [(pid, owner), (next, to_owner)] = owners
+                    .get_disjoint_mut([from, to])
+                    .expect("two different processes");
+                let expected = oracle.give_away(*pid, &key, *next);
+                let got = subject.give_away(owner, key, to_owner);
+                assert_eq!(got.is_ok(), expected, "{operation:?}");
+                if let Ok(registration) = got {
+                    assert_eq!(registration.owner(), *next);
+                    made[to].push((registration, key));
+                    current.insert(key, Some(registration));
+                }
             }
             Operation::Update(process, key) => {
                 let (pid, owner) = &mut owners[usize::from(process)];
@@ -210,7 +349,9 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
                 list.sort_unstable();
                 assert_eq!(list, oracle.list());
             }
+            Operation::Follow => listener.follow(subject, &oracle),
         }
+        listener.operation(&oracle);
         assert_eq!(subject.len(), oracle.list().len());
         for (pid, owner) in &owners {
             let mut own = subject.own(owner);
@@ -227,7 +368,12 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
             );
         }
     }
-    drop(owners);
+    for (pid, owner) in owners {
+        drop(owner);
+        oracle.owner_died(pid);
+        listener.operation(&oracle);
+    }
+    listener.follow(subject, &oracle);
     assert_eq!(
         subject.len(),
         0,

@@ -1,6 +1,7 @@
 //! A registry is a map from keys to who holds them with what.
 
 use bedplate_core::id::Pid;
+use bedplate_core::registry::Reason;
 use std::collections::BTreeMap;
 
 /// The truth about a registry of at most `limit` entries.
@@ -8,7 +9,11 @@ use std::collections::BTreeMap;
 pub struct Registry<K, V> {
     limit: usize,
     entries: BTreeMap<K, (Pid, V)>,
+    history: Vec<Event<K, V>>,
 }
+
+/// A change: what happened, to which key, with which value, and whose it is or was.
+pub type Event<K, V> = (Reason, K, V, Pid);
 
 /// Why the truth refuses a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +31,20 @@ impl<K: Ord + Clone, V: Clone> Registry<K, V> {
         Self {
             limit,
             entries: BTreeMap::new(),
+            history: Vec::new(),
         }
+    }
+
+    /// Every change there was, in order; of several that one operation made, in some order.
+    #[must_use]
+    pub fn history(&self) -> &[Event<K, V>] {
+        &self.history
+    }
+
+    fn note(&mut self, reason: Reason, key: &K) {
+        let (pid, value) = &self.entries[key];
+        self.history
+            .push((reason, key.clone(), value.clone(), *pid));
     }
 
     /// `pid` registers `key`.
@@ -40,7 +58,8 @@ impl<K: Ord + Clone, V: Clone> Registry<K, V> {
         if self.entries.len() >= self.limit {
             return Err(Refused::Full);
         }
-        self.entries.insert(key, (pid, value));
+        self.entries.insert(key.clone(), (pid, value));
+        self.note(Reason::Registered, &key);
         Ok(())
     }
 
@@ -52,7 +71,13 @@ impl<K: Ord + Clone, V: Clone> Registry<K, V> {
         if !self.entries.contains_key(&key) && self.entries.len() >= self.limit {
             return Err(Refused::Full);
         }
-        Ok(self.entries.insert(key, (pid, value)))
+        let before = self.entries.insert(key.clone(), (pid, value));
+        let reason = match before {
+            Some((from, _)) => Reason::TakenOver { from },
+            None => Reason::Registered,
+        };
+        self.note(reason, &key);
+        Ok(before)
     }
 
     /// `pid` replaces the value of `key`; whether it held it.
@@ -60,6 +85,19 @@ impl<K: Ord + Clone, V: Clone> Registry<K, V> {
         match self.entries.get_mut(key) {
             Some((holder, old)) if *holder == pid => {
                 *old = value;
+                self.note(Reason::Updated, key);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// `pid` hands `key` on to `to`; whether it held it.
+    pub fn give_away(&mut self, pid: Pid, key: &K, to: Pid) -> bool {
+        match self.entries.get_mut(key) {
+            Some((holder, _)) if *holder == pid => {
+                *holder = to;
+                self.note(Reason::GivenAway { from: pid }, key);
                 true
             }
             _ => false,
@@ -72,12 +110,24 @@ impl<K: Ord + Clone, V: Clone> Registry<K, V> {
             .entries
             .get(key)
             .is_some_and(|(holder, _)| *holder == pid);
-        holds && self.entries.remove(key).is_some()
+        if holds {
+            self.note(Reason::Unregistered, key);
+            self.entries.remove(key);
+        }
+        holds
     }
 
     /// `pid` is gone.
     pub fn owner_died(&mut self, pid: Pid) {
-        self.entries.retain(|_, (holder, _)| *holder != pid);
+        let own = self
+            .entries
+            .iter()
+            .filter(|(_, (holder, _))| *holder == pid);
+        let own: Vec<K> = own.map(|(key, _)| key.clone()).collect();
+        for key in own {
+            self.note(Reason::OwnerDied, &key);
+            self.entries.remove(&key);
+        }
     }
 
     /// Who holds `key`, with what.

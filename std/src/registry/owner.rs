@@ -1,6 +1,6 @@
 //! Owners of registrations, as users have them and as [`Holdings`](super::Holdings) keep them.
 
-use super::shared::{Inner, Key, Registry, Value, pinned};
+use super::shared::{Inner, Key, Registry, Value};
 use super::thread::with_handle;
 use super::{NotHeld, RegisterError, TooManyOwners, report};
 use crate::process::panic::contain;
@@ -168,13 +168,11 @@ impl<K: Key, V: Value> Drop for Held<K, V> {
         let pid = self.core.pid();
         // Moved out, so that destructors of values are contained. What is left owns nothing.
         let nothing = self.inner().core.owner(pid);
-        let mut core = core::mem::replace(&mut self.core, nothing);
+        let core = core::mem::replace(&mut self.core, nothing);
         let mut count = 0;
         contain(|| {
             if report::cleanup_is_wanted() {
-                count = with_handle(self.inner(), |handle| {
-                    core.unregister_if(&pinned(handle), |_| true)
-                });
+                count = with_handle(self.inner(), |handle| core.entries(&handle.pin()).count());
             }
             drop(core);
         });

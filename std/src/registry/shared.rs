@@ -41,6 +41,9 @@ impl<V: Stored + Send + Sync + 'static> Value for V {}
 /// Several reads at one go; see [`Registry::with`].
 pub type Guard<'h, K, V> = bedplate_core::registry::Guard<'h, K, V, RandomState>;
 
+/// A key that was looked up once; see [`Registry::name_ref`].
+pub type NameRef<K, V> = bedplate_core::registry::NameRef<K, V, RandomState>;
+
 /// Keys, each with a value and held by somebody, until they are given up or their holder is gone.
 ///
 /// This is a handle: clones are the same registry, which lives as long as somebody has a handle on it or a
@@ -118,6 +121,13 @@ impl<K: Key, V: Value> Registry<K, V> {
     #[must_use]
     pub fn whereis(&self, key: &K::Borrowed) -> Option<Pid> {
         with_handle(&self.0, |handle| handle.pin().whereis(key))
+    }
+
+    /// A handle on `key` that answers who holds it at that moment, in a nanosecond or two if that has not
+    /// changed since it was asked last. It stays valid whoever comes and goes.
+    #[must_use]
+    pub fn name_ref(&self, key: K) -> NameRef<K, V> {
+        self.0.core.name_ref(key)
     }
 
     /// What `look` makes of the entry of `key`; `None` if nobody holds it.

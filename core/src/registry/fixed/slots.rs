@@ -74,8 +74,9 @@ struct Entry<K, V> {
 }
 
 /// An entry that was found. Its place holds good until the table changes.
-pub(super) struct Found<'s, V> {
+pub(super) struct Found<'s, K, V> {
     pub(super) place: usize,
+    pub(super) key: &'s K,
     pub(super) pid: Pid,
     pub(super) value: &'s V,
 }
@@ -122,7 +123,7 @@ impl<K, V, const N: usize> Slots<K, V, N> {
     }
 
     /// The entry of `key`, or what [`insert`](Self::insert) needs.
-    pub(super) fn find<Q>(&self, key: &Q) -> Result<Found<'_, V>, Absent>
+    pub(super) fn find<Q>(&self, key: &Q) -> Result<Found<'_, K, V>, Absent>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
@@ -136,6 +137,7 @@ impl<K, V, const N: usize> Slots<K, V, N> {
             {
                 return Ok(Found {
                     place: next.index(),
+                    key: &entry.key,
                     pid: entry.pid,
                     value: &entry.value,
                 });
@@ -191,6 +193,29 @@ impl<K, V, const N: usize> Slots<K, V, N> {
         number: u64,
         value: V,
     ) -> Option<(Pid, V)> {
+        let pid = self.pass_on(place, holder, number)?;
+        let entry = self.places[place].entry.as_mut()?;
+        Some((pid, mem::replace(&mut entry.value, value)))
+    }
+
+    /// Gives the entry of `key` to `next` as it is, if `holder` has it; returns whether it has.
+    pub(super) fn give_away<Q>(
+        &mut self,
+        holder: &Holder,
+        key: &Q,
+        next: &mut Holder,
+        number: u64,
+    ) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let place = self.own_place(holder, key);
+        place.is_some_and(|place| self.pass_on(place, next, number).is_some())
+    }
+
+    /// Gives the entry in `place` to `holder`; returns whose it was.
+    fn pass_on(&mut self, place: usize, holder: &mut Holder, number: u64) -> Option<Pid> {
         self.part(place, self.places[place].entry.as_ref()?.record);
         // Not before: the record may be the one that the former holder has just left.
         let record = self.holders.find_or_enter(holder);
@@ -198,9 +223,8 @@ impl<K, V, const N: usize> Slots<K, V, N> {
         entry.number = number;
         entry.record = record;
         let pid = mem::replace(&mut entry.pid, holder.pid);
-        let value = mem::replace(&mut entry.value, value);
         self.join(place, record);
-        Some((pid, value))
+        Some(pid)
     }
 
     /// The value of `key`, if `holder` has it.

@@ -60,16 +60,20 @@
 //!
 //! Literature: W. Litwin, *Linear hashing* (VLDB 1980). The protocol is our own.
 
+mod direct;
 mod split;
 mod steps;
 mod walk;
+mod witness;
 mod word;
 
 use crate::sync::zeroed::Zeroed;
 use crate::sync::{AtomicUsize, BUCKET_LANES, Ordering, fence};
+pub(in crate::registry) use direct::{Fetched, LaneRef, fetch};
 use steps::Flat;
 pub(in crate::registry) use steps::{LONGEST, Spot, Steps};
 pub(in crate::registry) use walk::Walk;
+pub(in crate::registry) use witness::Witness;
 use word::{HASH_BITS, Meta, Size};
 pub(in crate::registry) use word::{Lane, Place};
 
@@ -95,8 +99,22 @@ unsafe impl Zeroed for Bucket {
     }
 }
 
+impl Bucket {
+    /// The first lane that has an entry at `place`. All are compared, without a branch for each: which one it
+    /// is nobody can predict.
+    #[inline(always)]
+    fn lane_at(&self, place: Place) -> Option<&AtomicUsize> {
+        let mut at = BUCKET_LANES;
+        for (number, lane) in self.lanes.iter().enumerate().rev() {
+            let is_at = load(lane).is_at(place);
+            at = if is_at { number } else { at };
+        }
+        self.lanes.get(at)
+    }
+}
+
 /// How the index looks at the caller's slots.
-pub(in crate::registry) trait Slots {
+pub(in crate::registry) trait Slots: Copy {
     /// What is seen of an entry that matches.
     type Seen;
 
@@ -104,17 +122,17 @@ pub(in crate::registry) trait Slots {
     type Slot: Copy;
 
     /// Looks a slot up.
-    fn slot(&self, spot: Spot) -> Self::Slot;
+    fn slot(self, spot: Spot) -> Self::Slot;
 
     /// Reads a slot: its sequence, Acquire, before everything else, and what is seen if it matches. What
     /// is read is used only if neither the slot nor the lane changed meanwhile.
-    fn read(&mut self, slot: Self::Slot) -> (Sequence, Option<Self::Seen>);
+    fn read(self, slot: Self::Slot) -> (Sequence, Option<Self::Seen>);
 
     /// The sequence again, Relaxed.
-    fn sequence(&self, slot: Self::Slot) -> Sequence;
+    fn sequence(self, slot: Self::Slot) -> Sequence;
 
     /// Whether it really matches, where that can only be told of what was validly seen.
-    fn confirm(&mut self, seen: &Self::Seen) -> bool {
+    fn confirm(self, seen: &Self::Seen) -> bool {
         let _ = seen;
         true
     }
@@ -174,20 +192,56 @@ impl Index {
     }
 
     /// The entry at `place` that matches.
+    ///
+    /// Nearly all that are looked for are in the first bucket of their chain, undisturbed: that is told
+    /// here, with as little as will do, and everything else elsewhere.
     #[inline(always)]
     pub(in crate::registry) fn find<S: Slots>(
         &self,
         place: Place,
-        slots: &mut S,
+        slots: S,
     ) -> Option<Found<S::Seen>> {
+        let size = self.size();
+        let head = self.bucket(place.bucket(size));
+        // Before the lanes: what was in the parent is here, or is looked for there.
+        let is_ready = meta(head).is_ready();
+        let mut bucket = head;
+        loop {
+            if let Some(lane) = bucket.lane_at(place) {
+                let word = load(lane);
+                let slot = slots.slot(word.slot());
+                let (sequence, seen) = slots.read(slot);
+                if let Some(seen) = seen
+                    && word.is_at(place)
+                    && is_unchanged(lane, word, slot, sequence, slots)
+                    && slots.confirm(&seen)
+                {
+                    let lane = word.settled();
+                    return Some(Found { lane, seen });
+                }
+                break;
+            }
+            match self.next(bucket) {
+                Some(next) => bucket = next,
+                // Relaxed: as in `is_still`.
+                None if is_ready && self.size.load(Ordering::Relaxed) == size.0 => return None,
+                None => break,
+            }
+        }
+        self.find_anyway(place, slots)
+    }
+
+    #[inline(never)]
+    fn find_anyway<S: Slots>(&self, place: Place, slots: S) -> Option<Found<S::Seen>> {
         loop {
             let number = place.bucket(self.size());
             let head = self.bucket(number);
-            if meta(head).is_ready() {
-                if let Some(found) = self.find_in_chain(head, place, slots) {
-                    return Some(found);
-                }
-            } else if let Some(found) = self.find_in_both(number, head, place, slots) {
+            if !meta(head).is_ready()
+                && let Some(found) = self.find_in_chain(self.bucket(parent(number)), place, slots)
+            {
+                return Some(found);
+            }
+            if let Some(found) = self.find_in_chain(head, place, slots) {
                 return Some(found);
             }
             if self.is_still(number, place) {
@@ -202,7 +256,8 @@ impl Index {
         &self,
         place: Place,
         slot: Spot,
-        slots: &mut S,
+        slots: S,
+        witness: &mut impl Witness,
     ) -> Result<bool, Refused<S::Seen>> {
         loop {
             let (number, head, seen) = self.head_to_change(place);
@@ -243,6 +298,7 @@ impl Index {
                 Self::exchange_meta(head, seen, seen.with_cursor(spare));
                 continue;
             };
+            witness.changing();
             // Release: publish the slot; pairs with Acquire in `load` [I2].
             // Relaxed on failure: everything is read afresh.
             let taken = lane.compare_exchange(
@@ -261,32 +317,49 @@ impl Index {
 
     /// Frees the lane of an entry, the registration `sequence` of its slot. Returns whether it was still
     /// there; another slot may have replaced it.
-    pub(in crate::registry) fn remove(&self, entry: Lane, sequence: usize) -> bool {
-        self.exchange(entry, entry.freed(sequence))
+    pub(in crate::registry) fn remove(
+        &self,
+        entry: Lane,
+        sequence: usize,
+        witness: &mut impl Witness,
+    ) -> bool {
+        self.exchange(entry, entry.freed(sequence), witness)
     }
 
     /// Puts another slot in the place of an entry. Returns whether that was still there.
-    pub(in crate::registry) fn replace(&self, entry: Lane, slot: Spot) -> bool {
-        self.exchange(entry, Lane::taken(entry.place(), slot))
+    pub(in crate::registry) fn replace(
+        &self,
+        entry: Lane,
+        slot: Spot,
+        witness: &mut impl Witness,
+    ) -> bool {
+        self.exchange(entry, Lane::taken(entry.place(), slot), witness)
+    }
+
+    /// Exchanges the lane of an entry for itself, so that whoever changes it afterwards sees what was done
+    /// before. Returns whether it was still there.
+    pub(in crate::registry) fn confirm(&self, entry: Lane) -> bool {
+        self.exchange(entry, entry, &mut ())
     }
 
     /// Whether the lane of an entry still refers to its slot.
     pub(in crate::registry) fn contains(&self, entry: Lane) -> bool {
+        #[derive(Clone, Copy)]
         struct Same(Lane);
         impl Slots for Same {
             type Seen = ();
             type Slot = Spot;
-            fn slot(&self, spot: Spot) -> Spot {
+            fn slot(self, spot: Spot) -> Spot {
                 spot
             }
-            fn read(&mut self, slot: Spot) -> (Sequence, Option<()>) {
+            fn read(self, slot: Spot) -> (Sequence, Option<()>) {
                 (Sequence(0), (slot == self.0.slot()).then_some(()))
             }
-            fn sequence(&self, _: Spot) -> Sequence {
+            fn sequence(self, _: Spot) -> Sequence {
                 Sequence(0)
             }
         }
-        self.find(entry.place(), &mut Same(entry)).is_some()
+        self.find(entry.place(), Same(entry)).is_some()
     }
 
     /// Bytes of the buckets there are, overflow included.
@@ -311,7 +384,7 @@ impl Index {
         place.bucket(Size(self.size.load(Ordering::Relaxed))) == number
     }
 
-    fn exchange(&self, entry: Lane, next: Lane) -> bool {
+    fn exchange(&self, entry: Lane, next: Lane, witness: &mut impl Witness) -> bool {
         loop {
             let (number, head, _) = self.head_to_change(entry.place());
             let mut lanes = self.lanes(head).enumerate();
@@ -336,9 +409,11 @@ impl Index {
                 Self::exchange_meta(head, seen, seen.with_cursor(spare));
                 continue;
             }
+            witness.changing();
             // Release: publish the slot [I2], or hand on what was done before [I3]; pairs with Acquire
-            // in `load`. Relaxed on failure: it is read afresh.
-            let done = lane.compare_exchange(entry.0, next.0, Ordering::Release, Ordering::Relaxed);
+            // in `load`. Acquire: whoever claimed the slot before has marked it; pairs with Release of an
+            // exchange of a lane for itself [S4]. Relaxed on failure: it is read afresh.
+            let done = lane.compare_exchange(entry.0, next.0, Ordering::AcqRel, Ordering::Relaxed);
             if done.is_ok() {
                 return true;
             }
@@ -359,43 +434,14 @@ impl Index {
         }
     }
 
-    /// In the parent of a bucket that is not ready, and then in the bucket.
-    #[cold]
-    fn find_in_both<S: Slots>(
-        &self,
-        number: usize,
-        head: &Bucket,
-        place: Place,
-        slots: &mut S,
-    ) -> Option<Found<S::Seen>> {
-        self.find_in_chain(self.bucket(parent(number)), place, slots)
-            .or_else(|| self.find_in_chain(head, place, slots))
-    }
-
-    #[inline(always)]
     fn find_in_chain<S: Slots>(
         &self,
         head: &Bucket,
         place: Place,
-        slots: &mut S,
+        slots: S,
     ) -> Option<Found<S::Seen>> {
-        let mut bucket = head;
-        loop {
-            // All lanes first, without a branch for each: which one it is nobody can predict.
-            let mut matching = 0_u32;
-            for (at, lane) in bucket.lanes.iter().enumerate() {
-                matching |= u32::from(load(lane).is_at(place)) << at;
-            }
-            while matching != 0 {
-                if let Some(lane) = bucket.lanes.get(matching.trailing_zeros() as usize)
-                    && let Some(found) = look(lane, |word| word.is_at(place), slots)
-                {
-                    return Some(found);
-                }
-                matching &= matching - 1;
-            }
-            bucket = self.next(bucket)?;
-        }
+        self.lanes(head)
+            .find_map(|lane| look(lane, |word| word.is_at(place), slots))
     }
 
     /// Visits the whole chain: for an entry that matches, and for a free lane beside the cursor.
@@ -404,7 +450,7 @@ impl Index {
         head: &'i Bucket,
         place: Place,
         cursor: usize,
-        slots: &mut S,
+        slots: S,
     ) -> Result<Survey<'i>, Found<S::Seen>> {
         let mut survey = Survey {
             spare: None,
@@ -434,12 +480,12 @@ impl Index {
         spare.map_or(Meta::NOWHERE, |(position, _)| position)
     }
 
+    /// A bucket with a number below the size, or one that was added on this thread.
     #[inline]
     fn bucket(&self, number: usize) -> &Bucket {
-        match self.buckets.get(number) {
-            Some(bucket) => bucket,
-            None => unreachable!("allocated before the number of buckets grew [I5]"),
-        }
+        // SAFETY: buckets are ensured before `size` says that they are there [I5], which says no more
+        // than it said before.
+        unsafe { self.buckets.at(number) }
     }
 
     /// The overflow bucket behind this one.
@@ -528,11 +574,11 @@ fn load(lane: &AtomicUsize) -> Lane {
 }
 
 /// The entry in a lane, if its word is one that is looked for and it matches.
-#[inline(always)]
+#[inline]
 fn look<S: Slots>(
     lane: &AtomicUsize,
     is_looked_for: impl Fn(Lane) -> bool,
-    slots: &mut S,
+    slots: S,
 ) -> Option<Found<S::Seen>> {
     loop {
         let word = load(lane);
@@ -541,20 +587,30 @@ fn look<S: Slots>(
         }
         let slot = slots.slot(word.slot());
         let (sequence, seen) = slots.read(slot);
-        // Acquire: what follows is loaded after what was read of the slot; pairs with the Release
-        // fence of whoever writes a slot.
-        fence(Ordering::Acquire);
-        if sequence.is_stable()
-            // Relaxed: ordered by the fence.
-            && lane.load(Ordering::Relaxed) == word.0
-            && slots.sequence(slot) == sequence
-        {
-            return seen.filter(|seen| slots.confirm(seen)).map(|seen| Found {
-                lane: word.settled(),
-                seen,
-            });
+        if is_unchanged(lane, word, slot, sequence, slots) {
+            let seen = seen.filter(|seen| slots.confirm(seen))?;
+            let lane = word.settled();
+            return Some(Found { lane, seen });
         }
     }
+}
+
+/// Whether what was read of a slot was in the lane all the while.
+#[inline(always)]
+fn is_unchanged<S: Slots>(
+    lane: &AtomicUsize,
+    word: Lane,
+    slot: S::Slot,
+    sequence: Sequence,
+    slots: S,
+) -> bool {
+    // Acquire: what follows is loaded after what was read of the slot; pairs with the Release
+    // fence of whoever writes a slot.
+    fence(Ordering::Acquire);
+    sequence.is_stable()
+        // Relaxed: ordered by the fence.
+        && lane.load(Ordering::Relaxed) == word.0
+        && slots.sequence(slot) == sequence
 }
 
 /// Where the entries of a bucket are until it is split off: the number without its highest bit.

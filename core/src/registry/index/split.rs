@@ -3,8 +3,14 @@
 use super::{Bucket, HASH_BITS, Index, LOAD, Lane, Meta, Size, load, meta, parent};
 use crate::sync::{AtomicUsize, Ordering};
 
-/// How many buckets there can be at most: each is a hash's low bits.
-const MOST_BUCKETS: usize = 1 << (HASH_BITS - 6);
+/// How many buckets there can be at most: each is a hash's low bits. Where words are wide, some are left
+/// over to tell the entries of a bucket apart.
+const MOST_BUCKETS: usize = 1
+    << if usize::BITS == 64 {
+        HASH_BITS - 6
+    } else {
+        HASH_BITS - 1
+    };
 
 impl Index {
     /// Adds buckets, a few at most, if `entries` are too many for those there are.

@@ -10,6 +10,7 @@ struct Table {
     slots: Vec<[AtomicUsize; 3]>,
 }
 
+#[derive(Clone, Copy)]
 struct Key<'t>(&'t Table, usize);
 
 impl Slots for Key<'_> {
@@ -17,11 +18,11 @@ impl Slots for Key<'_> {
     type Seen = usize;
     type Slot = Spot;
 
-    fn slot(&self, spot: Spot) -> Spot {
+    fn slot(self, spot: Spot) -> Spot {
         spot
     }
 
-    fn read(&mut self, slot: Spot) -> (Sequence, Option<usize>) {
+    fn read(self, slot: Spot) -> (Sequence, Option<usize>) {
         let [sequence, key, whose] = &self.0.slots[slot.number()];
         // Acquire: pairs with Release in `write`.
         let sequence = Sequence(sequence.load(Ordering::Acquire));
@@ -30,7 +31,7 @@ impl Slots for Key<'_> {
         (sequence, matches.then(|| whose.load(Ordering::Relaxed)))
     }
 
-    fn sequence(&self, slot: Spot) -> Sequence {
+    fn sequence(self, slot: Spot) -> Sequence {
         // Relaxed: after a fence.
         Sequence(self.0.slots[slot.number()][0].load(Ordering::Relaxed))
     }
@@ -65,14 +66,14 @@ impl Table {
     }
 
     fn find(&self, place: Place, key: usize) -> Option<(usize, usize)> {
-        let found = self.index.find(place, &mut Key(self, key))?;
+        let found = self.index.find(place, Key(self, key))?;
         Some((found.lane.slot().number(), found.seen))
     }
 
     fn insert(&self, place: Place, key: usize, slot: usize) -> Result<bool, usize> {
         match self
             .index
-            .insert(place, Spot::of(slot), &mut Key(self, key))
+            .insert(place, Spot::of(slot), Key(self, key), &mut ())
         {
             Ok(full) => Ok(full),
             Err(Refused::Present(found)) => Err(found.seen),
@@ -106,16 +107,16 @@ fn half_a_million_entries_come_and_go() {
         assert_eq!(table.find(spread(key + n), key + n), None);
     }
     for key in 0..n {
-        assert!(
-            table
-                .index
-                .remove(Lane::taken(spread(key), Spot::of(key)), table.sequence(key))
-        );
-        assert!(
-            !table
-                .index
-                .remove(Lane::taken(spread(key), Spot::of(key)), table.sequence(key))
-        );
+        assert!(table.index.remove(
+            Lane::taken(spread(key), Spot::of(key)),
+            table.sequence(key),
+            &mut ()
+        ));
+        assert!(!table.index.remove(
+            Lane::taken(spread(key), Spot::of(key)),
+            table.sequence(key),
+            &mut ()
+        ));
         assert_eq!(table.find(spread(key), key), None);
     }
     // As many again find room without more overflow buckets than there were.
@@ -160,7 +161,7 @@ proptest::proptest! {
                     if let Some(slot) = map.remove(&key) {
                         let entry = Lane::taken(place(key), Spot::of(slot));
                         assert!(table.index.contains(entry));
-                        assert!(table.index.remove(entry, table.sequence(slot)));
+                        assert!(table.index.remove(entry, table.sequence(slot), &mut ()));
                         assert!(!table.index.contains(entry));
                         free.push(slot);
                         entries -= 1;
@@ -170,7 +171,7 @@ proptest::proptest! {
                     if let Some(old) = map.get_mut(&key) {
                         let slot = free.pop().expect("fewer steps");
                         table.write(slot, key, slot);
-                        assert!(table.index.replace(Lane::taken(place(key), Spot::of(*old)), Spot::of(slot)));
+                        assert!(table.index.replace(Lane::taken(place(key), Spot::of(*old)), Spot::of(slot), &mut ()));
                         free.push(core::mem::replace(old, slot));
                     }
                 }

@@ -1,11 +1,11 @@
 //! The two words of the index: what is in a lane, and what a bucket knows of itself.
 //!
 //! ```text
-//! lane, taken   ┌────────┬───────┬────────────────────────────────┬──────────────────────────┐
-//!               │ moving │   1   │ hash: 34 bits                  │ slot: 28 bits            │
-//!               ├────────┼───────┼──────────┬─────────────────────┼──────────────────────────┤
-//! lane, free    │   0    │   0   │ level: 6 │ sequence: 28 bits   │ slot that was here       │
-//!               └────────┴───────┴──────────┴─────────────────────┴──────────────────────────┘
+//! lane, taken   ┌───────┬────────────────────────────────┬────────┬──────────────────────────┐
+//!               │   1   │ hash: 34 bits                  │ moving │ slot: 28 bits            │
+//!               ├───────┼──────────┬─────────────────────┼────────┼──────────────────────────┤
+//! lane, free    │   0   │ level: 6 │ sequence: 28 bits   │   0    │ slot that was here       │
+//!               └───────┴──────────┴─────────────────────┴────────┴──────────────────────────┘
 //! bucket        ┌──────────────────────┬──────────┬───────────┬───────┬──────────────────────┐
 //!               │ version: 40 bits     │ level: 6 │ splitting │ ready │ cursor: 16 bits      │
 //!               └──────────────────────┴──────────┴───────────┴───────┴──────────────────────┘
@@ -13,7 +13,8 @@
 //!
 //! A free lane's word tells which registration it held last, so that a lane that was used in between
 //! never looks untouched. Zero is a lane that was never used, and a bucket that nothing was moved to
-//! yet. On a 32-bit target the fields are smaller: see the constants.
+//! yet. On a 32-bit target the fields are smaller: see the constants. What is compared when a lane is
+//! visited lies above what is not: one comparison tells.
 
 use super::steps::Spot;
 
@@ -25,13 +26,14 @@ pub(super) const SLOT_BITS: u32 = Spot::BITS;
 pub(super) const HASH_BITS: u32 = if WIDE { 34 } else { 14 };
 
 const SLOT: usize = (1 << SLOT_BITS) - 1;
-const MOVING: usize = 1 << (usize::BITS - 1);
-const TAKEN: usize = 1 << (usize::BITS - 2);
+const MOVING: usize = 1 << SLOT_BITS;
+const TAKEN: usize = 1 << (usize::BITS - 1);
+const PLACE_AT: u32 = SLOT_BITS + 1;
 
 const LEVEL_BITS: u32 = if WIDE { 6 } else { 4 };
 const LEVEL: usize = (1 << LEVEL_BITS) - 1;
-const FREED_LEVEL_AT: u32 = usize::BITS - 2 - LEVEL_BITS;
-const SEQUENCE: usize = (1 << (FREED_LEVEL_AT - SLOT_BITS)) - 1;
+const FREED_LEVEL_AT: u32 = usize::BITS - 1 - LEVEL_BITS;
+const SEQUENCE: usize = (1 << (FREED_LEVEL_AT - PLACE_AT)) - 1;
 
 /// The part of a hash that the index works with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -48,12 +50,11 @@ impl Place {
     /// is not there yet.
     #[inline]
     pub(super) const fn bucket(self, size: Size) -> usize {
-        let half = 1 << size.level();
-        let bucket = self.0 & (2 * half - 1);
+        let bucket = self.0 & size.mask();
         if bucket < size.buckets() {
             bucket
         } else {
-            bucket & (half - 1)
+            bucket & (size.mask() >> 1)
         }
     }
 
@@ -68,25 +69,34 @@ impl Place {
     }
 }
 
-const SIZE_LEVEL_AT: u32 = usize::BITS - LEVEL_BITS;
+/// Half of a word.
+const HALF: u32 = usize::BITS / 2;
 
-/// How many buckets there are, and the logarithm of that, rounded down, in the highest bits.
+/// How many buckets there are, in the lower half; in the upper one the mask of as many bits as number them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size(pub(super) usize);
 
 impl Size {
     pub(super) const fn of(buckets: usize) -> Self {
-        Self((buckets.ilog2() as usize) << SIZE_LEVEL_AT | buckets)
+        let mask = (2 << buckets.ilog2()) - 1;
+        Self(mask << HALF | buckets)
     }
 
     #[inline]
     pub(super) const fn buckets(self) -> usize {
-        self.0 & ((1 << SIZE_LEVEL_AT) - 1)
+        self.0 & ((1 << HALF) - 1)
     }
 
     #[inline]
-    const fn level(self) -> usize {
-        self.0 >> SIZE_LEVEL_AT
+    const fn mask(self) -> usize {
+        self.0 >> HALF
+    }
+
+    /// The level of one of the buckets.
+    pub(super) const fn level_of(self, bucket: usize) -> u32 {
+        let half = (self.mask() >> 1) + 1;
+        let is_split = bucket >= half || bucket + half < self.buckets();
+        half.ilog2() + is_split as u32
     }
 }
 
@@ -99,12 +109,12 @@ impl Lane {
 
     #[inline]
     pub(in crate::registry) const fn taken(place: Place, slot: Spot) -> Self {
-        Self(TAKEN | place.0 << SLOT_BITS | slot.to_bits())
+        Self(TAKEN | place.0 << PLACE_AT | slot.to_bits())
     }
 
     /// What stays when the registration `sequence` of its slot goes. Sequences begin with 1.
     pub(super) const fn freed(self, sequence: usize) -> Self {
-        Self((sequence & SEQUENCE) << SLOT_BITS | self.0 & SLOT)
+        Self((sequence & SEQUENCE) << PLACE_AT | self.0 & SLOT)
     }
 
     /// What stays when it has moved in the split of this level: as if by sequence zero, and once.
@@ -142,7 +152,7 @@ impl Lane {
     /// Whether it is taken by an entry with this place.
     #[inline]
     pub(super) const fn is_at(self, place: Place) -> bool {
-        (self.0 ^ (TAKEN | place.0 << SLOT_BITS)) & !(MOVING | SLOT) == 0
+        self.0 ^ (TAKEN | place.0 << PLACE_AT) < 1 << PLACE_AT
     }
 
     #[inline]
@@ -151,7 +161,7 @@ impl Lane {
     }
 
     pub(in crate::registry) const fn place(self) -> Place {
-        Place((self.0 & !(MOVING | TAKEN)) >> SLOT_BITS)
+        Place((self.0 & !TAKEN) >> PLACE_AT)
     }
 }
 
@@ -181,6 +191,16 @@ impl Meta {
 
     pub(super) const fn is_splitting(self) -> bool {
         self.0 & SPLITTING != 0
+    }
+
+    /// Whether the bucket has this level, and is not being split.
+    pub(super) const fn is_quiet_at(self, level: u32) -> bool {
+        self.is_same_split(Self::ready(level, 0))
+    }
+
+    /// Whether no split has begun or ended in between.
+    pub(super) const fn is_same_split(self, other: Self) -> bool {
+        (self.0 ^ other.0) & (VERSION - READY) == 0
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "masked")]

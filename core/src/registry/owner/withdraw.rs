@@ -1,0 +1,245 @@
+//! What an owner gives up, one by one or all at once when it goes.
+
+use super::Owner;
+use crate::registry::epoch::{Entry, Guard, Retired};
+use crate::registry::index::{Lane, Sequence, Slots, Spot};
+use crate::registry::slab::{Seen, Slab};
+use crate::registry::stored::sealed;
+use crate::registry::watch::{Reason, Ticket, Told};
+use crate::registry::{Key, Registration, Stored};
+use crate::sync::epoch::LazyPin;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::hash::BuildHasher;
+
+impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
+    /// Gives up `key`. Returns whether this owner held it; another's registration is not touched.
+    pub fn unregister(&mut self, guard: &Guard<'_, K, V, S>, key: &K::Borrowed) -> bool {
+        self.checked(guard);
+        let found = guard.find(key);
+        let mine = found.and_then(|found| self.position(found.lane));
+        mine.is_some_and(|position| self.let_go(guard, position))
+    }
+
+    /// Gives up the registrations for which `condition` holds, and returns how many those were. O(own
+    /// registrations).
+    pub fn unregister_if(
+        &mut self,
+        guard: &Guard<'_, K, V, S>,
+        mut condition: impl FnMut(Entry<'_, K, V>) -> bool,
+    ) -> usize {
+        let given_up: Vec<_> = self
+            .entries(guard)
+            .filter(|&entry| condition(entry))
+            .map(|entry| entry.lane())
+            .collect();
+        given_up
+            .into_iter()
+            .filter(|&lane| {
+                let position = self.position(lane);
+                position.is_some_and(|position| self.let_go(guard, position))
+            })
+            .count()
+    }
+
+    /// Gives up one registration. Returns whether this owner still held it; a later registration of
+    /// the same key is not touched.
+    pub fn release(&mut self, guard: &Guard<'_, K, V, S>, registration: Registration) -> bool {
+        self.checked(guard);
+        let numbered = Numbered {
+            slab: &self.shared.slab,
+            number: registration.serial.number,
+        };
+        let found = self.shared.index.find(registration.place, numbered);
+        let mine = found.and_then(|found| self.position(found.lane));
+        mine.is_some_and(|position| self.let_go(guard, position))
+    }
+
+    /// Gives up the registration held at `position`; whether nobody had taken it over.
+    pub(super) fn let_go(&mut self, guard: &Guard<'_, K, V, S>, position: usize) -> bool {
+        let lane = self.held[position];
+        self.forget(position);
+        let pin = Some(&guard.pin);
+        let withdrawn = self.withdraw(pin, lane, Reason::Unregistered);
+        if withdrawn.removed {
+            self.shared.discount(self.number, 1);
+        }
+        if withdrawn.is_free {
+            self.use_again(guard, lane.slot());
+        }
+        self.shared.tell(withdrawn.told);
+        withdrawn.removed
+    }
+
+    /// Takes a registration of one's own, which is not counted any more, out of the index. There is a pin
+    /// if changes are watched.
+    fn withdraw(&self, pin: Option<&LazyPin<'_>>, lane: Lane, reason: Reason) -> Withdrawn<K, V> {
+        let (slab, slot) = (&self.shared.slab, lane.slot());
+        let mut ticket = self.shared.ticket(pin, || self.draft(reason, lane));
+        let index = &self.shared.index;
+        let removed = index.remove(lane, slab.written(slot), &mut ticket);
+        let told = ticket.filter(|_| removed).map(Ticket::done);
+        // Otherwise whoever took it over gives the slot back, if not done with it yet.
+        let is_free = removed || slab.leave(slot);
+        if is_free {
+            self.retire(pin, slot, true);
+        }
+        Withdrawn {
+            removed,
+            is_free,
+            told,
+        }
+    }
+
+    /// Drops what a slot owns, once nobody can see it. The slot is in no lane. There is a pin if there is
+    /// anything owned.
+    pub(super) fn retire(&self, pin: Option<&LazyPin<'_>>, slot: Spot, with_key: bool) {
+        if !K::MAY_OWN && !V::MAY_OWN {
+            return;
+        }
+        let Seen { key, value, .. } = self.shared.slab.read(slot);
+        if let Some(pin) = pin {
+            if with_key && <K as sealed::Stored>::words_own(&key) {
+                retire::<K>(pin, key, &self.shared.retired);
+            }
+            if <V as sealed::Stored>::words_own(&value) {
+                retire::<V>(pin, value, &self.shared.retired);
+            }
+        }
+    }
+}
+
+impl<K: Key, V: Stored, S: BuildHasher> Drop for Owner<K, V, S> {
+    fn drop(&mut self) {
+        let owns = |lane: &Lane| {
+            let Seen { key, value, .. } = self.shared.slab.read(lane.slot());
+            <K as sealed::Stored>::words_own(&key) || <V as sealed::Stored>::words_own(&value)
+        };
+        let something =
+            self.shared.watch.is_some() || (K::MAY_OWN || V::MAY_OWN) && self.held.iter().any(owns);
+        // Something of its own to pin, since the thread may have no handle (any more).
+        let local = something.then(|| self.shared.collector.register());
+        let pin = local.as_ref().map(LazyPin::new);
+        let mut rest = Rest {
+            claimed: Vec::new(),
+            pin: pin.as_ref(),
+            owner: self,
+        };
+        rest.release();
+    }
+}
+
+/// Goes on where a panicking audit left off.
+struct Rest<'r, K: Key, V: Stored, S: BuildHasher> {
+    owner: &'r mut Owner<K, V, S>,
+    pin: Option<&'r LazyPin<'r>>,
+    /// Slots to be given back later.
+    claimed: Vec<Spot>,
+}
+
+impl<K: Key, V: Stored, S: BuildHasher> Rest<'_, K, V, S> {
+    /// Releases all registrations.
+    fn release(&mut self) {
+        let owner = &mut *self.owner;
+        let mut gone = 0;
+        while let Some(lane) = owner.held.pop() {
+            let withdrawn = owner.withdraw(self.pin, lane, Reason::OwnerDied);
+            gone += usize::from(withdrawn.removed);
+            if withdrawn.is_free {
+                if owner.shared.slab.is_claimed(lane.slot()) {
+                    self.claimed.push(lane.slot());
+                } else {
+                    owner.shared.slab.free(lane.slot());
+                }
+            }
+            if withdrawn.told.is_some() {
+                owner
+                    .shared
+                    .discount(owner.number, core::mem::take(&mut gone));
+                owner.shared.tell(withdrawn.told);
+            }
+        }
+        if gone > 0 {
+            owner.shared.discount(owner.number, gone);
+        }
+    }
+}
+
+impl<K: Key, V: Stored, S: BuildHasher> Drop for Rest<'_, K, V, S> {
+    fn drop(&mut self) {
+        self.release();
+        let shared = &self.owner.shared;
+        for slot in self.owner.spare.drain(..) {
+            shared.slab.free(slot);
+        }
+        if !self.claimed.is_empty() {
+            let local = shared.collector.register();
+            let pin = local.pin();
+            for slot in self.claimed.drain(..) {
+                shared.free_later(&pin, slot);
+            }
+            pin.flush();
+        }
+        if let Some(pin) = self.pin {
+            pin.guard().flush();
+        }
+    }
+}
+
+/// What came of withdrawing a registration.
+struct Withdrawn<K: Stored, V: Stored> {
+    /// It was there; nobody had taken it over.
+    removed: bool,
+    /// Its slot may be used again, or given back.
+    is_free: bool,
+    told: Option<Told<K, V>>,
+}
+
+/// Drops what words own, once nobody can see it.
+fn retire<T: Stored>(pin: &LazyPin<'_>, words: T::Words, retired: &Arc<Retired>) {
+    let bytes = T::bytes_owned(&words);
+    retired.add(bytes);
+    let retired = Arc::clone(retired);
+    let free = move || {
+        // Before the thing is dropped, since a destructor may panic.
+        retired.subtract(bytes);
+        // SAFETY: of an entry that is in no lane any more, taken once, by whoever gives its slot back.
+        drop(unsafe { T::from_words(words) });
+    };
+    // SAFETY: the closure may run on any thread (keys and values are `Send` wherever a registry is
+    // shared), and only uses what it owns.
+    unsafe { pin.guard().defer_unchecked(free) };
+}
+
+/// Looks for a registration by its number.
+struct Numbered<'s, K: Stored, V: Stored> {
+    slab: &'s Slab<K, V>,
+    number: u64,
+}
+
+impl<K: Stored, V: Stored> Clone for Numbered<'_, K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K: Stored, V: Stored> Copy for Numbered<'_, K, V> {}
+
+impl<K: Stored, V: Stored> Slots for Numbered<'_, K, V> {
+    type Seen = ();
+    type Slot = Spot;
+
+    fn slot(self, spot: Spot) -> Spot {
+        spot
+    }
+
+    fn read(self, slot: Spot) -> (Sequence, Option<()>) {
+        let sequence = self.slab.read(slot).sequence;
+        let matches = self.slab.number(slot) == self.number;
+        (sequence, matches.then_some(()))
+    }
+
+    fn sequence(self, slot: Spot) -> Sequence {
+        self.slab.sequence(slot)
+    }
+}
