@@ -4,8 +4,9 @@
 //! gives its processes: a [`supervisor`] that starts them in order, starts them again when they
 //! crash, gives up when that does not help, and stops them in reverse order; an identity and an
 //! exit reason for every run ([`process`]); a [`monitor`] for whoever wants to be told, exactly
-//! once, that one has ended; a [`registry`] whose names are never stale; and a [`context`] of typed values that nest, and that every run of a
-//! child starts from.
+//! once, that one has ended; a [`registry`] whose names are never stale, and more of them for your own
+//! keys and values; and a [`context`] of typed values that nest, and that every run of a child starts
+//! from.
 //!
 //! ```
 //! use bedplate::supervisor::{ChildSpec, Supervisor};

@@ -1,14 +1,10 @@
-//! The names of this process: which incarnation answers to which name.
+//! Names and keys: who holds them, and what they stand for.
 //!
-//! A name belongs to one incarnation at a time. A child whose specification asks for a name
-//! ([`ChildSpec::register`](crate::supervisor::ChildSpec::register)) holds it from before its body
+//! # The names of this process
+//! A name belongs to one incarnation of a supervised child at a time. A child whose specification asks for
+//! a name ([`ChildSpec::register`](crate::supervisor::ChildSpec::register)) holds it from before its body
 //! starts; a running incarnation may take further ones
-//! ([`Incarnation::register`](crate::supervisor::Incarnation::register)). When it ends, its names are
-//! free *before* anybody can learn that it ended: whoever is told may register the name at once, and
-//! nobody ever finds a dead incarnation under it.
-//!
-//! Underneath is [`bedplate_core`]'s [`EpochRegistry`]. Each thread that looks something up keeps a
-//! handle of its own until it ends.
+//! ([`Incarnation::register`](crate::supervisor::Incarnation::register)).
 //!
 //! ```
 //! use bedplate::registry;
@@ -26,16 +22,74 @@
 //! assert!(registry::whereis("shop/store").is_none());
 //! # Ok::<(), bedplate::supervisor::StartError>(())
 //! ```
+//!
+//! # Registries of your own
+//! A [`Registry`] maps keys of any type to values of any type, and may have a name by which others find it.
+//! What a thread registers is its own and goes with it:
+//!
+//! ```
+//! use bedplate::registry::Registry;
+//! use std::thread;
+//!
+//! let sessions = Registry::<String, u64>::open("sessions")?;
+//! let worker = thread::spawn(|| {
+//!     let sessions = Registry::<String, u64>::open("sessions").expect("the same one");
+//!     sessions.register("ada".to_owned(), 1815).expect("free");
+//!     sessions.lookup("ada", |entry| *entry.value())
+//! });
+//! assert_eq!(worker.join().unwrap(), Some(1815));
+//! assert_eq!(sessions.whereis("ada"), None);      // its thread is gone
+//! # Ok::<(), bedplate::registry::OpenError>(())
+//! ```
+//!
+//! Registrations belong to
+//!
+//! * the running incarnation, on the thread of a supervised child. They are gone, in all registries,
+//!   *before* anybody can learn that it ended, whether it returned, failed, panicked or was abandoned:
+//!   whoever is told may register the same keys at once, and nobody ever finds a dead one under them;
+//! * the thread, on any other. They are gone when the thread has ended, in whatever way, so when
+//!   [`JoinHandle::join`](std::thread::JoinHandle::join) returns. (The end of a
+//!   [`thread::scope`](std::thread::scope) alone waits only for the closures.)
+//! * an [`Owner`], if they were made through it. It may be sent to other threads, and stands for what is no
+//!   thread: a connection, a task.
+//!
+//! Underneath is [`bedplate_core`]'s [`EpochRegistry`](bedplate_core::registry::EpochRegistry). Each thread
+//! that looks something up keeps a handle of its own, for as many as 64 registries.
+//!
+//! # What is told
+//! With the feature `tracing`, a registration is an event `registry.register` at the level TRACE, and the end
+//! of an owner that still held something is an event `registry.cleanup` at the level DEBUG, with the `count`
+//! of what went. Their target is `bedplate::registry`. They are told outside every lock, and a subscriber
+//! that panics does no harm. What a thread leaves that is no incarnation's is told soon after its end, by
+//! another thread, since subscribers do not work while a thread's locals are destroyed.
 
-use crate::process::Pid;
+mod catalogue;
+mod error;
+mod holdings;
+mod lock;
+mod metadata;
+mod owner;
+mod report;
+mod shared;
+mod thread;
+mod wait;
+
 use crate::process::child::{ChildRef, WeakChild};
-use crate::sync::{Arc, Mutex, OnceLock};
-use bedplate_core::registry::{EpochRegistry, Handle, Owner, RegisterError};
-use core::error::Error;
-use core::fmt;
-use foldhash::fast::RandomState;
+use crate::stop::StopToken;
+use crate::sync::{Arc, OnceLock};
+use core::time::Duration;
 
-pub use bedplate_core::registry::Memory;
+pub use bedplate_core::registry::{Entry, Memory, Registration, Stored};
+pub use catalogue::all;
+pub use error::{
+    LockError, MetadataError, NameError, NotHeld, OpenError, RegisterError, TooManyOwners,
+    WaitError,
+};
+pub(crate) use holdings::Holdings;
+pub use lock::KeyGuard;
+pub use metadata::Metadata;
+pub use owner::Owner;
+pub use shared::{Guard, Health, Key, NameRef, Registry, Value};
 
 /// How many names there may be at a time.
 const LIMIT: usize = 1 << 20;
@@ -50,15 +104,30 @@ const LONGEST_NAME: usize = 255;
 /// a handle is made for the one call.
 #[must_use]
 pub fn whereis(name: &str) -> Option<ChildRef> {
-    with_handle(|handle| handle.pin().lookup(name)?.value().upgrade())
+    names().with(|guard| guard.lookup(name)?.value().upgrade())
+}
+
+/// Waits until an incarnation holds `name`, at most for `at_most`, and no longer than until a stop is asked
+/// for through `stop`; see [`Registry::wait_for`].
+///
+/// # Errors
+/// [`WaitError`] if nobody does in time.
+///
+/// # Concurrency
+/// Blocking.
+pub fn wait_for(
+    name: &str,
+    at_most: Duration,
+    stop: Option<&StopToken>,
+) -> Result<ChildRef, WaitError> {
+    names().wait_while_none(name, at_most, stop, |entry| entry.value().upgrade())
 }
 
 /// Every name and who holds it, in no useful order: each that was held all along, and of those that
 /// came or went meanwhile any.
 #[must_use]
 pub fn registered() -> Vec<(Arc<str>, ChildRef)> {
-    with_handle(|handle| {
-        let guard = handle.pin();
+    names().with(|guard| {
         let held = guard
             .iter()
             .filter_map(|entry| Some((Arc::from(entry.key()), entry.value().upgrade()?)));
@@ -72,120 +141,39 @@ pub fn count() -> usize {
     names().len()
 }
 
-/// What was given up and is not yet freed.
+/// How the registry of the process's names does.
 #[must_use]
-pub fn memory() -> Memory {
-    names().memory()
+pub fn health() -> Health {
+    names().health()
 }
 
-/// Why a name was not registered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum NameError {
-    /// The name cannot be used: it is empty, longer than 255 bytes, or contains a NUL byte.
-    BadName,
-    /// Somebody holds it.
-    Taken {
-        /// Who, at that moment.
-        holder: Pid,
-    },
-    /// There are as many names as there may be.
-    Full {
-        /// How many those are.
-        limit: usize,
-    },
-    /// The incarnation is over, or was abandoned: it can hold nothing any more.
-    Over,
-}
-
-impl fmt::Display for NameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BadName => f.write_str("a name has 1 to 255 bytes, none of them NUL"),
-            Self::Taken { holder } => write!(f, "the name is held by {holder}"),
-            Self::Full { limit } => write!(f, "all {limit} names are taken"),
-            Self::Over => f.write_str("an incarnation that is over holds no names"),
-        }
+/// Registers `name` for `child`.
+pub(crate) fn register_name(child: &ChildRef, name: &str) -> Result<(), NameError> {
+    if !is_usable(name) {
+        return Err(NameError::BadName);
+    }
+    let value = Box::new(child.downgrade());
+    match names().register_in(child.holdings(), Box::from(name), value) {
+        Ok(_) => Ok(()),
+        Err(RegisterError::AlreadyRegistered { holder, .. }) => Err(NameError::Taken { holder }),
+        Err(RegisterError::Full { limit, .. }) => Err(NameError::Full { limit }),
+        Err(_) => Err(NameError::Over),
     }
 }
 
-impl Error for NameError {}
-
-/// The names one incarnation holds. They are free when [`release`](Self::release) returns.
-pub(crate) struct HeldNames(Mutex<Held>);
-
-enum Held {
-    /// None yet.
-    Nothing,
-    Some(Owner<Box<str>, Box<WeakChild>, RandomState>),
-    /// Released for good.
-    Over,
+/// Gives up `name`; whether `child` held it.
+pub(crate) fn unregister_name(child: &ChildRef, name: &str) -> bool {
+    names().unregister_in(child.holdings(), name)
 }
 
-impl HeldNames {
-    pub(crate) const fn new() -> Self {
-        Self(Mutex::new(Held::Nothing))
-    }
-
-    /// Registers `name` for `child`, whose names these are.
-    pub(crate) fn register(&self, child: &ChildRef, name: &str) -> Result<(), NameError> {
-        if name.is_empty() || name.len() > LONGEST_NAME || name.contains('\0') {
-            return Err(NameError::BadName);
-        }
-        // The lock is this incarnation's own: it is contended only while the incarnation is being
-        // abandoned, and makes sure that nothing is registered after that.
-        let mut held = self.0.lock();
-        if let Held::Nothing = *held {
-            *held = Held::Some(names().owner(child.pid()));
-        }
-        let Held::Some(owner) = &mut *held else {
-            return Err(NameError::Over);
-        };
-        with_handle(|handle| {
-            owner.register(&handle.pin(), Box::from(name), Box::new(child.downgrade()))
-        })
-        .map(|_| ())
-        .map_err(|error| match error {
-            RegisterError::AlreadyRegistered { holder, .. } => NameError::Taken { holder },
-            _ => NameError::Full { limit: LIMIT },
-        })
-    }
-
-    /// Gives up `name`; whether it was held here.
-    pub(crate) fn unregister(&self, name: &str) -> bool {
-        match &mut *self.0.lock() {
-            Held::Some(owner) => with_handle(|handle| owner.unregister(&handle.pin(), name)),
-            Held::Nothing | Held::Over => false,
-        }
-    }
-
-    /// Gives up all of them, for good. Runs no code of a user.
-    pub(crate) fn release(&self) {
-        drop(core::mem::replace(&mut *self.0.lock(), Held::Over));
-    }
+/// Whether it can be the name of an incarnation, of a registry, or of what is known about one.
+fn is_usable(name: &str) -> bool {
+    !name.is_empty() && name.len() <= LONGEST_NAME && !name.contains('\0')
 }
 
-type Names = EpochRegistry<Box<str>, Box<WeakChild>, RandomState>;
+type Names = Registry<Box<str>, Box<WeakChild>>;
 
 fn names() -> &'static Names {
     static NAMES: OnceLock<Names> = OnceLock::new();
-    NAMES.get_or_init(|| EpochRegistry::with_limit_and_hasher(LIMIT, RandomState::default()))
-}
-
-type NamesHandle = Handle<Box<str>, Box<WeakChild>, RandomState>;
-
-fn with_handle<R>(f: impl FnOnce(&NamesHandle) -> R) -> R {
-    thread_local! {
-        static HANDLE: NamesHandle = names().handle();
-    }
-    let mut f = Some(f);
-    let mut call = |handle: &NamesHandle| f.take().map(|f| f(handle));
-    let result = match HANDLE.try_with(&mut call) {
-        Ok(result) => result,
-        Err(_) => call(&names().handle()),
-    };
-    match result {
-        Some(result) => result,
-        None => unreachable!("called once, on one of the two handles"),
-    }
+    NAMES.get_or_init(|| Registry::of_the_process("bedplate::names", LIMIT))
 }

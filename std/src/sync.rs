@@ -6,13 +6,33 @@
 //! crate, and what it protects is then no worse than what a poisoned lock would deny to everybody.
 
 pub(crate) use alloc::sync::{Arc, Weak};
-pub(crate) use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+pub(crate) use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 pub(crate) use std::sync::{MutexGuard, Once, OnceLock};
 pub(crate) use std::thread;
 pub(crate) use std::thread::ThreadId;
 
+use core::cell::Cell;
 use core::time::Duration;
 use std::sync::PoisonError;
+
+/// Which thread this is: no other has the number, as long as the process runs. Costs a load, where asking for
+/// the standard library's [`ThreadId`] counts a reference.
+pub(crate) fn thread_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    thread_local! {
+        /// 0 if it has none yet. Without a destructor, so that it is there to the end.
+        static NUMBER: Cell<u64> = const { Cell::new(0) };
+    }
+    match NUMBER.get() {
+        0 => {
+            // Relaxed: only the number itself matters; it publishes nothing and has no partner.
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            NUMBER.set(number);
+            number
+        }
+        number => number,
+    }
+}
 
 /// A lock that is never poisoned.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@
 
 use super::{ExitReason, Pid, leave};
 use crate::monitor::{InboxShared, MonitorRef};
-use crate::registry::HeldNames;
+use crate::registry::Holdings;
 use crate::sync::{Arc, Mutex, Weak};
 use alloc::collections::BTreeMap;
 use core::fmt;
@@ -27,7 +27,7 @@ struct Shared {
     path: Arc<str>,
     pid: Pid,
     incarnation: u64,
-    names: HeldNames,
+    holdings: Arc<Holdings>,
     life: Mutex<Life>,
 }
 
@@ -45,7 +45,7 @@ impl ChildRef {
             path,
             pid,
             incarnation,
-            names: HeldNames::new(),
+            holdings: Arc::new(Holdings::new(pid)),
             life,
         }))
     }
@@ -57,7 +57,7 @@ impl ChildRef {
             path: Arc::from("?"),
             pid,
             incarnation: 0,
-            names: HeldNames::new(),
+            holdings: Arc::new(Holdings::new(pid)),
             life,
         }))
     }
@@ -102,9 +102,9 @@ impl ChildRef {
         }
     }
 
-    /// The names it holds.
-    pub(crate) fn names(&self) -> &HeldNames {
-        &self.0.names
+    /// What it holds in registries.
+    pub(crate) fn holdings(&self) -> &Arc<Holdings> {
+        &self.0.holdings
     }
 
     /// A handle that does not keep the exit reason.
@@ -113,7 +113,7 @@ impl ChildRef {
     }
 
     /// Makes `reason` the way this incarnation ended, unless it has ended already (`None`).
-    /// Whoever calls this has released the incarnation's names.
+    /// Whoever calls this has released what the incarnation held in registries.
     pub(crate) fn publish(&self, reason: ExitReason) -> Option<Obituary> {
         let mut life = self.0.life.lock();
         match &mut *life {

@@ -15,5 +15,5 @@ pub(crate) use budget::ThreadPermit;
 pub use budget::{limit_threads, threads};
 pub use exit::{ExitReason, GaveUp, IntoExit};
 pub use panic::PanicReport;
+pub(crate) use table::{Lease, enter, leave};
 pub use table::{alive, find};
-pub(crate) use table::{enter, leave};

@@ -5,21 +5,25 @@ use super::child::ChildRef;
 use crate::sync::{Arc, Mutex};
 use bedplate_core::id::{PidAllocator, TooManyProcesses};
 
-/// More than the thread budget should ever allow.
-const LIMIT: u32 = 1 << 16;
+/// More than the thread budget should ever allow, and an owner of registrations for each connection.
+const LIMIT: u32 = 1 << 20;
 
 struct Table {
     pids: PidAllocator,
     /// By slot; `None` where nobody is alive.
     children: Vec<Option<ChildRef>>,
+    /// How many of the identities belong to incarnations.
+    incarnations: u32,
 }
 
 static TABLE: Mutex<Table> = Mutex::new(Table {
     pids: PidAllocator::new(LIMIT),
     children: Vec::new(),
+    incarnations: 0,
 });
 
-/// The incarnation whose identity is `pid`, while it is alive. O(1).
+/// The incarnation whose identity is `pid`, while it is alive. O(1). Owners of registrations that are no
+/// incarnations have identities, too; they are not found here.
 #[must_use]
 pub fn find(pid: Pid) -> Option<ChildRef> {
     let table = TABLE.lock();
@@ -29,10 +33,11 @@ pub fn find(pid: Pid) -> Option<ChildRef> {
     table.children.get(slot(pid))?.clone()
 }
 
-/// How many incarnations are alive in this process, at most 65,536.
+/// How many incarnations are alive in this process. There are 1,048,576 identities for them and for the
+/// [owners](crate::registry::Owner) of registrations together.
 #[must_use]
 pub fn alive() -> u32 {
-    TABLE.lock().pids.alive()
+    TABLE.lock().incarnations
 }
 
 /// Gives a new incarnation its identity.
@@ -44,6 +49,7 @@ pub(crate) fn enter(path: Arc<str>, incarnation: u64) -> Result<ChildRef, TooMan
         table.children.resize(slot(pid) + 1, None);
     }
     table.children[slot(pid)] = Some(child.clone());
+    table.incarnations += 1;
     Ok(child)
 }
 
@@ -54,10 +60,31 @@ pub(crate) fn leave(pid: Pid) {
         if !table.pids.release(pid) {
             return;
         }
+        table.incarnations -= 1;
         table.children[slot(pid)].take()
     };
     // Outside the lock: the reason inside may be a user's value with a destructor.
     drop(gone);
+}
+
+/// The identity of somebody who holds registrations and is no incarnation; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Lease(Pid);
+
+impl Lease {
+    pub(crate) fn claim() -> Result<Self, TooManyProcesses> {
+        TABLE.lock().pids.allocate().map(Self)
+    }
+
+    pub(crate) const fn pid(&self) -> Pid {
+        self.0
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        TABLE.lock().pids.release(self.0);
+    }
 }
 
 const fn slot(pid: Pid) -> usize {

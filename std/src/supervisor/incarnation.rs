@@ -3,7 +3,7 @@
 use super::ChildRef;
 use crate::process::ExitReason;
 use crate::process::panic::discard;
-use crate::registry::NameError;
+use crate::registry::{self, NameError};
 use crate::stop::StopToken;
 
 /// One run of a child, as its body sees it.
@@ -47,12 +47,12 @@ impl Incarnation {
     /// [`NameError`] if the name cannot be used, is taken (by this incarnation too), or this
     /// incarnation was abandoned.
     pub fn register(&self, name: &str) -> Result<(), NameError> {
-        self.me.names().register(&self.me, name)
+        registry::register_name(&self.me, name)
     }
 
     /// Gives up `name`. Returns whether this incarnation held it.
     pub fn unregister(&self, name: &str) -> bool {
-        self.me.names().unregister(name)
+        registry::unregister_name(&self.me, name)
     }
 
     /// How the incarnation before this one ended.

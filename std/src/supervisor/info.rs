@@ -50,6 +50,17 @@ pub struct ShutdownReport {
     pub took: Duration,
 }
 
+impl ShutdownReport {
+    /// Notes how a child ended that was asked to stop, unless it was abandoned.
+    pub(super) fn add(&mut self, id: String, reason: ExitReason) {
+        if reason.is_clean() {
+            self.clean.push(id);
+        } else {
+            self.failed.push((id, reason));
+        }
+    }
+}
+
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

@@ -3,7 +3,8 @@
 //! The end has an order that is a promise to whoever sees the `Down`:
 //!
 //! 1. the body has returned or unwound, its values are dropped, a panic's payload too;
-//! 2. the incarnation's names are free;
+//! 2. what the incarnation held is free, in every registry it used: in the reverse of the order in which
+//!    it first registered there, so that the name from its specification goes last;
 //! 3. its reason is published, its identity given back;
 //! 4. every monitor is told;
 //! 5. the supervisor's machine is told, and what it decides is done on this thread.
@@ -15,6 +16,7 @@ use super::tree::{News, Tree};
 use super::{ChildRef, ChildSpec, Incarnation, StartError};
 use crate::process::panic::{catch, contain, discard};
 use crate::process::{ExitReason, ThreadPermit};
+use crate::registry;
 use crate::sync::{Arc, thread};
 use bedplate_core::supervision::IncarnationId;
 
@@ -51,15 +53,12 @@ fn spawn(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), Start
         builder = builder.stack_size(bytes);
     }
     if let Some(name) = &launch.spec.name {
-        launch
-            .incarnation
-            .me
-            .names()
-            .register(&launch.incarnation.me, name)
-            .map_err(|error| StartError::Name {
+        registry::register_name(&launch.incarnation.me, name).map_err(|error| {
+            StartError::Name {
                 name: name.clone(),
                 error,
-            })?;
+            }
+        })?;
     }
     builder
         .spawn(move || live(tree, id, launch, permit))
@@ -71,6 +70,7 @@ fn spawn(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), Start
 fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit) {
     let Launch { spec, incarnation } = launch;
     let me = incarnation.me.clone();
+    me.holdings().belong_to_this_thread();
     // Also when it has been asked to stop meanwhile: what was started runs, and sees it at once.
     let reason = match catch(tree.is_quiet(), || {
         spec.context.run(|| (spec.body)(&incarnation))
@@ -93,7 +93,7 @@ fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit
 
 /// Steps 2 to 4 of the end; without effect if the incarnation was abandoned before.
 fn end(me: &ChildRef, reason: ExitReason) {
-    me.names().release();
+    me.holdings().release();
     if let Some(obituary) = me.publish(reason) {
         obituary.deliver();
     }

@@ -27,6 +27,7 @@
 //! program with a subscriber that prints to the terminal sees a panic's message twice, as a panic
 //! and as a reason; such a program should be quiet about panics. Nothing else is printed.
 
+mod abandonment;
 mod error;
 mod incarnation;
 mod info;

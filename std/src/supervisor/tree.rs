@@ -10,11 +10,12 @@
 //! ```
 //!
 //! Under the lock there is only bookkeeping: no code of a user, no destructor of a user's value
-//! (they go out as [`Job::Drop`] and [`Job::DropEntries`]), no thread is started and nobody is woken.
+//! (they go out as [`Job::Drop`], [`Job::DropEntries`] and [`Job::Abandon`]), no thread is started and nobody is woken.
 //! So whoever asks about children never waits for a child. Two threads may do jobs of one supervisor at the same time;
 //! that is sound because the stop token and the identity of an incarnation exist before anybody
 //! can be told to stop it, and because the machine recognises late events.
 
+use super::abandonment::Abandonment;
 use super::info::{ChildInfo, Counts, ShutdownReport};
 use super::life::{self, Launch};
 use super::{ChildRef, ChildSpec, Incarnation, StartError, report, timer};
@@ -56,7 +57,8 @@ struct State {
     abandoned: usize,
     /// The deadline the timer was last told.
     scheduled: Option<Instant>,
-    /// How many times entries, with what their bodies captured, are yet to be dropped …
+    /// How many times entries, with what their bodies captured, are yet to be dropped, or incarnations
+    /// to be shut out …
     dropping: usize,
     /// … and the threads that are doing so. A destructor may wait for the end of this supervisor; it
     /// does not wait for itself.
@@ -93,11 +95,11 @@ enum Job {
     /// An incarnation for which there was no identity.
     NoIdentity(IncarnationId, Arc<StartError>),
     AskToStop(StopToken, Option<Instant>),
-    Deliver(process::child::Obituary),
     Schedule(Instant),
     Unschedule(Instant),
     NotifyWaiting,
     Report(UsersCode),
+    Abandon(Abandonment),
     Drop(Garbage),
     DropEntries(Vec<Entry>),
 }
@@ -209,11 +211,14 @@ impl Tree {
                     run(Box::new(move || token.call_back()));
                 }
             }
-            Job::Deliver(obituary) => obituary.deliver(),
             Job::Schedule(deadline) => timer::schedule(deadline, Arc::downgrade(self)),
             Job::Unschedule(deadline) => timer::unschedule(deadline, self),
             Job::NotifyWaiting => self.changed.notify_all(),
             Job::Report(report) => run(report),
+            Job::Abandon(abandonment) => {
+                let tree = self.clone();
+                run(Box::new(move || tree.shut_out(abandonment)));
+            }
             Job::Drop(garbage) => run(Box::new(move || drop(garbage))),
             Job::DropEntries(entries) => {
                 let tree = self.clone();
@@ -250,10 +255,26 @@ impl Tree {
         state.ended.clone().unwrap_or(ExitReason::Gone)
     }
 
+    fn shut_out(&self, abandonment: Abandonment) {
+        self.dropping(|| {
+            let (id, own_end) = abandonment.perform(&self.name);
+            let report = &mut self.state.lock().report;
+            match own_end {
+                Some(reason) => report.add(id, reason),
+                None => report.abandoned.push(id),
+            }
+        });
+    }
+
     fn drop_contained(&self, entries: Vec<Entry>) {
+        self.dropping(|| entries.into_iter().for_each(Entry::let_go));
+    }
+
+    /// Does something that [`State::dropping`] has counted, and that does not panic.
+    fn dropping(&self, act: impl FnOnce()) {
         let me = thread::current().id();
         self.state.lock().droppers.push(me);
-        entries.into_iter().for_each(Entry::let_go);
+        act();
         {
             let mut state = self.state.lock();
             state.dropping -= 1;
@@ -379,7 +400,7 @@ impl State {
             match action {
                 Action::Start(id) => self.prepare(id, name, jobs),
                 Action::Stop(id) => self.ask_to_stop(now, id, jobs),
-                Action::Abandon(id) => self.abandon(id, name, jobs),
+                Action::Abandon(id) => self.abandon(id, jobs),
                 Action::Forget(key) => {
                     if let Some(index) = self.entries.iter().position(|entry| entry.key == key) {
                         let forgotten = vec![self.entries.remove(index)];
@@ -445,10 +466,8 @@ impl State {
             let failed = (child, ExitReason::GaveUp(why.clone()));
             self.report.failed.push(failed);
             self.gave_up = Some(why);
-        } else if was_stopping && reason.is_clean() {
-            self.report.clean.push(child);
         } else if was_stopping {
-            self.report.failed.push((child, reason));
+            self.report.add(child, reason);
         }
     }
 
@@ -499,8 +518,8 @@ impl State {
         }
     }
 
-    /// Shuts an incarnation out, unless its own end came first.
-    fn abandon(&mut self, id: IncarnationId, name: &str, jobs: &mut Vec<Job>) {
+    /// Has an incarnation shut out.
+    fn abandon(&mut self, id: IncarnationId, jobs: &mut Vec<Job>) {
         let Some(entry) = self.entry(id.child) else {
             return;
         };
@@ -511,31 +530,17 @@ impl State {
         let Some(current) = entry.current.take() else {
             return;
         };
-        let (child, context) = (entry.spec.id.clone(), entry.spec.context.clone());
-        let told = |reason: &ExitReason| {
-            report::ended((name, &child), id.number, &context, reason).map(Job::Report)
-        };
-        current.child.names().release();
-        let abandoned = ExitReason::Abandoned { after };
-        match current.child.publish(abandoned.clone()) {
-            Some(obituary) => {
-                jobs.push(Job::Deliver(obituary));
-                jobs.extend(told(&abandoned));
-                self.report.abandoned.push(child);
-            }
-            None => {
-                let reason = current.child.exit_reason().unwrap_or(ExitReason::Gone);
-                jobs.extend(told(&reason));
-                if reason.is_clean() {
-                    self.report.clean.push(child);
-                } else {
-                    self.report.failed.push((child, reason));
-                }
-            }
-        }
-        // In either case the machine will call its exit stale when it comes.
-        self.abandoned += 1;
+        jobs.push(Job::Abandon(Abandonment {
+            child: current.child.clone(),
+            spec: entry.spec.clone(),
+            number: id.number,
+            after,
+        }));
         jobs.push(garbage(current));
+        // Nobody is told that the supervisor has ended before that is done.
+        self.dropping += 1;
+        // The machine will call its exit stale when it comes.
+        self.abandoned += 1;
     }
 
     /// Nobody is told that the supervisor has ended before this is done.

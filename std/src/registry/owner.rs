@@ -1,0 +1,185 @@
+//! Owners of registrations, as users have them and as [`Holdings`](super::Holdings) keep them.
+
+use super::shared::{Inner, Key, Registry, Value};
+use super::thread::with_handle;
+use super::{NotHeld, RegisterError, TooManyOwners, report};
+use crate::process::panic::contain;
+use crate::process::{Lease, Pid};
+use crate::sync::{Arc, Ordering};
+use bedplate_core::registry::{Entry, Registration};
+use core::fmt;
+use foldhash::fast::RandomState;
+
+type CoreOwner<K, V> = bedplate_core::registry::Owner<K, V, RandomState>;
+
+/// The right to hold registrations in one registry, for what is neither an incarnation nor a thread. It has
+/// an identity of its own. Dropping it releases all it holds: when `drop` returns, none of it can be found.
+///
+/// It may be sent to, and dropped on, another thread; it goes with no thread.
+///
+/// # Concurrency
+/// Lock-free, but for waking who waits for a key. Making and dropping one lock the process's table of
+/// identities for a few instructions.
+///
+/// ```
+/// use bedplate::registry::Registry;
+///
+/// let connections = Registry::<u64, String>::new();
+/// let mut connection = connections.owner()?;
+/// connection.register(7, "ada".to_owned())?;
+/// std::thread::spawn(move || drop(connection)).join().unwrap();
+/// assert!(connections.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Owner<K: Key, V: Value> {
+    /// Dropped before the identity is given back.
+    held: Held<K, V>,
+    identity: Lease,
+}
+
+impl<K: Key, V: Value> Owner<K, V> {
+    pub(super) fn new(registry: &Registry<K, V>) -> Result<Self, TooManyOwners> {
+        let identity = Lease::claim().map_err(|full| TooManyOwners { limit: full.limit })?;
+        Ok(Self {
+            held: Held::new(registry, identity.pid()),
+            identity,
+        })
+    }
+
+    /// In whose name the registrations are held. It is no incarnation's.
+    #[must_use]
+    pub const fn pid(&self) -> Pid {
+        self.identity.pid()
+    }
+
+    /// Registers `key` with `value`.
+    ///
+    /// # Errors
+    /// [`RegisterError`] if somebody holds the key, this owner included, or the registry is full; with key
+    /// and value.
+    pub fn register(&mut self, key: K, value: V) -> Result<Registration, RegisterError<K, V>> {
+        let Held { core, registry } = &mut self.held;
+        let inner = &registry.0;
+        let notice = inner.waiting.before(key.borrow());
+        let registered = with_handle(inner, |handle| core.register(&handle.pin(), key, value))?;
+        inner.waiting.after(notice);
+        report::registered(registry.name(), registered.owner());
+        Ok(registered)
+    }
+
+    /// Registers `key` with `value`, whoever holds it now; says who did. The former owner keeps the rest of
+    /// what it holds, and nothing it does reaches this registration.
+    ///
+    /// # Errors
+    /// [`RegisterError::Full`] if nobody holds the key and the registry is full; with key and value.
+    pub fn take_over(&mut self, key: K, value: V) -> Result<Option<Pid>, RegisterError<K, V>> {
+        let Held { core, registry } = &mut self.held;
+        let inner = &registry.0;
+        let notice = inner.waiting.before(key.borrow());
+        let before = with_handle(inner, |handle| {
+            let guard = handle.pin();
+            let before = core.take_over(&guard, key, value)?;
+            Ok::<_, RegisterError<K, V>>(before.map(|entry| entry.owner()))
+        })?;
+        inner.waiting.after(notice);
+        report::registered(registry.name(), core.pid());
+        Ok(before)
+    }
+
+    /// Replaces the value of `key` by what `make` makes of it; the registration stays the same. `make` is
+    /// called only if this owner holds the key.
+    ///
+    /// # Errors
+    /// [`NotHeld`] if it does not, or if somebody takes the key over meanwhile.
+    pub fn update(
+        &mut self,
+        key: &K::Borrowed,
+        make: impl FnOnce(&V::Borrowed) -> V,
+    ) -> Result<(), NotHeld> {
+        let Held { core, registry } = &mut self.held;
+        let updated = with_handle(&registry.0, |handle| core.update(&handle.pin(), key, make));
+        updated.map_err(|_| NotHeld)
+    }
+
+    /// Gives up `key`. Returns whether this owner held it.
+    pub fn unregister(&mut self, key: &K::Borrowed) -> bool {
+        let Held { core, registry } = &mut self.held;
+        with_handle(&registry.0, |handle| core.unregister(&handle.pin(), key))
+    }
+
+    /// Gives up the registrations for which `condition` holds, and returns how many those were. O(own
+    /// registrations).
+    pub fn unregister_if(&mut self, condition: impl FnMut(Entry<'_, K, V>) -> bool) -> usize {
+        let Held { core, registry } = &mut self.held;
+        with_handle(&registry.0, |handle| {
+            core.unregister_if(&handle.pin(), condition)
+        })
+    }
+
+    /// Calls `look` for each registration held, in no useful order. O(own registrations).
+    pub fn for_each(&self, look: impl FnMut(Entry<'_, K, V>)) {
+        let Held { core, registry } = &self.held;
+        with_handle(&registry.0, |handle| {
+            core.entries(&handle.pin()).for_each(look);
+        });
+    }
+}
+
+impl<K: Key, V: Value> fmt::Debug for Owner<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owner")
+            .field("pid", &self.pid())
+            .field("registry", &self.held.registry)
+            .finish()
+    }
+}
+
+/// What one owner holds in one registry, which it keeps alive. Dropping it releases all of it, tells
+/// `tracing`, and does not panic.
+pub(super) struct Held<K: Key, V: Value> {
+    pub(super) core: CoreOwner<K, V>,
+    registry: Registry<K, V>,
+}
+
+impl<K: Key, V: Value> Held<K, V> {
+    pub(super) fn new(registry: &Registry<K, V>, pid: Pid) -> Self {
+        // Relaxed: a count.
+        registry.0.owners.fetch_add(1, Ordering::Relaxed);
+        Self {
+            core: registry.0.core.owner(pid),
+            registry: registry.clone(),
+        }
+    }
+
+    /// Whether nothing is held.
+    pub(super) fn is_empty(&self) -> bool {
+        with_handle(&self.registry.0, |handle| {
+            self.core.entries(&handle.pin()).next().is_none()
+        })
+    }
+
+    fn inner(&self) -> &Arc<Inner<K, V>> {
+        &self.registry.0
+    }
+}
+
+impl<K: Key, V: Value> Drop for Held<K, V> {
+    fn drop(&mut self) {
+        let pid = self.core.pid();
+        // Moved out, so that destructors of values are contained. What is left owns nothing.
+        let nothing = self.inner().core.owner(pid);
+        let core = core::mem::replace(&mut self.core, nothing);
+        let mut count = 0;
+        contain(|| {
+            if report::cleanup_is_wanted() {
+                count = with_handle(self.inner(), |handle| core.entries(&handle.pin()).count());
+            }
+            drop(core);
+        });
+        // Relaxed: a count.
+        self.inner().owners.fetch_sub(1, Ordering::Relaxed);
+        if count > 0 {
+            report::cleaned_up(self.inner().name.as_ref(), pid, count);
+        }
+    }
+}
