@@ -2,8 +2,8 @@
 //! registries. The numbers are those of the project's list of conformance cases.
 //!
 //! Where ours differs on purpose, the test says so. Cases of pattern matching are closures here.
-//! Not here, for want of what they are about: duplicate keys (R34–R47), listeners and subscriptions
-//! (R22, R95–R98), per-key locks (R49–R52), waiting for a name (R85–R88), registering many (R73,
+//! Listeners and subscriptions (R22, R95–R98) are in `conformance_changes.rs`. Not here, for want of what
+//! they are about: duplicate keys (R34–R47), per-key locks (R49–R52), waiting for a name (R85–R88), registering many (R73,
 //! R89), registry metadata (R109). Names of live processes (R7, R25, R56, R62) are
 //! tested where there are processes: `std/tests/names_are_free_before_death_is_known.rs`.
 

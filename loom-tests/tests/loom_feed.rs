@@ -224,6 +224,8 @@ fn registering_again_against_take_over() {
         let scene = Scene::new(8);
         let handle = scene.registry.handle();
         let mut first = scene.holder(&handle, 1, 7);
+        // In the only other lane, so that the name comes back to the one it had.
+        let neighbour = scene.holder(&handle, 3, 3);
         let mut follower = Follower::new(&handle.pin());
         let theirs = scene.clone();
         let again = thread::spawn(move || {
@@ -254,7 +256,7 @@ fn registering_again_against_take_over() {
             };
         }
         assert_eq!(holder, Some(pid(2)));
-        drop((first, second, follower, handle));
+        drop((first, second, neighbour, follower, handle));
         scene.at_rest();
     });
 }
