@@ -103,6 +103,13 @@ impl Scene {
         owner
     }
 
+    /// Adds ten to the value of a key of the owner's.
+    fn update(&self, owner: &mut NamesOwner, key: u8) {
+        let handle = self.registry.handle();
+        let updated = owner.update(&handle.pin(), &key, |old| self.value(old.number() + 10));
+        updated.expect("held");
+    }
+
     fn at_rest(self) {
         assert!(self.registry.is_empty(), "no entry is left");
         drop(self.registry);
@@ -261,28 +268,28 @@ fn registering_again_against_take_over() {
     });
 }
 
-/// [F1] The ring has one slot, and two register, one of whom follows: whoever comes too late says so, and
-/// who lists after every loss misses nothing.
+/// [F1] The ring has one slot, and two update a name each, one of whom follows: whoever comes too late says
+/// so, and who lists after every loss misses nothing.
 #[test]
 fn a_writer_that_is_lapped_says_so() {
     check_deeply(3, || {
         let scene = Scene::new(1);
         let handle = scene.registry.handle();
-        // So that there is memory: how that is made is modelled elsewhere.
-        drop(scene.holder(&handle, 3, 3));
+        let mut first = scene.holder(&handle, 1, 1);
+        let mut second = scene.holder(&handle, 2, 2);
         let mut follower = Follower::new(&handle.pin());
         let theirs = scene.clone();
         let other = thread::spawn(move || {
-            let handle = theirs.registry.handle();
-            theirs.holder(&handle, 1, 1)
+            theirs.update(&mut first, 1);
+            first
         });
-        let mine = scene.holder(&handle, 2, 2);
+        scene.update(&mut second, 2);
         follower.follow(&handle.pin());
-        let owners = (mine, other.join().expect("no panic"));
+        let first = other.join().expect("no panic");
         follower.at_rest(&handle.pin());
-        let expected = [(1, (pid(1), 1)), (2, (pid(2), 2))];
+        let expected = [(1, (pid(1), 11)), (2, (pid(2), 12))];
         assert_eq!(follower.copy, Copied::from(expected));
-        drop((owners, follower, handle));
+        drop((first, second, follower, handle));
         scene.at_rest();
     });
 }
@@ -297,18 +304,18 @@ fn lapped_and_suspended_writers_are_lost_and_told() {
     check(|| {
         let scene = Scene::new(1);
         let handle = scene.registry.handle();
-        // So that there is memory: how that is made is modelled elsewhere.
-        drop(scene.holder(&handle, 3, 3));
+        let mut first = scene.holder(&handle, 1, 1);
+        let mut second = scene.holder(&handle, 2, 2);
         let mut follower = Follower::new(&handle.pin());
         let theirs = scene.clone();
         let other = thread::spawn(move || {
-            let handle = theirs.registry.handle();
-            theirs.holder(&handle, 1, 1)
+            theirs.update(&mut first, 1);
+            first
         });
         let theirs = scene.clone();
         let another = thread::spawn(move || {
-            let handle = theirs.registry.handle();
-            theirs.holder(&handle, 2, 2)
+            theirs.update(&mut second, 2);
+            second
         });
         follower.follow(&handle.pin());
         let owners = (
@@ -316,7 +323,7 @@ fn lapped_and_suspended_writers_are_lost_and_told() {
             another.join().expect("no panic"),
         );
         follower.at_rest(&handle.pin());
-        let expected = [(1, (pid(1), 1)), (2, (pid(2), 2))];
+        let expected = [(1, (pid(1), 11)), (2, (pid(2), 12))];
         assert_eq!(follower.copy, Copied::from(expected));
         drop((owners, follower, handle));
         scene.at_rest();
