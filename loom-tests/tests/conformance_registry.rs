@@ -3,7 +3,7 @@
 //!
 //! Where ours differs on purpose, the test says so. Cases of pattern matching are closures here.
 //! Duplicate keys (R34–R46) are in `conformance_groups.rs`, listeners and subscriptions (R22, R95–R98) in
-//! `prop_feed.rs` and `loom_feed.rs`. Not here, for want of what they are about: registering many (R73, R89).
+//! `conformance_changes.rs`. Not here, for want of what they are about: registering many (R73, R89).
 //! Names of live processes (R7, R25, R56, R62), per-key locks (R49–R52), waiting for a name (R85–R88) and registry
 //! metadata (R109) are tested where there are processes: `std/tests/registry_conformance.rs`,
 //! `names_are_free_before_death_is_known.rs`.

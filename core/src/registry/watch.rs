@@ -146,27 +146,39 @@ impl<K: Stored, V: Stored> Watch<K, V> {
 }
 
 impl<K: Stored, V: Stored, S> Shared<K, V, S> {
-    /// The right to number a change; `None` if nobody wants to know. There is a pin if somebody does.
-    #[inline]
-    pub(super) fn ticket<'t>(
-        &'t self,
-        pin: Option<&'t LazyPin<'_>>,
-        draft: impl FnOnce() -> Draft<K, V>,
-    ) -> Option<Ticket<'t, K, V>> {
-        let watch = self.watch.as_deref()?;
-        Some(Ticket {
+    /// Makes a change that somebody wants to know of, and tells the feed. Returns what the audit is to be
+    /// told, when whoever made it has noted it.
+    #[cold]
+    pub(super) fn watched<T, E>(
+        &self,
+        watch: &Watch<K, V>,
+        pin: &LazyPin<'_>,
+        draft: Draft<K, V>,
+        change: impl FnOnce(&mut Ticket<'_, K, V>) -> Result<T, E>,
+    ) -> Result<(T, ToTell<K, V>), E> {
+        let mut ticket = Ticket {
             watch,
-            pin: pin?.guard(),
+            pin: pin.guard(),
             retired: &self.retired,
-            draft: draft(),
+            draft,
             number: None,
             node: None,
-        })
+        };
+        let changed = change(&mut ticket)?;
+        Ok((changed, ticket.done()))
     }
 
     /// Tells the audit of a change that was made, and has been noted by whoever made it.
-    pub(super) fn tell(&self, told: Option<Told<K, V>>) {
-        if let (Some(told), Some(watch)) = (told, &self.watch)
+    #[inline]
+    pub(super) fn tell(&self, told: ToTell<K, V>) {
+        if let Some(told) = told {
+            self.tell_audit(&told);
+        }
+    }
+
+    #[cold]
+    fn tell_audit(&self, told: &Told<K, V>) {
+        if let Some(watch) = &self.watch
             && let Some(audit) = &watch.audit
         {
             audit(&told.draft.change(told.number));
@@ -207,11 +219,14 @@ impl<K: Stored, V: Stored> Clone for Draft<K, V> {
 
 impl<K: Stored, V: Stored> Copy for Draft<K, V> {}
 
-/// A change that was made, and told to the feed.
+/// A change that was made, for the audit.
 pub(super) struct Told<K: Stored, V: Stored> {
     number: u64,
     draft: Draft<K, V>,
 }
+
+/// In a box, so that where nobody wants to know there is nothing but a null pointer.
+pub(super) type ToTell<K, V> = Option<Box<Told<K, V>>>;
 
 /// The right to number one change.
 pub(super) struct Ticket<'w, K: Stored, V: Stored> {
@@ -226,18 +241,19 @@ pub(super) struct Ticket<'w, K: Stored, V: Stored> {
 }
 
 impl<K: Stored, V: Stored> Ticket<'_, K, V> {
-    /// The change was made.
-    pub(super) fn done(mut self) -> Told<K, V> {
+    /// The change was made. Returns what the audit is to be told.
+    fn done(mut self) -> ToTell<K, V> {
         let Some(number) = self.number.take() else {
             unreachable!("a number is taken before every exchange")
         };
         if let (Some(feed), Some(node)) = (&self.watch.feed, self.node.take()) {
             feed.publish(self.watch, self.pin, self.retired, number, node);
         }
-        Told {
+        self.watch.audit.as_ref()?;
+        Some(Box::new(Told {
             number: number as u64,
             draft: self.draft,
-        }
+        }))
     }
 
     /// The number stands for nothing.
@@ -254,15 +270,12 @@ impl<K: Stored, V: Stored> Drop for Ticket<'_, K, V> {
     }
 }
 
-impl<K: Stored, V: Stored> Witness for Option<Ticket<'_, K, V>> {
-    #[inline]
+impl<K: Stored, V: Stored> Witness for Ticket<'_, K, V> {
     fn changing(&mut self) {
-        if let Some(ticket) = self {
-            ticket.give_up();
-            if let (None, Some(feed)) = (&ticket.node, &ticket.watch.feed) {
-                ticket.node = Some(feed.node(&ticket.draft));
-            }
-            ticket.number = Some(ticket.watch.take_number());
+        self.give_up();
+        if let (None, Some(feed)) = (&self.node, &self.watch.feed) {
+            self.node = Some(feed.node(&self.draft));
         }
+        self.number = Some(self.watch.take_number());
     }
 }

@@ -309,6 +309,7 @@ impl Index {
     }
 
     /// The bucket of `place`, ready to be changed, and what it knew of itself.
+    #[inline(always)]
     fn head_to_change(&self, place: Place) -> (usize, &Bucket, Meta) {
         loop {
             let number = place.bucket(self.size());

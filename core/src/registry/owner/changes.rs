@@ -6,7 +6,7 @@ use crate::registry::index::{Found, LONGEST, Lane, Refused, Spot};
 use crate::registry::look::Probe;
 use crate::registry::offer::Offer;
 use crate::registry::slab::Seen;
-use crate::registry::watch::{Reason, Ticket, Told};
+use crate::registry::watch::{Reason, ToTell};
 use crate::registry::{Key, NotHeld, RegisterError, Registration, Stored};
 use core::hash::BuildHasher;
 
@@ -285,19 +285,25 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     }
 
     /// Puts a slot of one's own, which has been written, in the place of an entry.
+    #[inline]
     fn replace(
         &self,
         guard: &Guard<'_, K, V, S>,
         old: Lane,
         new: Lane,
         reason: Reason,
-    ) -> Result<Option<Told<K, V>>, NotHeld> {
-        let draft = || self.draft(reason, new);
-        let mut ticket = self.shared.ticket(Some(&guard.pin), draft);
-        if !self.shared.index.replace(old, new.slot(), &mut ticket) {
-            return Err(NotHeld);
-        }
-        Ok(ticket.map(Ticket::done))
+    ) -> Result<ToTell<K, V>, NotHeld> {
+        let Shared { index, watch, .. } = &*self.shared;
+        let Some(watch) = watch else {
+            let replaced = index.replace(old, new.slot(), &mut ());
+            return if replaced { Ok(None) } else { Err(NotHeld) };
+        };
+        let draft = self.draft(reason, new);
+        let replaced = self.shared.watched(watch, &guard.pin, draft, |ticket| {
+            let replaced = index.replace(old, new.slot(), ticket);
+            replaced.then_some(()).ok_or(NotHeld)
+        });
+        replaced.map(|((), told)| told)
     }
 
     fn insert(
@@ -333,11 +339,20 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         let undo = Undo { owner: self, slot };
         let shared = &undo.owner.shared;
         let lane = Lane::taken(place, slot);
-        let draft = || undo.owner.draft(Reason::Registered, lane);
-        let mut ticket = shared.ticket(Some(&guard.pin), draft);
-        let probe = Probe::of(&shared.slab, &key);
-        let inserted = shared.index.insert(place, slot, probe, &mut ticket);
-        let inserted = inserted.map(|full| (full, ticket.map(Ticket::done)));
+        let inserted = match &shared.watch {
+            None => {
+                let probe = Probe::of(&shared.slab, &key);
+                let inserted = shared.index.insert(place, slot, probe, &mut ());
+                inserted.map(|full| (full, None))
+            }
+            Some(watch) => {
+                let probe = Probe::of(&shared.slab, &key);
+                let draft = undo.owner.draft(Reason::Registered, lane);
+                shared.watched(watch, &guard.pin, draft, |ticket| {
+                    shared.index.insert(place, slot, probe, ticket)
+                })
+            }
+        };
         let (full, told) = match inserted {
             Ok(inserted) => inserted,
             Err(Refused::Present(found)) => {

@@ -1,12 +1,12 @@
 //! What an owner gives up, one by one or all at once when it goes.
 
 use super::Owner;
-use crate::registry::epoch::{Entry, Guard};
+use crate::registry::epoch::{Entry, Guard, Shared};
 use crate::registry::index::{Lane, Sequence, Slots, Spot};
 use crate::registry::slab::{Seen, Slab};
 use crate::registry::stored::sealed;
 use crate::registry::tally::Retired;
-use crate::registry::watch::{Reason, Ticket, Told};
+use crate::registry::watch::{Reason, ToTell};
 use crate::registry::{Key, Registration, Stored};
 use crate::sync::epoch::LazyPin;
 use alloc::sync::Arc;
@@ -74,12 +74,22 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
 
     /// Takes a registration of one's own, which is not counted any more, out of the index. There is a pin
     /// if changes are watched.
+    #[inline]
     fn withdraw(&self, pin: Option<&LazyPin<'_>>, lane: Lane, reason: Reason) -> Withdrawn<K, V> {
         let (slab, slot) = (&self.shared.slab, lane.slot());
-        let mut ticket = self.shared.ticket(pin, || self.draft(reason, lane));
-        let index = &self.shared.index;
-        let removed = index.remove(lane, slab.written(slot), &mut ticket);
-        let told = ticket.filter(|_| removed).map(Ticket::done);
+        let Shared { index, watch, .. } = &*self.shared;
+        let sequence = slab.written(slot);
+        let (removed, told) = match (watch, pin) {
+            (Some(watch), Some(pin)) => {
+                let draft = self.draft(reason, lane);
+                let removed = self.shared.watched(watch, pin, draft, |ticket| {
+                    let removed = index.remove(lane, sequence, ticket);
+                    removed.then_some(()).ok_or(())
+                });
+                removed.map_or((false, None), |((), told)| (true, told))
+            }
+            _ => (index.remove(lane, sequence, &mut ()), None),
+        };
         // Otherwise whoever took it over gives the slot back, if not done with it yet.
         let is_free = removed || slab.leave(slot);
         if is_free {
@@ -194,7 +204,7 @@ struct Withdrawn<K: Stored, V: Stored> {
     removed: bool,
     /// Its slot may be used again, or given back.
     is_free: bool,
-    told: Option<Told<K, V>>,
+    told: ToTell<K, V>,
 }
 
 /// Drops what words own, once nobody can see it.
