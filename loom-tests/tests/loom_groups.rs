@@ -243,6 +243,40 @@ fn vacant_lanes_are_taken_once() {
     });
 }
 
+/// [G3] A lane that was the first of two vacant ones is so again, but the other is taken, when somebody who saw both
+/// vacant takes it: nobody gets the other one.
+#[test]
+fn a_vacant_lane_that_came_back() {
+    check(|| {
+        let scene = Plain::new();
+        let handle = scene.handle();
+        let stays = scene.joined(&handle, 0);
+        let (mut one, mut two) = (scene.joined(&handle, 1), scene.joined(&handle, 2));
+        let mut mine = scene.joined(&handle, 3);
+        {
+            let guard = handle.pin();
+            for member in [&mut one, &mut two, &mut mine] {
+                assert_eq!(member.leave_all(&guard, &TOPIC), 1);
+            }
+        }
+        let theirs = scene.clone();
+        let other = thread::spawn(move || {
+            let handle = theirs.handle();
+            let guard = handle.pin();
+            one.join(&guard, TOPIC, 1).expect("there is room");
+            two.join(&guard, TOPIC, 2).expect("there is room");
+            assert_eq!(one.leave_all(&guard, &TOPIC), 1);
+            (one, two)
+        });
+        mine.join(&handle.pin(), TOPIC, 3).expect("there is room");
+        let again = scene.joined(&handle, 4);
+        let (one, two) = other.join().expect("no panic");
+        scene.assert_members(&handle, &[0, 2, 3, 4]);
+        drop((stays, mine, again, one, two, handle));
+        scene.at_rest();
+    });
+}
+
 /// [G2, S1] Members come and go while somebody lists: who stays is listed once, and nobody twice, or with
 /// another's value, or from another group.
 #[test]

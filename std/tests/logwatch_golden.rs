@@ -458,7 +458,8 @@ fn a_line_without_end_keeps_nothing_else_waiting() {
     );
     interrupt(&child);
     let status = child.wait().expect("it ends");
-    stop.send(()).expect("still dripping");
+    // It may have stopped by itself, of a pipe that nobody reads any more.
+    let _ = stop.send(());
     dripping.join().expect("no panic");
     assert_eq!(status.code(), Some(130));
     line.clear();

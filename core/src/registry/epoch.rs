@@ -294,6 +294,7 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
         Iter {
             walk: self.shared.index.walk(),
             slab: &self.shared.slab,
+            shows: PhantomData,
         }
     }
 
@@ -328,6 +329,7 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
         Entry {
             found,
             slab: &self.shared.slab,
+            shows: PhantomData,
         }
     }
 }
@@ -348,9 +350,20 @@ impl<K: Stored, V: Stored, S> fmt::Debug for Guard<'_, K, V, S> {
 }
 
 /// A registered key, seen under a [`Guard`].
+///
+/// It is only as shareable as what it shows:
+///
+/// ```compile_fail,E0277
+/// use bedplate_core::registry::Entry;
+///
+/// fn send<T: Send>() {}
+/// send::<Entry<'static, u32, Box<std::cell::Cell<u8>>>>();
+/// ```
 pub struct Entry<'g, K: Stored, V: Stored> {
     found: Found<Seen<K, V>>,
     slab: &'g Slab<K, V>,
+    /// Whoever has it can reach key and value.
+    shows: PhantomData<(&'g K, &'g V)>,
 }
 
 impl<K: Stored, V: Stored> Entry<'_, K, V> {
@@ -419,10 +432,18 @@ where
     }
 }
 
-/// The entries of a registry; see [`Guard::iter`].
+/// The entries of a registry; see [`Guard::iter`]. As shareable as an [`Entry`]:
+///
+/// ```compile_fail,E0277
+/// use bedplate_core::registry::Iter;
+///
+/// fn send<T: Send>() {}
+/// send::<Iter<'static, u32, Box<std::cell::Cell<u8>>>>();
+/// ```
 pub struct Iter<'g, K: Stored, V: Stored> {
     walk: Walk<'g, Seen<K, V>>,
     slab: &'g Slab<K, V>,
+    shows: PhantomData<(&'g K, &'g V)>,
 }
 
 impl<'g, K: Stored, V: Stored> Iterator for Iter<'g, K, V> {
@@ -435,7 +456,11 @@ impl<'g, K: Stored, V: Stored> Iterator for Iter<'g, K, V> {
         let found = self
             .walk
             .next(Everything::new(slab), |one, other| one.key == other.key)?;
-        Some(Entry { found, slab })
+        Some(Entry {
+            found,
+            slab,
+            shows: PhantomData,
+        })
     }
 }
 

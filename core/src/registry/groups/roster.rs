@@ -132,7 +132,19 @@ impl Roster {
     /// this was the last one: then by this one, who has it for itself but for readers.
     pub(super) fn leave(&self) -> bool {
         // AcqRel: what others did here is done when the last one leaves; pairs with itself [G1].
-        self.members.fetch_sub(1, Ordering::AcqRel) == 1
+        let is_last = self.members.fetch_sub(1, Ordering::AcqRel) == 1;
+        debug_assert!(
+            !is_last || self.is_vacant(),
+            "a member is in its lane while it is counted"
+        );
+        is_last
+    }
+
+    /// Whether nobody is in any lane.
+    fn is_vacant(&self) -> bool {
+        let mut lanes = (0..self.length()).filter_map(|number| self.lane(number));
+        // Relaxed: nobody else changes them any more [G1].
+        lanes.all(|lane| Lane(lane.load(Ordering::Relaxed)).slot().is_none())
     }
 
     /// How many lanes there are to look at.
