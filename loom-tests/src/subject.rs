@@ -2,8 +2,8 @@
 
 use bedplate_core::id::Pid;
 use bedplate_core::registry::{
-    Change, Changes, EpochRegistry, FixedOwner, FixedRegistry, Guard, Handle, News, NotHeld, Owner,
-    Reason, RegisterError, Registration, SpinLock,
+    Change, Changes, EpochRegistry, FixedOwner, FixedRegistry, Guard, Handle, NameRef, News,
+    NotHeld, Owner, Reason, RegisterError, Registration, SpinLock,
 };
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -87,6 +87,11 @@ pub trait Subject {
     fn release(&self, owner: &mut Self::Owner<'_>, registration: Registration) -> bool;
     /// Who holds a key, with what.
     fn lookup(&self, key: Key) -> Option<(Pid, Value)>;
+    /// Who holds these keys, by the other ways of finding that out, each of them.
+    fn holders(&self, keys: &[Key]) -> Vec<Vec<Option<Pid>>> {
+        let _ = keys;
+        Vec::new()
+    }
     /// Everything.
     fn list(&self) -> Vec<(Key, Pid, Value)>;
     /// What it has told of its changes since it was last asked, if it tells anything.
@@ -158,12 +163,15 @@ struct Listeners<H> {
     copy: BTreeMap<Key, (Pid, Value)>,
 }
 
-/// An epoch registry and this thread's handle.
+type Name<H> = NameRef<Key, Value, BuildHasherDefault<H>>;
+
+/// An epoch registry and this thread's handle, who listens to it, and the names that were looked up.
 #[derive(Debug)]
 pub struct Epoch<H>(
     EpochRegistry<Key, Value, BuildHasherDefault<H>>,
     Handle<Key, Value, BuildHasherDefault<H>>,
     RefCell<Option<Listeners<H>>>,
+    RefCell<BTreeMap<Key, Name<H>>>,
 );
 
 fn copy_of<H>(guard: &Guard<'_, Key, Value, BuildHasherDefault<H>>) -> BTreeMap<Key, (Pid, Value)> {
@@ -180,7 +188,7 @@ impl<H> Epoch<H> {
         let hasher = BuildHasherDefault::default();
         let registry = EpochRegistry::with_limit_and_hasher(LIMIT, hasher);
         let handle = registry.handle();
-        Self(registry, handle, RefCell::new(None))
+        Self(registry, handle, RefCell::new(None), RefCell::default())
     }
 
     /// The same, with an audit, and a feed of this capacity.
@@ -208,7 +216,12 @@ impl<H> Epoch<H> {
             copy: BTreeMap::new(),
         };
         drop(guard);
-        Self(registry, handle, RefCell::new(Some(listeners)))
+        Self(
+            registry,
+            handle,
+            RefCell::new(Some(listeners)),
+            RefCell::default(),
+        )
     }
 }
 
@@ -322,6 +335,23 @@ impl<H: Hasher + Default + 'static> Subject for Epoch<H> {
             .pin()
             .lookup(&key)
             .map(|entry| (entry.owner(), *entry.value()))
+    }
+
+    fn holders(&self, keys: &[Key]) -> Vec<Vec<Option<Pid>>> {
+        let guard = self.1.pin();
+        let mut names = self.3.borrow_mut();
+        let by_name = |key: &Key| {
+            let name = names.entry(*key).or_insert_with(|| self.0.name_ref(*key));
+            name.whereis()
+        };
+        vec![
+            keys.iter().map(|key| guard.whereis(key)).collect(),
+            keys.iter().map(by_name).collect(),
+            guard
+                .lookup_many(keys)
+                .map(|entry| entry.map(|entry| entry.owner()))
+                .collect(),
+        ]
     }
 
     fn list(&self) -> Vec<(Key, Pid, Value)> {

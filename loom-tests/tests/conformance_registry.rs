@@ -1,7 +1,9 @@
 //! Behaviour taken from the test suites of Elixir's Registry, gproc, syn and others, shown by both
 //! registries. The numbers are those of the project's list of conformance cases.
 //!
-//! Where ours differs on purpose, the test says so. Cases of pattern matching are closures here.
+//! Where ours differs on purpose, the test says so. Cases of pattern matching are closures here. Counters (R82),
+//! resources (R83), standbys (R94) and pools (R100) are not what a registry is for here; a monitor's messages
+//! cannot come from one that is unknown (R71).
 //! Duplicate keys (R34–R46) are in `conformance_groups.rs`, listeners and subscriptions (R22, R95–R98) in
 //! `conformance_changes.rs`. Not here, for want of what they are about: registering many (R73, R89).
 //! Names of live processes (R7, R25, R56, R62), per-key locks (R49–R52), waiting for a name (R85–R88) and registry
@@ -34,6 +36,17 @@ macro_rules! cases {
 }
 
 cases! {
+    /// R1: there are no partitions to configure, and no bottleneck that would ask for them. What they are for
+    /// there, that owners are spread, shows in nothing but speed.
+    fn r1_one_registry_is_one_whatever_its_owners<S: Subject>(subject: &S) {
+        let mut owners: Vec<_> = (0..4).map(|slot| subject.owner(pid(slot))).collect();
+        for (key, owner) in (0..).zip(&mut owners) {
+            subject.register(owner, key, 0).expect("free");
+        }
+        assert_eq!(subject.len(), 4);
+        assert_eq!(subject.list().len(), 4);
+    }
+
     fn r2_an_empty_registry_counts_nothing<S: Subject>(subject: &S) {
         assert_eq!(subject.len(), 0);
         assert_eq!(subject.list(), []);
@@ -82,6 +95,23 @@ cases! {
         assert_eq!(subject.unregister_if(&mut me, |_, value| value == 20), 1);
         assert_eq!(subject.lookup(2), None);
         assert_eq!(subject.lookup(3), Some((pid(2), 20)), "another's is not touched");
+    }
+
+    /// R8, R10, R29: matching is Rust's own: a wildcard is `_`, a repeated variable is `==`, a guard is `if`,
+    /// and what is malformed does not compile.
+    fn r8_r10_matching_and_guards<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        for (key, value) in [(1, 1), (2, 7), (7, 7), (8, 9)] {
+            subject.register(&mut me, key, value).expect("free");
+        }
+        let matching = |wanted: fn(&(u8, Pid, u32)) -> bool| {
+            let mut keys: Vec<_> = subject.list().into_iter().filter(wanted).map(|(key, ..)| key).collect();
+            keys.sort_unstable();
+            keys
+        };
+        assert_eq!(matching(|entry| matches!(entry, (_, _, 7))), [2, 7]);
+        assert_eq!(matching(|&(key, _, value)| u32::from(key) == value), [1, 7]);
+        assert_eq!(matching(|entry| matches!(entry, (_, _, value) if *value > 7)), [8]);
     }
 
     fn r16_updating_what_is_not_mine_calls_nothing<S: Subject>(subject: &S) {
@@ -184,6 +214,52 @@ cases! {
     fn r59_unregistering_the_unknown_says_so<S: Subject>(subject: &S) {
         let mut me = subject.owner(pid(1));
         assert!(!subject.unregister(&mut me, 1));
+    }
+
+    /// R61: an entry's value is replaced; of a name that is unknown, nothing.
+    fn r61_updating_the_unknown_says_so<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        assert!(!subject.update(&mut me, 1, |_| panic!("there is none")));
+        subject.register(&mut me, 1, 10).expect("free");
+        assert!(subject.update(&mut me, 1, |_| 11));
+        assert_eq!(subject.lookup(1), Some((pid(1), 11)));
+    }
+
+    /// R77: to have a name with a value, whether one had it or not, is to take it over, from oneself if need
+    /// be; what was there before tells which it was.
+    fn r77_ensure_registered<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        assert_eq!(subject.take_over_if(&mut me, 1, 10, |holder, _| holder == pid(1)), Ok(None));
+        let again = subject.take_over_if(&mut me, 1, 11, |holder, _| holder == pid(1));
+        assert_eq!(again, Ok(Some((pid(1), 10))));
+        assert_eq!((subject.own(&me), subject.len()), (vec![(1, 11)], 1));
+        let mut other = subject.owner(pid(2));
+        assert!(subject.take_over_if(&mut other, 1, 20, |holder, _| holder == pid(2)).is_err());
+        assert_eq!(subject.lookup(1), Some((pid(1), 11)));
+    }
+
+    /// R80: who comes first registers whom it has started; the others locate that one, and stop theirs.
+    fn r80_register_another_or_locate<S: Subject>(subject: &S) {
+        let mut started = subject.owner(pid(7));
+        assert_eq!(subject.get_or_register(&mut started, 1, 10), Ok((pid(7), 10)));
+        let mut superfluous = subject.owner(pid(8));
+        assert_eq!(subject.get_or_register(&mut superfluous, 1, 10), Ok((pid(7), 10)));
+        drop(superfluous);
+        assert_eq!(subject.lookup(1), Some((pid(7), 10)));
+    }
+
+    /// R92: there is nothing to suspend: cleaning up is part of dying, so with and without a check of who
+    /// lives, no dead entry is listed. R104: nor is there a server that could be killed.
+    fn r92_r104_no_dead_entry_is_ever_listed<S: Subject>(subject: &S) {
+        for round in 0..100 {
+            let mut dead = subject.owner(pid(round));
+            for key in 0..4 {
+                subject.register(&mut dead, key, round).expect("free");
+            }
+            assert_eq!(subject.list().len(), 4);
+            drop(dead);
+            assert_eq!(subject.list(), []);
+        }
     }
 
     fn r79_register_or_locate<S: Subject>(subject: &S) {

@@ -343,6 +343,12 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
             }
             Operation::Lookup(key) => {
                 assert_eq!(subject.lookup(key), oracle.lookup(&key), "{operation:?}");
+                let keys: Vec<Key> = (0..KEYS).collect();
+                let holder = |key| oracle.lookup(key).map(|(holder, _)| holder);
+                let holders: Vec<_> = keys.iter().map(holder).collect();
+                for found in subject.holders(&keys) {
+                    assert_eq!(found, holders, "{operation:?}");
+                }
             }
             Operation::List => {
                 let mut list = subject.list();
