@@ -42,6 +42,8 @@ pub(crate) fn run(mut arguments: Parser) -> Result<(), Failure> {
             .env("RUSTFLAGS", flags)
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .env("TSAN_OPTIONS", "halt_on_error=1 exitcode=66")
+            // `core/tests/registry_churn.rs` goes on for a minute.
+            .env("BEDPLATE_CHURN_SECONDS", "60")
             // It reads the tree, takes ten times as long here, and has one thread.
             .args(["--", "--skip=the_house_is_in_order"])
             .args(filter),
