@@ -14,7 +14,7 @@ const ROUNDS: usize = if cfg!(miri) { 1 } else { 300 };
 /// A scenario makes everything it uses, and ends by asserting that all is at rest.
 pub fn check(scenario: impl Fn() + Send + Sync + 'static) {
     #[cfg(bedplate_loom)]
-    model().check(scenario);
+    explore(model(), scenario);
     #[cfg(not(bedplate_loom))]
     for _ in 0..ROUNDS {
         scenario();
@@ -29,7 +29,7 @@ pub fn check_deeply(preemptions: usize, scenario: impl Fn() + Send + Sync + 'sta
         let mut model = model();
         let bound = model.preemption_bound.unwrap_or(usize::MAX);
         model.preemption_bound = Some(bound.max(preemptions));
-        model.check(scenario);
+        explore(model, scenario);
     }
     #[cfg(not(bedplate_loom))]
     {
@@ -56,4 +56,21 @@ fn model() -> loom::model::Builder {
     let mut model = loom::model::Builder::new();
     model.max_branches = 20_000;
     model
+}
+
+/// A model in which loom finds nothing to reorder would pass whatever is wrong.
+#[cfg(bedplate_loom)]
+fn explore(model: loom::model::Builder, scenario: impl Fn() + Send + Sync + 'static) {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let executions = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&executions);
+    model.check(move || {
+        // Relaxed: a count, of one execution after the other.
+        counted.fetch_add(1, Ordering::Relaxed);
+        scenario();
+    });
+    let executions = executions.load(Ordering::Relaxed);
+    assert!(executions > 1, "there was only one interleaving");
 }

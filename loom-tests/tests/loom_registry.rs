@@ -521,7 +521,43 @@ fn growth_against_all() {
     });
 }
 
-/// A name that was looked up, while its holder gives it up, and another takes it, in the slot of the first.
+/// [I3] A bucket splits while it is listed, and who comes then takes the lane of one that has moved: who stays is
+/// listed once.
+#[test]
+fn listing_against_growth_and_newcomers() {
+    // The first one moves when there are two buckets; of those who come, the second goes where it was.
+    const STAYING: [u8; 3] = [11, 1, 2];
+    const COMING: [u8; 2] = [3, 6];
+    check(|| {
+        let registry = EpochRegistry::<u8, u8, BuildHasherDefault<Mix>>::with_hasher(
+            BuildHasherDefault::default(),
+        );
+        let handle = registry.handle();
+        let mut staying = registry.owner(pid(1));
+        for key in STAYING {
+            assert!(staying.register(&handle.pin(), key, key).is_ok());
+        }
+        // In this order: loom reorders an exchange and the load that comes after it, but not a load and an
+        // exchange that its own thread begins with another load.
+        let theirs = registry.clone();
+        let listing = thread::spawn(move || {
+            let handle = theirs.handle();
+            let mut listed: Vec<u8> = handle.pin().iter().map(|entry| *entry.key()).collect();
+            listed.retain(|key| STAYING.contains(key));
+            listed.sort_unstable();
+            assert_eq!(listed, [1, 2, 11], "neither missed nor doubled");
+        });
+        let mut coming = registry.owner(pid(2));
+        for key in COMING {
+            assert!(coming.register(&handle.pin(), key, key).is_ok());
+        }
+        listing.join().expect("no panic");
+        drop((coming, handle));
+        assert_eq!(registry.len(), STAYING.len());
+    });
+}
+
+/// A name that was looked up, while its holder goes, and another takes it in the slot of the first.
 #[test]
 fn name_ref_against_change_of_hands() {
     check(|| {
@@ -532,36 +568,34 @@ fn name_ref_against_change_of_hands() {
         let handle = registry.handle();
         let mut first = registry.owner(pid(1));
         assert!(first.register(&handle.pin(), 1, 1).is_ok());
+        // So that the lane that becomes free is the next to be taken.
+        let mut other = registry.owner(pid(3));
+        assert!(other.register(&handle.pin(), 2, 2).is_ok());
         assert_eq!(name.whereis(), Some(pid(1)));
-        let others = thread::spawn({
-            let registry = registry.clone();
-            move || {
-                let handle = registry.handle();
-                assert!(first.unregister(&handle.pin(), &1));
-                // Where the name was is another one now.
-                assert!(first.register(&handle.pin(), 2, 2).is_ok());
-                let mut second = registry.owner(pid(2));
-                assert!(second.register(&handle.pin(), 1, 1).is_ok());
-                (first, second)
-            }
+        let asking = thread::spawn(move || {
+            let seen = [name.whereis(), name.whereis()].map(|holder| match holder {
+                Some(holder) if holder == pid(1) => 1,
+                None => 2,
+                Some(holder) => {
+                    assert_eq!(holder, pid(2));
+                    3
+                }
+            });
+            assert!(
+                seen.is_sorted(),
+                "{seen:?}: what it answers never goes back"
+            );
+            name
         });
-        let seen = [name.whereis(), name.whereis()].map(|holder| match holder {
-            Some(holder) if holder == pid(1) => 1,
-            None => 2,
-            Some(holder) => {
-                assert_eq!(holder, pid(2));
-                3
-            }
-        });
-        assert!(
-            seen.is_sorted(),
-            "{seen:?}: what it answers never goes back"
-        );
-        let owners = others.join().expect("no panic");
+        drop(first);
+        // In the same slot and the same lane.
+        let mut second = registry.owner(pid(2));
+        assert!(second.register(&handle.pin(), 1, 1).is_ok());
+        let name = asking.join().expect("no panic");
         assert_eq!(name.whereis(), Some(pid(2)));
-        drop(owners);
+        drop(second);
         assert_eq!(name.whereis(), None);
-        drop((name, handle));
+        drop((name, handle, other));
         assert_eq!(registry.len(), 0);
     });
 }
