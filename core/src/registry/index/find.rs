@@ -2,6 +2,7 @@
 
 use super::{Bucket, Index, Lane, Place, Spot, load, meta, parent};
 use crate::sync::{AtomicUsize, BUCKET_LANES, Ordering, fence};
+use core::hint::select_unpredictable;
 
 /// How the index looks at the caller's slots.
 pub(in crate::registry) trait Slots: Copy {
@@ -124,7 +125,7 @@ impl Bucket {
         let mut at = BUCKET_LANES;
         for (number, lane) in self.lanes.iter().enumerate().rev() {
             let is_at = load(lane).is_at(place);
-            at = if is_at { number } else { at };
+            at = select_unpredictable(is_at, number, at);
         }
         self.lanes.get(at)
     }

@@ -337,16 +337,27 @@ impl Index {
             last: head,
         };
         for bucket in self.chain(head) {
-            for lane in &bucket.lanes {
-                if !load(lane).is_taken() {
-                    if survey.length != cursor && survey.spare.is_none() {
-                        survey.spare = Some(survey.length);
-                    }
-                } else if let Some(found) = look(lane, |word| word.is_at(place), slots) {
+            // All lanes first, without a branch for each, a bit for each, the lowest for the first.
+            let (mut free, mut matching) = (0_usize, 0_usize);
+            for lane in bucket.lanes.iter().rev() {
+                let word = load(lane);
+                free = 2 * free + usize::from(!word.is_taken());
+                matching = 2 * matching + usize::from(word.is_at(place));
+            }
+            while let Some(lane) = bucket.lanes.get(matching.trailing_zeros() as usize) {
+                if let Some(found) = look(lane, |word| word.is_at(place), slots) {
                     return Err(found);
                 }
-                survey.length += 1;
+                matching &= matching - 1;
             }
+            if survey.spare.is_none() {
+                let under_cursor = cursor.wrapping_sub(survey.length);
+                if under_cursor < BUCKET_LANES {
+                    free &= !(1 << under_cursor);
+                }
+                survey.spare = (free != 0).then(|| survey.length + free.trailing_zeros() as usize);
+            }
+            survey.length += BUCKET_LANES;
             survey.last = bucket;
         }
         Ok(survey)
