@@ -116,11 +116,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         value: V,
         mut condition: Condition<'_, K, V>,
     ) -> Result<Option<Entry<'g, K, V>>, RegisterError<K, V>> {
-        // Otherwise it makes no difference which registration it is, of those in this slot.
-        let claims = condition.is_some() || self.shared.watch.is_some();
-        if claims {
-            guard.epoch(); // before anything is read
-        }
+        guard.epoch(); // before anything is read
         let (mut key, mut value) = (Offer::new(key), Offer::new(value));
         loop {
             let found = match self.insert(guard, key, value) {
@@ -142,7 +138,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
                     });
                 }
             }
-            if claims && !self.claim(found) {
+            // Without that, the lane could come to hold another key of the same place, in the same slot.
+            if !self.claim(found) {
                 continue; // It has just changed.
             }
             // Without a slot nothing could be told apart from a registry that is full.
