@@ -362,26 +362,25 @@ fn growing_hides_and_doubles_nothing() {
 }
 
 /// Taking over while owners come and go gives every slot back: memory stays what few entries need.
+/// The slots of names that were taken over are used again as soon as nobody is pinned who was then. Here one
+/// thread is two owners: of two threads, one may be suspended while it is pinned, for as long as the system
+/// pleases.
 #[test]
 fn taking_over_uses_slots_again() {
     let registry = EpochRegistry::<u64, u64, _>::with_hasher(RandomState::new());
-    thread::scope(|scope| {
-        for slot in 1..=2 {
-            let registry = &registry;
-            scope.spawn(move || {
-                let handle = registry.handle();
-                let mut owner = registry.owner(Pid::new(slot, NonZeroU32::MIN));
-                for round in 0..100_000 {
-                    owner
-                        .take_over(&handle.pin(), round % 4, round)
-                        .expect("no limit");
-                    if round % 1000 == 999 {
-                        owner = registry.owner(Pid::new(slot, NonZeroU32::MIN));
-                    }
-                }
-            });
+    let handle = registry.handle();
+    let owner = |slot| registry.owner(Pid::new(slot, NonZeroU32::MIN));
+    let mut owners = [owner(1), owner(2)];
+    for round in 0..200_000 {
+        let taker = (round % 2) as usize;
+        owners[taker]
+            .take_over(&handle.pin(), round / 2 % 4, round)
+            .expect("no limit");
+        if round % 1000 == 999 {
+            owners[taker] = owner(taker as u32 + 1);
         }
-    });
+    }
+    drop(owners);
     assert!(registry.is_empty());
     let bytes = registry.memory().entries_bytes;
     assert!(bytes < 100_000, "{bytes} bytes for eight entries");
