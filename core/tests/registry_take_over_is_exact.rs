@@ -2,7 +2,7 @@
 #![cfg(feature = "alloc")]
 
 use bedplate_core::id::Pid;
-use bedplate_core::registry::{EpochRegistry, Handle, Owner};
+use bedplate_core::registry::EpochRegistry;
 use std::cell::RefCell;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::num::NonZeroU32;
@@ -58,9 +58,8 @@ impl Hash for Slow {
 fn a_take_over_replaces_no_other_key_of_the_same_hash() {
     type Names = EpochRegistry<Box<Slow>, u32, Hashed>;
     let registry = Names::with_hasher(Hashed::default());
-    // For the closure, which is never dropped otherwise.
-    let handle: &'static Handle<Box<Slow>, u32, Hashed> = Box::leak(Box::new(registry.handle()));
-    let mut holder: Owner<_, _, _> = registry.owner(pid(1));
+    let handle = registry.handle();
+    let mut holder = registry.owner(pid(1));
     // So that the lane that is given up is the next one to be taken.
     holder
         .register(&handle.pin(), Box::new(Slow(1)), 1)
@@ -71,7 +70,9 @@ fn a_take_over_replaces_no_other_key_of_the_same_hash() {
             .expect("free");
     }
     let (tell, told) = std::sync::mpsc::channel();
+    let theirs = registry.clone();
     MEANWHILE.set(Some(Box::new(move || {
+        let handle = theirs.handle();
         assert!(holder.unregister(&handle.pin(), &Slow(1)));
         for key in 2..4 {
             holder
