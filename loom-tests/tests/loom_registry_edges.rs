@@ -225,6 +225,32 @@ fn a_slot_written_again_behind_the_same_word() {
     });
 }
 
+/// [S1] A name is given up and registered again, in the same slot: who saw the first registration does not take
+/// the number of the second for its own.
+#[test]
+fn a_registration_that_is_over() {
+    check_deeply(3, || {
+        let names = names::<Mix>();
+        let handle = names.handle();
+        let mut holder = owner(&names, 1);
+        register(&mut holder, &handle, 7);
+        let theirs = names.clone();
+        let looking = thread::spawn(move || {
+            let handle = theirs.handle();
+            let guard = handle.pin();
+            let entry = guard.lookup(&7);
+            entry.map(|entry| (*entry.value(), entry.registration()))
+        });
+        assert!(holder.unregister(&handle.pin(), &7));
+        let second = holder.register(&handle.pin(), 7, 207).expect("free");
+        if let Some((value, registration)) = looking.join().expect("no panic") {
+            assert!(value == 207 || registration != second, "{value}");
+        }
+        drop(holder);
+        assert!(names.is_empty());
+    });
+}
+
 /// [S2] A slot that was another's counts on from where the other left it: who knew that one's name there does
 /// not take the new holder for it.
 #[test]

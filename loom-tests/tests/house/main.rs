@@ -3,6 +3,7 @@
 //! What a compiler or a lint can enforce is left to it; here is what only a reader of the whole
 //! tree can see. Every rule is shown to be able to fail: [`planted`] holds a violation of each.
 
+mod orderings;
 mod planted;
 mod rules;
 mod source;
@@ -28,6 +29,7 @@ fn the_house_is_in_order() {
     let findings: Vec<String> = files
         .iter()
         .flat_map(|(path, text)| check(path, text))
+        .chain(orderings::of_tree(&files))
         .map(|finding| finding.to_string())
         .collect();
     assert!(

@@ -322,11 +322,9 @@ fn every_planted_violation_is_found() {
 fn every_rule_has_a_planted_violation() {
     let shown: HashSet<Rule> = PLANTED.iter().map(|planted| planted.rule).collect();
     for rule in Rule::ALL {
-        // A file that is too long is made, below.
-        assert!(
-            shown.contains(rule) || *rule == Rule::ShortFiles,
-            "{rule:?}"
-        );
+        // A file that is too long is made, below; what takes two files is beside its rule.
+        let elsewhere = [Rule::ShortFiles, Rule::ListedOrderings];
+        assert!(shown.contains(rule) || elsewhere.contains(rule), "{rule:?}");
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) enum Rule {
     CompiledDocs,
     NoLocalPath,
     NoRegistryHost,
+    ListedOrderings,
 }
 
 impl Rule {
@@ -33,6 +34,7 @@ impl Rule {
         Self::CompiledDocs,
         Self::NoLocalPath,
         Self::NoRegistryHost,
+        Self::ListedOrderings,
     ];
 
     /// What to do about it.
@@ -65,6 +67,10 @@ impl Rule {
                 "this path exists on one machine only: say it relative to the tree"
             }
             Self::NoRegistryHost => "where packages come from is for each machine to say",
+            Self::ListedOrderings => {
+                "docs/ORDERINGS.md has a row for each tag, which stands at both ends in the code, and says \
+                 which model was seen to fail, or why none is"
+            }
         }
     }
 }
@@ -75,6 +81,17 @@ pub(crate) struct Finding {
     pub(crate) line: usize,
     pub(crate) rule: Rule,
     what: String,
+}
+
+impl Finding {
+    pub(crate) fn of_orderings(path: &str, line: usize, what: String) -> Self {
+        Self {
+            path: path.to_owned(),
+            line,
+            rule: Rule::ListedOrderings,
+            what,
+        }
+    }
 }
 
 impl fmt::Display for Finding {

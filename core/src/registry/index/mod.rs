@@ -57,6 +57,7 @@
 //! | I4 | `meta` changes, CAS Release | its load, Acquire | lanes and levels are at least as they were then |
 //! | I5 | `size` grows, CAS Release | its load, Acquire | the bucket's step is there |
 //! | I6 | a link is set, CAS Release | its load, Acquire | the overflow bucket's step is there |
+//! | I7 | a flat table, its entries and its length are set, Release | their loads, Acquire | the table is initialised and as long as said |
 //!
 //! Literature: W. Litwin, *Linear hashing* (VLDB 1980). The protocol is our own.
 
