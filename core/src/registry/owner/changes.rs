@@ -184,7 +184,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         slab.claim(slot, found.seen.sequence)
             // Whoever exchanges the lane afterwards sees the mark [S4].
             && index.confirm(found.lane)
-            && slab.claim(slot, found.seen.sequence)
+            && slab.is_still(slot, found.seen.sequence)
     }
 
     /// Replaces the value of `key` by what `f` makes of it; the registration stays the same. `f` is
