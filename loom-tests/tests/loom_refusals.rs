@@ -13,6 +13,38 @@ fn pid(slot: u32) -> Pid {
     Pid::new(slot, NonZeroU32::MIN)
 }
 
+/// One entry is allowed, which is given up while another process tries to register: if that is refused, there is
+/// room for a registration that comes afterwards.
+#[test]
+fn a_refused_registration_takes_no_room() {
+    check(|| {
+        let registry = Names::with_limit_and_hasher(1, BuildHasherDefault::default());
+        let handle = registry.handle();
+        let mut first = registry.owner(pid(1));
+        assert!(first.register(&handle.pin(), 1, 1).is_ok());
+        let trying = thread::spawn({
+            let registry = registry.clone();
+            move || {
+                let handle = registry.handle();
+                let mut second = registry.owner(pid(2));
+                let registered = second.register(&handle.pin(), 2, 2).is_ok();
+                (second, registered)
+            }
+        });
+        assert!(first.unregister(&handle.pin(), &1));
+        let again = first.register(&handle.pin(), 3, 3).is_ok();
+        assert!(registry.len() <= 1, "never more than the limit");
+        let (second, registered) = trying.join().expect("no panic");
+        assert!(
+            again != registered,
+            "there was room for one: {again}, {registered}"
+        );
+        assert_eq!(registry.len(), 1);
+        drop((first, second, handle));
+        assert!(registry.is_empty());
+    });
+}
+
 /// [I2] A registration that is refused has been written into a slot by then, in which the same key was before,
 /// and will be again, in the same lane. Nobody finds what was refused.
 #[test]
