@@ -57,13 +57,13 @@ impl<K: Key, V: Stored, S> Builder<K, V, S> {
         self
     }
 
-    /// The last changes, `capacity` of them, rounded up to a power of two, can be followed; see
+    /// The last changes, `capacity` of them, rounded up to a power of two (at least one), can be followed; see
     /// [`Guard::changes`](super::Guard::changes). Every change then allocates, and clones key and value. If that
     /// panics, the change is not made; but what an owner holds that is dropped is released all the same, and told
     /// as lost.
     ///
     /// # Panics
-    /// If there is no memory for so many.
+    /// If no memory could ever hold so many.
     pub fn feed(mut self, capacity: usize) -> Self
     where
         K: Clone,

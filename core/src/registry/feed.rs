@@ -270,7 +270,9 @@ impl<K: Stored, V: Stored> Feed<K, V> {
         K: Clone,
         V: Clone,
     {
-        let capacity = capacity.next_power_of_two();
+        let Some(capacity) = capacity.checked_next_power_of_two() else {
+            panic!("a feed of {capacity} changes is larger than memory");
+        };
         Self {
             slots: (0..capacity)
                 .map(|_| AtomicPtr::new(ptr::null_mut()))
