@@ -341,6 +341,40 @@ fn texts_of_any_kind_are_different_keys() {
     assert!(registry.is_empty());
 }
 
+/// Keys from an iterator that goes on after its end, or panics on the way.
+#[test]
+fn many_keys_end_where_the_first_ends() {
+    let registry = EpochRegistry::<u32, u32, _>::with_hasher(RandomState::new());
+    let handle = registry.handle();
+    let mut owner = registry.owner(pid(1));
+    let keys: Vec<u32> = (0..40).collect();
+    for &key in &keys {
+        owner.register(&handle.pin(), key, key).expect("free");
+    }
+    let guard = handle.pin();
+    let mut asked = 0;
+    let interrupted = core::iter::from_fn(|| {
+        asked += 1;
+        (asked != 4).then(|| &keys[asked - 1])
+    });
+    assert_eq!(guard.lookup_many(interrupted).count(), 3);
+    assert_eq!(asked, 4, "nobody asks on");
+
+    let mut found = Vec::new();
+    let mut many = guard.lookup_many(keys.iter().inspect(|key| assert_ne!(**key, 20)));
+    while let Ok(Some(entry)) = catch_unwind(AssertUnwindSafe(|| many.next())) {
+        found.push(entry.map(|entry| *entry.value()));
+    }
+    let rest: Vec<_> = many
+        .map(|entry| entry.map(|entry| *entry.value()))
+        .collect();
+    found.extend(rest);
+    let mut once = found.clone();
+    once.dedup();
+    assert_eq!(found, once, "none is answered twice");
+    assert_eq!(found[..16], (0..16).map(Some).collect::<Vec<_>>()[..]);
+}
+
 #[test]
 fn guards_of_others_are_refused() {
     let new = || {
