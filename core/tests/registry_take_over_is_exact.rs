@@ -94,3 +94,24 @@ fn a_take_over_replaces_no_other_key_of_the_same_hash() {
         assert_eq!(guard.whereis(&Slow(key)), Some(holder.pid()), "{key}");
     }
 }
+
+/// Who claims a slot alone, and replaces it, takes the mark back: the slot is used again at once, though somebody
+/// is pinned all the while.
+#[test]
+fn a_reader_that_stalls_holds_no_slot_of_a_name_that_is_taken_over() {
+    let registry = EpochRegistry::<u32, u32, Hashed>::with_hasher(Hashed::default());
+    let (stalling, handle) = (registry.handle(), registry.handle());
+    let stalled = stalling.pin();
+    stalled.flush(); // It has pinned.
+    let mut owners = [registry.owner(pid(1)), registry.owner(pid(2))];
+    let mut take = |round: u32| {
+        let taker = &mut owners[round as usize % 2];
+        taker.take_over(&handle.pin(), 7, round).expect("room");
+    };
+    (0..10).for_each(&mut take);
+    let before = registry.memory().entries_bytes;
+    (10..10_000).for_each(&mut take);
+    assert_eq!(registry.memory().entries_bytes, before);
+    drop((owners, stalled));
+    assert!(registry.is_empty());
+}

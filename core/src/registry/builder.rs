@@ -50,17 +50,20 @@ impl<K: Key, V: Stored, S> Builder<K, V, S> {
     /// change, and change the same name again, before; the number tells in which order that was.
     ///
     /// It may read the registry and change it through other owners, and must not panic: the change has been
-    /// made. If it panics nevertheless while an owner is dropped, the rest is released all the same.
+    /// made. If it panics nevertheless while an owner is dropped, the rest is released all the same, without
+    /// being told to it: a second panic would abort the process.
     pub fn audit(mut self, audit: impl Fn(&Change<'_, K, V>) + Send + Sync + 'static) -> Self {
         self.audit = Some(Box::new(audit));
         self
     }
 
-    /// The last changes, `capacity` of them, rounded up to a power of two, can be followed; see
-    /// [`Guard::changes`](super::Guard::changes). Every change then allocates, and copies key and value.
+    /// The last changes, `capacity` of them, rounded up to a power of two (at least one), can be followed; see
+    /// [`Guard::changes`](super::Guard::changes). Every change then allocates, and clones key and value. If that
+    /// panics, the change is not made; but what an owner holds that is dropped is released all the same, and told
+    /// as lost.
     ///
     /// # Panics
-    /// If there is no memory for so many.
+    /// If no memory could ever hold so many.
     pub fn feed(mut self, capacity: usize) -> Self
     where
         K: Clone,

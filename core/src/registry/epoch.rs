@@ -35,8 +35,8 @@ use core::ops::Range;
 /// them would leak.
 ///
 /// Memory for entries is used again at once, and given back when the registry goes: it holds as much as
-/// the most entries there were at a time need. A reader that stalls holds up nothing but boxes, long texts
-/// and the places of entries that were taken over; see [`memory`](Self::memory).
+/// the most entries there were at a time need. A reader that stalls holds up nothing but boxes and long
+/// texts, and the memory of entries that several mean to take over at once; see [`memory`](Self::memory).
 ///
 /// # Concurrency
 /// All operations are lock-free: each repetition means that somebody else has changed the same bucket. A

@@ -48,8 +48,8 @@ pub enum News<'g, K: Stored, V: Stored> {
     /// A name has changed.
     Change(Change<'g, K, V>),
     /// Whatever had these numbers cannot be told: it was overwritten before this follower came to it, or
-    /// had to be left out because whoever made the change was suspended for so long. All of it took effect
-    /// before a list that is made now, unless it will be told again, as a change or as a loss.
+    /// had to be left out because whoever made the change was suspended for so long, or was unwinding after a
+    /// panic in an audit or a `clone`. All of it took effect before a list that is made now, unless it will be told again, as a change or as a loss.
     Lost {
         /// The first number.
         from: u64,
@@ -217,7 +217,7 @@ enum What<K: Stored, V: Stored> {
     Change(Copied<K, V>),
     /// The attempt failed.
     Nothing,
-    /// The change of this number came too late for its slot.
+    /// The change of this number came too late for its slot, or cannot be told.
     Lost(usize),
 }
 
@@ -270,7 +270,9 @@ impl<K: Stored, V: Stored> Feed<K, V> {
         K: Clone,
         V: Clone,
     {
-        let capacity = capacity.next_power_of_two();
+        let Some(capacity) = capacity.checked_next_power_of_two() else {
+            panic!("a feed of {capacity} changes is larger than memory");
+        };
         Self {
             slots: (0..capacity)
                 .map(|_| AtomicPtr::new(ptr::null_mut()))
@@ -300,6 +302,12 @@ impl<K: Stored, V: Stored> Feed<K, V> {
         })
     }
 
+    /// A node for a change of which nothing is told but that it was made.
+    pub(super) fn loss() -> Box<Node<K, V>> {
+        let what = What::Lost(0);
+        Box::new(Node { number: 0, what })
+    }
+
     /// Tells of a change that was made.
     pub(super) fn publish(
         &self,
@@ -309,6 +317,9 @@ impl<K: Stored, V: Stored> Feed<K, V> {
         mut number: usize,
         mut node: Box<Node<K, V>>,
     ) {
+        if let What::Lost(lost) = &mut node.what {
+            *lost = number;
+        }
         loop {
             node.number = number;
             let is_put = self.put(pin, retired, node);

@@ -68,10 +68,12 @@ where
     /// Hashes the next keys, and fetches what they lead to.
     fn fetch(&mut self) {
         let shared = self.guard.shared;
+        // So that none is answered again if the keys, or their hashes, panic.
+        self.batch = [None; BATCH];
         self.next = 0;
         for slot in &mut self.batch {
-            let key = self.keys.next();
-            *slot = key.map(|key| (key, shared.index.fetch(shared.place(key))));
+            let Some(key) = self.keys.next() else { break };
+            *slot = Some((key, shared.index.fetch(shared.place(key))));
         }
         for (_, bucket) in self.batch.iter().flatten() {
             if let Some(slot) = bucket.slot() {

@@ -14,9 +14,9 @@
 //! to it. Readers notice a write by the sequence:
 //!
 //! ```text
-//! sequence   ┌──────────────────────────┬─────────┬──────┬────────────┬─────────┐
-//!            │ how often it was written │ claimed │ left │ taken over │ writing │
-//!            └──────────────────────────┴─────────┴──────┴────────────┴─────────┘
+//! sequence   ┌──────────────────────────┬────────────┬─────────┬──────┬────────────┬─────────┐
+//!            │ how often it was written │ by several │ claimed │ left │ taken over │ writing │
+//!            └──────────────────────────┴────────────┴─────────┴──────┴────────────┴─────────┘
 //! ```
 //!
 //! *Taken over* is set by whoever replaced it in the index, when done with it, and *left* by the
@@ -28,7 +28,8 @@
 //! again could not be told from one that kept it. Whoever claims is pinned; sets the mark, if the
 //! sequence is still what was seen; exchanges the lane for itself, and looks at the sequence again; from
 //! then on, the lane has this word only as long as this registration lasts. For whoever takes a lane away
-//! sees the mark, and a slot with the mark is used again only when all who were pinned then are gone.
+//! sees the mark, and a slot with the mark is used again only when all who were pinned then are gone. Who has
+//! claimed it *alone* and replaced it takes the mark back: nobody else has the lane's word to compare with.
 //!
 //! | tag | store side | load side | what it gives |
 //! |---|---|---|---|
@@ -48,7 +49,8 @@ const WRITING: usize = 1;
 const TAKEN_OVER: usize = 2;
 const LEFT: usize = 4;
 const CLAIMED: usize = 8;
-const WRITTEN: usize = 16;
+const BY_SEVERAL: usize = 16;
+const WRITTEN: usize = 32;
 
 const WORD: usize = usize::BITS as usize;
 
@@ -350,14 +352,27 @@ impl<K: Stored, V: Stored> Slab<K, V> {
         self.sequence(slot).0 & TAKEN_OVER != 0
     }
 
-    /// Says that one has replaced a slot and is done with it. Returns whether it is to be given back.
+    /// Says that one has replaced a slot, which one had claimed, and is done with it. Returns whether it is to
+    /// be given back.
     pub(super) fn took_over(&self, slot: Spot) -> bool {
-        // AcqRel: the owner's use is over, if it left; pairs with `leave` [S3].
-        let before = self
-            .slot(slot)
-            .sequence
-            .fetch_or(TAKEN_OVER, Ordering::AcqRel);
-        before & LEFT != 0
+        let sequence = &self.slot(slot).sequence;
+        // Relaxed: the exchange orders.
+        let mut before = sequence.load(Ordering::Relaxed);
+        loop {
+            let alone = if before & BY_SEVERAL == 0 { CLAIMED } else { 0 };
+            // AcqRel: the owner's use is over, if it left; pairs with `leave` [S3].
+            // Relaxed on failure: it is tried again.
+            let told = sequence.compare_exchange_weak(
+                before,
+                before & !alone | TAKEN_OVER,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+            match told {
+                Ok(_) => return before & LEFT != 0,
+                Err(now) => before = now,
+            }
+        }
     }
 
     /// Says that one's own slot was replaced and is not counted any more. Returns whether it is to be
@@ -368,18 +383,35 @@ impl<K: Stored, V: Stored> Slab<K, V> {
         before & TAKEN_OVER != 0
     }
 
-    /// Marks a slot as claimed, if it has not been written since its sequence was `seen`, nor left its lane.
-    /// Returns whether it is marked.
+    /// Marks a slot as claimed, once more if it is, unless it has been written since its sequence was `seen`, or
+    /// left its lane. Returns whether it is marked.
     pub(super) fn claim(&self, slot: Spot, seen: Sequence) -> bool {
-        let claimed = seen.0 | CLAIMED;
-        // Relaxed: it is the exchange of the lane, which follows, that hands it on [S4].
-        let marked = self.slot(slot).sequence.compare_exchange(
-            seen.0 & !CLAIMED,
-            claimed,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
-        marked.is_ok() || marked == Err(claimed)
+        let sequence = &self.slot(slot).sequence;
+        let unclaimed = seen.0 & !(CLAIMED | BY_SEVERAL);
+        let (by_one, by_several) = (unclaimed | CLAIMED, unclaimed | CLAIMED | BY_SEVERAL);
+        let mut from = unclaimed;
+        loop {
+            let to = if from == unclaimed {
+                by_one
+            } else {
+                by_several
+            };
+            // Relaxed: it is the exchange of the lane, which follows, that hands it on [S4].
+            let marked = sequence.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+            match marked {
+                Ok(_) => return true,
+                Err(now) if now == by_several => return true,
+                Err(now) if now == by_one && from == unclaimed => from = by_one,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Whether a slot that one has claimed has not been written since, nor left its lane.
+    pub(super) fn is_still(&self, slot: Spot, seen: Sequence) -> bool {
+        // After the exchange of its lane [S4].
+        let changed = self.sequence(slot).0 ^ seen.0;
+        changed & !(CLAIMED | BY_SEVERAL) == 0
     }
 
     /// Whether a slot that was taken out of its lane must not be used again before everybody who is pinned

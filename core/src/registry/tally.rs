@@ -2,7 +2,7 @@
 
 use crate::sync::{AtomicUsize, COUNTERS, Ordering};
 
-/// A number that is the sum of several counters, or, with a limit, one that never exceeds it.
+/// A number that is the sum of several counters, or, with a limit, of one that never exceeds it.
 pub(super) struct Tally {
     limit: usize,
     /// Each wraps around; with a limit only the first is used.
@@ -36,12 +36,27 @@ impl Tally {
     /// Counts one more, unless there are as many as there may be. Those who count under different
     /// numbers do not disturb each other, if there is no limit.
     pub(super) fn add(&self, number: usize) -> bool {
-        let before = self.counter(number).fetch_add(1, Ordering::Relaxed); // Relaxed: a count.
-        if self.limit < usize::MAX && before >= self.limit {
-            self.subtract(number, 1);
-            return false;
+        let counter = self.counter(number);
+        if self.limit == usize::MAX {
+            counter.fetch_add(1, Ordering::Relaxed); // Relaxed: a count.
+            return true;
         }
-        true
+        // Relaxed, here and below: a count.
+        let mut before = counter.load(Ordering::Relaxed);
+        // Counted only if there is room: who is refused must not take it from others, not even for a moment.
+        while before < self.limit {
+            let counted = counter.compare_exchange_weak(
+                before,
+                before + 1,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+            match counted {
+                Ok(_) => return true,
+                Err(now) => before = now,
+            }
+        }
+        false
     }
 
     pub(super) fn subtract(&self, number: usize, fewer: usize) {

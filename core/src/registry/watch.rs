@@ -154,6 +154,7 @@ impl<K: Stored, V: Stored, S> Shared<K, V, S> {
         watch: &Watch<K, V>,
         pin: &LazyPin<'_>,
         draft: Draft<K, V>,
+        telling: Telling,
         change: impl FnOnce(&mut Ticket<'_, K, V>) -> Result<T, E>,
     ) -> Result<(T, ToTell<K, V>), E> {
         let mut ticket = Ticket {
@@ -161,6 +162,7 @@ impl<K: Stored, V: Stored, S> Shared<K, V, S> {
             pin: pin.guard(),
             retired: &self.retired,
             draft,
+            telling,
             number: None,
             node: None,
         };
@@ -184,6 +186,15 @@ impl<K: Stored, V: Stored, S> Shared<K, V, S> {
             audit(&told.draft.change(told.number));
         }
     }
+}
+
+/// How much of a change is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Telling {
+    All,
+    /// That something is lost, and to the feed alone: no code of a user is called, since some of it has panicked
+    /// and the thread is unwinding.
+    Loss,
 }
 
 /// A change that somebody is about to make, of words that are somebody else's.
@@ -234,6 +245,7 @@ pub(super) struct Ticket<'w, K: Stored, V: Stored> {
     pin: &'w Guard,
     retired: &'w Arc<Retired>,
     draft: Draft<K, V>,
+    telling: Telling,
     /// The number of the present attempt.
     number: Option<usize>,
     /// For the feed; made before the first attempt, so that nothing can fail after it.
@@ -249,7 +261,9 @@ impl<K: Stored, V: Stored> Ticket<'_, K, V> {
         if let (Some(feed), Some(node)) = (&self.watch.feed, self.node.take()) {
             feed.publish(self.watch, self.pin, self.retired, number, node);
         }
-        self.watch.audit.as_ref()?;
+        if self.watch.audit.is_none() || self.telling == Telling::Loss {
+            return None;
+        }
         Some(Box::new(Told {
             number: number as u64,
             draft: self.draft,
@@ -274,7 +288,10 @@ impl<K: Stored, V: Stored> Witness for Ticket<'_, K, V> {
     fn changing(&mut self) {
         self.give_up();
         if let (None, Some(feed)) = (&self.node, &self.watch.feed) {
-            self.node = Some(feed.node(&self.draft));
+            self.node = Some(match self.telling {
+                Telling::All => feed.node(&self.draft),
+                Telling::Loss => Feed::loss(),
+            });
         }
         self.number = Some(self.watch.take_number());
     }

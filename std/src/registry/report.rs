@@ -34,7 +34,8 @@ pub(super) fn thread_ends() {
 /// Something was registered.
 #[cfg(feature = "tracing")]
 pub(super) fn registered(registry: Option<&str>, owner: Pid) {
-    if tracing::enabled!(target: TARGET, tracing::Level::TRACE) {
+    // Before it is contained, which costs more; this reads a number and asks no subscriber.
+    if tracing::level_filters::LevelFilter::current() >= tracing::Level::TRACE {
         contain(|| tracing::trace!(target: TARGET, registry, %owner, "registry.register"));
     }
 }

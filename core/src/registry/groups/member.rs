@@ -244,6 +244,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Member<K, V, S> {
 
     /// Ends the membership held at `position`.
     fn let_go(&mut self, pin: &LazyPin<'_>, position: usize) {
+        // Before anything is done, since that may call destructors of a user's, which may panic.
+        pin.guard();
         let held = self.held.swap_remove(position);
         if let Some(moved) = self.held.get(position) {
             self.shared.members.set_position(moved.slot, position);
@@ -432,6 +434,8 @@ impl<K: Key, V: Stored, S> Shared<K, V, S> {
 
     /// Frees what nobody can find any more, once nobody can see it.
     fn retire(&self, pin: &LazyPin<'_>, left: &Left<K, V>) {
+        // First, since destructors that run now may panic: nothing has been done then.
+        pin.guard();
         if <V as sealed::Stored>::words_own(&left.value) {
             retire::<V>(pin, left.value, &self.retired);
         }
@@ -448,26 +452,65 @@ impl<K: Key, V: Stored, S> Shared<K, V, S> {
 
 impl<K: Key, V: Stored, S: BuildHasher> Drop for Member<K, V, S> {
     fn drop(&mut self) {
-        let held = mem::take(&mut self.held);
-        let many = held.len();
-        // Something of its own to pin, since the thread may have no handle (any more); made if need be.
-        let mut local: Option<LocalHandle> = None;
-        for held in held {
-            let left = self.shared.withdraw(held, self.number);
-            if left.is_something() {
-                let local = local.get_or_insert_with(|| self.shared.collector.register());
-                self.shared.retire(&LazyPin::new(local), &left);
+        let mut rest = Rest {
+            member: self,
+            gone: 0,
+            left: None,
+            local: None,
+        };
+        rest.leave();
+    }
+}
+
+/// Goes on where a destructor that panicked left off.
+struct Rest<'m, K: Key, V: Stored, S: BuildHasher> {
+    member: &'m mut Member<K, V, S>,
+    /// How many memberships are over and still counted.
+    gone: usize,
+    /// What has yet to be freed.
+    left: Option<Left<K, V>>,
+    /// Something of its own to pin, since the thread may have no handle (any more); made if need be.
+    local: Option<LocalHandle>,
+}
+
+impl<K: Key, V: Stored, S: BuildHasher> Rest<'_, K, V, S> {
+    /// Leaves all groups.
+    fn leave(&mut self) {
+        let Member {
+            shared,
+            held,
+            number,
+            ..
+        } = &mut *self.member;
+        loop {
+            if let Some(left) = &self.left {
+                let local = self
+                    .local
+                    .get_or_insert_with(|| shared.collector.register());
+                shared.retire(&LazyPin::new(local), left);
+                self.left = None;
             }
-            self.shared.members.free(held.slot);
+            let Some(held) = held.pop() else { break };
+            let left = shared.withdraw(held, *number);
+            self.gone += 1;
+            shared.members.free(held.slot);
+            self.left = left.is_something().then_some(left);
         }
-        if many > 0 {
-            self.shared.entries.subtract(self.number, many);
+        let gone = mem::take(&mut self.gone);
+        if gone > 0 {
+            shared.entries.subtract(*number, gone);
         }
-        for slot in self.spare.drain(..) {
-            self.shared.members.free(slot);
+    }
+}
+
+impl<K: Key, V: Stored, S: BuildHasher> Drop for Rest<'_, K, V, S> {
+    fn drop(&mut self) {
+        self.leave();
+        for slot in self.member.spare.drain(..) {
+            self.member.shared.members.free(slot);
         }
-        if let Some(local) = local {
-            LazyPin::new(&local).guard().flush();
+        if let Some(local) = &self.local {
+            LazyPin::new(local).guard().flush();
         }
     }
 }

@@ -166,7 +166,8 @@ fn is_unchanged<S: Slots>(
     // fence of whoever writes a slot.
     fence(Ordering::Acquire);
     sequence.is_stable()
-        // Relaxed: ordered by the fence.
-        && lane.load(Ordering::Relaxed) == word.0
+        // Acquire, once more: the word may have come back since the slot was read, with a later registration,
+        // whose sequence is then seen below; pairs with Release of whoever took the lane [I2].
+        && load(lane) == word
         && slots.sequence(slot) == sequence
 }

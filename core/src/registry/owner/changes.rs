@@ -6,7 +6,7 @@ use crate::registry::index::{Found, LONGEST, Lane, Refused, Spot};
 use crate::registry::look::Probe;
 use crate::registry::offer::Offer;
 use crate::registry::slab::Seen;
-use crate::registry::watch::{Reason, ToTell};
+use crate::registry::watch::{Reason, Telling, ToTell};
 use crate::registry::{Key, NotHeld, RegisterError, Registration, Stored};
 use core::hash::BuildHasher;
 
@@ -149,10 +149,14 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
             self.prepare(slot, &key, &value);
             let new = Lane::taken(there.place(), slot);
             let from = guard.entry(found).owner();
-            let Ok(told) = self.replace(guard, there, new, Reason::TakenOver { from }) else {
-                self.put_back(slot); // It has just been given up.
-                continue;
+            let undo = Undo::of_replacement(self, slot);
+            let replaced = undo
+                .owner
+                .replace(guard, there, new, Reason::TakenOver { from });
+            let Ok(told) = replaced else {
+                continue; // It has just been given up.
             };
+            core::mem::forget(undo);
             key.accepted();
             value.accepted();
             // Nobody uses the replaced slot again before this.
@@ -170,7 +174,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
                     self.shared.slab.free(there.slot());
                 }
             }
-            self.hold(guard, new);
+            self.hold(new);
             self.shared.tell(told);
             return Ok(Some(before));
         }
@@ -184,7 +188,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         slab.claim(slot, found.seen.sequence)
             // Whoever exchanges the lane afterwards sees the mark [S4].
             && index.confirm(found.lane)
-            && slab.claim(slot, found.seen.sequence)
+            && slab.is_still(slot, found.seen.sequence)
     }
 
     /// Replaces the value of `key` by what `f` makes of it; the registration stays the same. `f` is
@@ -214,10 +218,9 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         slab.set_number(slot, slab.number(old.slot()));
         slab.set_position(slot, position);
         let new = Lane::taken(old.place(), slot);
-        let Ok(told) = self.replace(guard, old, new, Reason::Updated) else {
-            self.put_back(slot);
-            return Err(NotHeld);
-        };
+        let undo = Undo::of_replacement(self, slot);
+        let told = undo.owner.replace(guard, old, new, Reason::Updated)?;
+        core::mem::forget(undo);
         value.accepted();
         self.held[position] = new;
         self.retire(Some(&guard.pin), old.slot(), false);
@@ -264,17 +267,17 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         to.checked(guard);
         let old = guard.find(key).ok_or(NotHeld)?.lane;
         let position = self.position(old).ok_or(NotHeld)?;
+        to.make_room(guard);
         let slot = to.slot().ok_or(NotHeld)?;
         // Key and value go along as they are: what their words own has one owner, the entry.
         let Seen { key, value, .. } = self.shared.slab.read(old.slot());
         to.write(slot, key, value);
         let new = Lane::taken(old.place(), slot);
         let reason = Reason::GivenAway { from: self.pid };
-        let Ok(told) = to.replace(guard, old, new, reason) else {
-            to.put_back(slot);
-            return Err(NotHeld);
-        };
-        to.hold(guard, new);
+        let undo = Undo::of_replacement(to, slot);
+        let told = undo.owner.replace(guard, old, new, reason)?;
+        core::mem::forget(undo);
+        to.hold(new);
         self.forget(position);
         self.use_again(guard, old.slot());
         self.shared.tell(told);
@@ -296,10 +299,13 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
             return if replaced { Ok(None) } else { Err(NotHeld) };
         };
         let draft = self.draft(reason, new);
-        let replaced = self.shared.watched(watch, &guard.pin, draft, |ticket| {
-            let replaced = index.replace(old, new.slot(), ticket);
-            replaced.then_some(()).ok_or(NotHeld)
-        });
+        let pin = &guard.pin;
+        let replaced = self
+            .shared
+            .watched(watch, pin, draft, Telling::All, |ticket| {
+                let replaced = index.replace(old, new.slot(), ticket);
+                replaced.then_some(()).ok_or(NotHeld)
+            });
         replaced.map(|((), told)| told)
     }
 
@@ -324,6 +330,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
                 return Err((key, value, Some(found)));
             }
         }
+        self.make_room(guard);
         let Some(slot) = self.slot() else {
             return Err((key, value, None));
         };
@@ -333,7 +340,11 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         }
         self.prepare(slot, &key, &value);
         // If a key's `Eq` panics, the slot and the count are given back, and key and value are dropped.
-        let undo = Undo { owner: self, slot };
+        let undo = Undo {
+            owner: self,
+            slot,
+            counted: 1,
+        };
         let shared = &undo.owner.shared;
         let lane = Lane::taken(place, slot);
         let inserted = match &shared.watch {
@@ -345,7 +356,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
             Some(watch) => {
                 let probe = Probe::of(&shared.slab, &key);
                 let draft = undo.owner.draft(Reason::Registered, lane);
-                shared.watched(watch, &guard.pin, draft, |ticket| {
+                let pin = &guard.pin;
+                shared.watched(watch, pin, draft, Telling::All, |ticket| {
                     shared.index.insert(place, slot, probe, ticket)
                 })
             }
@@ -364,7 +376,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         core::mem::forget(undo);
         key.accepted();
         value.accepted();
-        self.hold(guard, lane);
+        self.hold(lane);
         if full {
             self.shared.index.grow(self.shared.entries.sum());
         }
@@ -406,11 +418,31 @@ type NotInserted<K, V> = (Offer<K>, Offer<V>, Option<Found<Seen<K, V>>>);
 struct Undo<'o, K: Key, V: Stored, S: BuildHasher> {
     owner: &'o mut Owner<K, V, S>,
     slot: Spot,
+    /// How many entries were counted for it.
+    counted: usize,
+}
+
+impl<'o, K: Key, V: Stored, S: BuildHasher> Undo<'o, K, V, S> {
+    /// Of a slot that is to replace another one, which is counted already.
+    const fn of_replacement(owner: &'o mut Owner<K, V, S>, slot: Spot) -> Self {
+        Self {
+            owner,
+            slot,
+            counted: 0,
+        }
+    }
 }
 
 impl<K: Key, V: Stored, S: BuildHasher> Drop for Undo<'_, K, V, S> {
     fn drop(&mut self) {
-        self.owner.shared.entries.subtract(self.owner.number, 1);
-        self.owner.put_back(self.slot);
+        let Self {
+            owner,
+            slot,
+            counted,
+        } = self;
+        if *counted > 0 {
+            owner.shared.entries.subtract(owner.number, *counted);
+        }
+        owner.put_back(*slot);
     }
 }

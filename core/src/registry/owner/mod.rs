@@ -137,16 +137,28 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         }
     }
 
-    /// Notes a registration just made.
-    fn hold(&mut self, guard: &Guard<'_, K, V, S>, lane: Lane) {
+    /// Makes room for another registration: before one is made, since this may call a user's code.
+    #[inline]
+    fn make_room(&mut self, guard: &Guard<'_, K, V, S>) {
         if self.held.len() == self.held.capacity() {
-            // Before there is more room, what others took over is forgotten.
-            for position in (0..self.held.len()).rev() {
-                if self.shared.slab.is_taken_over(self.held[position].slot()) {
-                    self.let_go(guard, position);
-                }
+            self.make_more_room(guard);
+        }
+    }
+
+    #[cold]
+    fn make_more_room(&mut self, guard: &Guard<'_, K, V, S>) {
+        // Before there is more, what others took over is forgotten.
+        for position in (0..self.held.len()).rev() {
+            if self.shared.slab.is_taken_over(self.held[position].slot()) {
+                self.let_go(guard, position);
             }
         }
+        // If nothing was: so that not every attempt that is refused looks again.
+        self.held.reserve(1);
+    }
+
+    /// Notes a registration just made.
+    fn hold(&mut self, lane: Lane) {
         self.shared.slab.set_position(lane.slot(), self.held.len());
         self.held.push(lane);
     }

@@ -6,7 +6,7 @@ use crate::registry::index::{Lane, Sequence, Slots, Spot};
 use crate::registry::slab::{Seen, Slab};
 use crate::registry::stored::sealed;
 use crate::registry::tally::Retired;
-use crate::registry::watch::{Reason, ToTell};
+use crate::registry::watch::{Reason, Telling, ToTell};
 use crate::registry::{Key, Registration, Stored};
 use crate::sync::epoch::LazyPin;
 use alloc::sync::Arc;
@@ -59,9 +59,9 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// Gives up the registration held at `position`; whether nobody had taken it over.
     pub(super) fn let_go(&mut self, guard: &Guard<'_, K, V, S>, position: usize) -> bool {
         let lane = self.held[position];
-        self.forget(position);
         let pin = Some(&guard.pin);
-        let withdrawn = self.withdraw(pin, lane, Reason::Unregistered);
+        let withdrawn = self.withdraw(pin, lane, Reason::Unregistered, Telling::All);
+        self.forget(position);
         if withdrawn.removed {
             self.shared.entries.subtract(self.number, 1);
         }
@@ -72,17 +72,31 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         withdrawn.removed
     }
 
-    /// Takes a registration of one's own, which is not counted any more, out of the index. There is a pin
-    /// if changes are watched.
+    /// Takes a registration of one's own out of the index, which must not be counted among one's own afterwards.
+    /// There is a pin if changes are watched, or anything is owned.
+    ///
+    /// It may call a user's code: destructors, where it pins, and `clone`, for the feed. If that panics, nothing
+    /// has been done.
     #[inline]
-    fn withdraw(&self, pin: Option<&LazyPin<'_>>, lane: Lane, reason: Reason) -> Withdrawn<K, V> {
+    fn withdraw(
+        &self,
+        pin: Option<&LazyPin<'_>>,
+        lane: Lane,
+        reason: Reason,
+        telling: Telling,
+    ) -> Withdrawn<K, V> {
+        if let Some(pin) = pin
+            && self.owns(lane)
+        {
+            pin.guard();
+        }
         let (slab, slot) = (&self.shared.slab, lane.slot());
         let Shared { index, watch, .. } = &*self.shared;
         let sequence = slab.written(slot);
         let (removed, told) = match (watch, pin) {
             (Some(watch), Some(pin)) => {
                 let draft = self.draft(reason, lane);
-                let removed = self.shared.watched(watch, pin, draft, |ticket| {
+                let removed = self.shared.watched(watch, pin, draft, telling, |ticket| {
                     let removed = index.remove(lane, sequence, ticket);
                     removed.then_some(()).ok_or(())
                 });
@@ -100,6 +114,16 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
             is_free,
             told,
         }
+    }
+
+    /// Whether an entry of one's own owns anything.
+    #[inline]
+    fn owns(&self, lane: Lane) -> bool {
+        if !K::MAY_OWN && !V::MAY_OWN {
+            return false;
+        }
+        let Seen { key, value, .. } = self.shared.slab.read(lane.slot());
+        <K as sealed::Stored>::words_own(&key) || <V as sealed::Stored>::words_own(&value)
     }
 
     /// Drops what a slot owns, once nobody can see it. The slot is in no lane. There is a pin if there is
@@ -122,40 +146,39 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
 
 impl<K: Key, V: Stored, S: BuildHasher> Drop for Owner<K, V, S> {
     fn drop(&mut self) {
-        let owns = |lane: &Lane| {
-            let Seen { key, value, .. } = self.shared.slab.read(lane.slot());
-            <K as sealed::Stored>::words_own(&key) || <V as sealed::Stored>::words_own(&value)
-        };
         let something =
-            self.shared.watch.is_some() || (K::MAY_OWN || V::MAY_OWN) && self.held.iter().any(owns);
+            self.shared.watch.is_some() || self.held.iter().any(|&lane| self.owns(lane));
         // Something of its own to pin, since the thread may have no handle (any more).
         let local = something.then(|| self.shared.collector.register());
         let pin = local.as_ref().map(LazyPin::new);
         let mut rest = Rest {
             claimed: Vec::new(),
+            gone: 0,
             pin: pin.as_ref(),
             owner: self,
         };
-        rest.release();
+        rest.release(Telling::All);
     }
 }
 
-/// Goes on where a panicking audit left off.
+/// Goes on where a user's code that panicked left off: an audit, a `clone`, or a destructor.
 struct Rest<'r, K: Key, V: Stored, S: BuildHasher> {
     owner: &'r mut Owner<K, V, S>,
     pin: Option<&'r LazyPin<'r>>,
+    /// How many entries are gone and still counted.
+    gone: usize,
     /// Slots to be given back later.
     claimed: Vec<Spot>,
 }
 
 impl<K: Key, V: Stored, S: BuildHasher> Rest<'_, K, V, S> {
     /// Releases all registrations.
-    fn release(&mut self) {
+    fn release(&mut self, telling: Telling) {
         let owner = &mut *self.owner;
-        let mut gone = 0;
-        while let Some(lane) = owner.held.pop() {
-            let withdrawn = owner.withdraw(self.pin, lane, Reason::OwnerDied);
-            gone += usize::from(withdrawn.removed);
+        while let Some(&lane) = owner.held.last() {
+            let withdrawn = owner.withdraw(self.pin, lane, Reason::OwnerDied, telling);
+            owner.held.pop();
+            self.gone += usize::from(withdrawn.removed);
             if withdrawn.is_free {
                 if owner.shared.slab.is_claimed(lane.slot()) {
                     self.claimed.push(lane.slot());
@@ -167,10 +190,11 @@ impl<K: Key, V: Stored, S: BuildHasher> Rest<'_, K, V, S> {
                 owner
                     .shared
                     .entries
-                    .subtract(owner.number, core::mem::take(&mut gone));
+                    .subtract(owner.number, core::mem::take(&mut self.gone));
                 owner.shared.tell(withdrawn.told);
             }
         }
+        let gone = core::mem::take(&mut self.gone);
         if gone > 0 {
             owner.shared.entries.subtract(owner.number, gone);
         }
@@ -179,7 +203,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Rest<'_, K, V, S> {
 
 impl<K: Key, V: Stored, S: BuildHasher> Drop for Rest<'_, K, V, S> {
     fn drop(&mut self) {
-        self.release();
+        self.release(Telling::Loss);
         let shared = &self.owner.shared;
         for slot in self.owner.spare.drain(..) {
             shared.slab.free(slot);
@@ -223,6 +247,8 @@ pub(in crate::registry) fn retire_with<T: Stored>(
     beyond: usize,
     retired: &Arc<Retired>,
 ) {
+    // First, since destructors that run now may panic.
+    let pin = pin.guard();
     let bytes = T::bytes_owned(&words) + beyond;
     retired.add(bytes);
     let retired = Arc::clone(retired);
@@ -234,7 +260,7 @@ pub(in crate::registry) fn retire_with<T: Stored>(
     };
     // SAFETY: the closure may run on any thread (keys and values are `Send` wherever a registry is
     // shared), and only uses what it owns.
-    unsafe { pin.guard().defer_unchecked(free) };
+    unsafe { pin.defer_unchecked(free) };
 }
 
 /// Looks for a registration by its number.
