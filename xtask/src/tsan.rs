@@ -59,7 +59,7 @@ fn tests() -> Result<Vec<String>, Failure> {
     let mut tests = Vec::new();
     for directory in ["core/tests", "std/tests", OF_LOOM_TESTS] {
         let unreadable = |error| Failure::failed(format!("{directory}: {error}"));
-        for entry in fs::read_dir(directory).map_err(unreadable)? {
+        for entry in fs::read_dir(shell::root().join(directory)).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
             let stem = path.file_stem().and_then(|stem| stem.to_str());
             if let Some(stem) = stem
