@@ -27,15 +27,43 @@ pub(in crate::registry) trait Slots: Copy {
         let _ = seen;
         true
     }
+
+    /// What to make of an entry that is pending. The answer is used only if the entry was pending in its lane
+    /// before and after it was given.
+    fn pending(self, spot: Spot) -> Pending {
+        let _ = spot;
+        Pending::Absent
+    }
 }
 
-/// How often a slot was written; odd while it is being written.
+/// What to make of an entry that is pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::registry) enum Pending {
+    /// It does not count.
+    Absent,
+    /// It counts, if it is confirmed.
+    Present,
+    /// It is found, as pending, without being confirmed: what it owns may be gone.
+    InTheWay,
+}
+
+/// How often a slot was written, and marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::registry) struct Sequence(pub(in crate::registry) usize);
 
 impl Sequence {
+    /// It is being written.
+    pub(in crate::registry) const WRITING: usize = 1;
+    /// Whether its entry counts is said elsewhere.
+    pub(in crate::registry) const PENDING: usize = 2;
+
+    /// Whether what was read is an entry that counts: one test of two bits.
     pub(in crate::registry) const fn is_stable(self) -> bool {
-        self.0 & 1 == 0
+        self.0 & (Self::WRITING | Self::PENDING) == 0
+    }
+
+    pub(in crate::registry) const fn is_pending(self) -> bool {
+        self.0 & (Self::WRITING | Self::PENDING) == Self::PENDING
     }
 }
 
@@ -150,12 +178,41 @@ pub(super) fn look<S: Slots>(
             let lane = word.settled();
             return Some(Found { lane, seen });
         }
+        if sequence.is_pending() {
+            let verdict = pending(word, slots);
+            if is_same(lane, word, slot, sequence, slots) {
+                let seen = seen.filter(|seen| match verdict {
+                    Pending::Absent => false,
+                    Pending::Present => slots.confirm(seen),
+                    Pending::InTheWay => true,
+                })?;
+                let lane = word.settled();
+                return Some(Found { lane, seen });
+            }
+        }
     }
+}
+
+#[cold]
+fn pending<S: Slots>(word: Lane, slots: S) -> Pending {
+    slots.pending(word.slot())
+}
+
+/// Whether what was read of a slot was in the lane all the while, and counts.
+#[inline(always)]
+fn is_unchanged<S: Slots>(
+    lane: &AtomicUsize,
+    word: Lane,
+    slot: S::Slot,
+    sequence: Sequence,
+    slots: S,
+) -> bool {
+    sequence.is_stable() && is_same(lane, word, slot, sequence, slots)
 }
 
 /// Whether what was read of a slot was in the lane all the while.
 #[inline(always)]
-fn is_unchanged<S: Slots>(
+fn is_same<S: Slots>(
     lane: &AtomicUsize,
     word: Lane,
     slot: S::Slot,
@@ -165,9 +222,7 @@ fn is_unchanged<S: Slots>(
     // Acquire: what follows is loaded after what was read of the slot; pairs with the Release
     // fence of whoever writes a slot.
     fence(Ordering::Acquire);
-    sequence.is_stable()
-        // Acquire, once more: the word may have come back since the slot was read, with a later registration,
-        // whose sequence is then seen below; pairs with Release of whoever took the lane [I2].
-        && load(lane) == word
-        && slots.sequence(slot) == sequence
+    // Acquire, once more: the word may have come back since the slot was read, with a later registration,
+    // whose sequence is then seen below; pairs with Release of whoever took the lane [I2].
+    load(lane) == word && slots.sequence(slot) == sequence
 }
