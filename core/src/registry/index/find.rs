@@ -166,6 +166,28 @@ pub(super) fn look<S: Slots>(
     is_looked_for: impl Fn(Lane) -> bool,
     slots: S,
 ) -> Option<Found<S::Seen>> {
+    let word = load(lane);
+    if !is_looked_for(word) {
+        return None;
+    }
+    let slot = slots.slot(word.slot());
+    let (sequence, seen) = slots.read(slot);
+    if is_unchanged(lane, word, slot, sequence, slots) {
+        let seen = seen.filter(|seen| slots.confirm(seen))?;
+        let lane = word.settled();
+        return Some(Found { lane, seen });
+    }
+    look_again(lane, is_looked_for, slots)
+}
+
+/// As [`look`], of an entry that was pending, or that changed.
+#[cold]
+#[inline(never)]
+fn look_again<S: Slots>(
+    lane: &AtomicUsize,
+    is_looked_for: impl Fn(Lane) -> bool,
+    slots: S,
+) -> Option<Found<S::Seen>> {
     loop {
         let word = load(lane);
         if !is_looked_for(word) {
@@ -173,29 +195,24 @@ pub(super) fn look<S: Slots>(
         }
         let slot = slots.slot(word.slot());
         let (sequence, seen) = slots.read(slot);
-        if is_unchanged(lane, word, slot, sequence, slots) {
-            let seen = seen.filter(|seen| slots.confirm(seen))?;
+        let counts = if sequence.is_stable() {
+            Pending::Present
+        } else if sequence.is_pending() {
+            // Before lane and sequence are looked at again.
+            slots.pending(word.slot())
+        } else {
+            continue;
+        };
+        if is_same(lane, word, slot, sequence, slots) {
+            let seen = seen.filter(|seen| match counts {
+                Pending::Absent => false,
+                Pending::Present => slots.confirm(seen),
+                Pending::InTheWay => true,
+            })?;
             let lane = word.settled();
             return Some(Found { lane, seen });
         }
-        if sequence.is_pending() {
-            let verdict = pending(word, slots);
-            if is_same(lane, word, slot, sequence, slots) {
-                let seen = seen.filter(|seen| match verdict {
-                    Pending::Absent => false,
-                    Pending::Present => slots.confirm(seen),
-                    Pending::InTheWay => true,
-                })?;
-                let lane = word.settled();
-                return Some(Found { lane, seen });
-            }
-        }
     }
-}
-
-#[cold]
-fn pending<S: Slots>(word: Lane, slots: S) -> Pending {
-    slots.pending(word.slot())
 }
 
 /// Whether what was read of a slot was in the lane all the while, and counts.

@@ -7,7 +7,7 @@
 
 use super::Owner;
 use crate::registry::epoch::{Guard, Shared};
-use crate::registry::index::{Found, LONGEST, Lane, Place, Refused, Spot};
+use crate::registry::index::{Found, LONGEST, Lane, Place, Refused, Spot, Witness};
 use crate::registry::look::{Probe, Rival};
 use crate::registry::offer::Offer;
 use crate::registry::slab::{Batch, Seen};
