@@ -73,7 +73,9 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         pairs: Vec<(K, V)>,
     ) -> Result<Vec<Registration>, RefusedMany<K, V>> {
         self.checked(guard);
-        guard.epoch(); // before anything is read
+        if K::MAY_OWN || V::MAY_OWN {
+            guard.epoch(); // before anything is read
+        }
         // Dropped after the attempt that puts them into the index: if that panics, it takes them out.
         let mut offers: Vec<_> = pairs
             .into_iter()
