@@ -166,28 +166,6 @@ pub(super) fn look<S: Slots>(
     is_looked_for: impl Fn(Lane) -> bool,
     slots: S,
 ) -> Option<Found<S::Seen>> {
-    let word = load(lane);
-    if !is_looked_for(word) {
-        return None;
-    }
-    let slot = slots.slot(word.slot());
-    let (sequence, seen) = slots.read(slot);
-    if is_unchanged(lane, word, slot, sequence, slots) {
-        let seen = seen.filter(|seen| slots.confirm(seen))?;
-        let lane = word.settled();
-        return Some(Found { lane, seen });
-    }
-    look_again(lane, is_looked_for, slots)
-}
-
-/// As [`look`], of an entry that was pending, or that changed.
-#[cold]
-#[inline(never)]
-fn look_again<S: Slots>(
-    lane: &AtomicUsize,
-    is_looked_for: impl Fn(Lane) -> bool,
-    slots: S,
-) -> Option<Found<S::Seen>> {
     loop {
         let word = load(lane);
         if !is_looked_for(word) {
@@ -195,24 +173,39 @@ fn look_again<S: Slots>(
         }
         let slot = slots.slot(word.slot());
         let (sequence, seen) = slots.read(slot);
-        let counts = if sequence.is_stable() {
-            Pending::Present
-        } else if sequence.is_pending() {
-            // Before lane and sequence are looked at again.
-            slots.pending(word.slot())
-        } else {
-            continue;
-        };
-        if is_same(lane, word, slot, sequence, slots) {
-            let seen = seen.filter(|seen| match counts {
-                Pending::Absent => false,
-                Pending::Present => slots.confirm(seen),
-                Pending::InTheWay => true,
-            })?;
-            let lane = word.settled();
-            return Some(Found { lane, seen });
+        if !is_unchanged(lane, word, slot, sequence, slots) {
+            match of_pending(lane, word, slot, sequence, slots) {
+                None => continue,
+                Some(Pending::Present) => {}
+                Some(Pending::Absent) => return None,
+                Some(Pending::InTheWay) => {
+                    let (lane, seen) = (word.settled(), seen?);
+                    return Some(Found { lane, seen });
+                }
+            }
         }
+        let seen = seen.filter(|seen| slots.confirm(seen))?;
+        let lane = word.settled();
+        return Some(Found { lane, seen });
     }
+}
+
+/// What to make of what was read of a slot, if the entry was pending in the lane all the while.
+#[cold]
+#[inline(never)]
+fn of_pending<S: Slots>(
+    lane: &AtomicUsize,
+    word: Lane,
+    slot: S::Slot,
+    sequence: Sequence,
+    slots: S,
+) -> Option<Pending> {
+    if !sequence.is_pending() {
+        return None;
+    }
+    // Before lane and sequence are looked at again.
+    let pending = slots.pending(word.slot());
+    is_same(lane, word, slot, sequence, slots).then_some(pending)
 }
 
 /// Whether what was read of a slot was in the lane all the while, and counts.
