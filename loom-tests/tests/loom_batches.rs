@@ -10,7 +10,7 @@ use bedplate_core::registry::{
 use core::hash::{BuildHasherDefault, Hasher};
 use core::num::NonZeroU32;
 use loom_tests::subject::{Constant, Mix};
-use loom_tests::{check, thread};
+use loom_tests::{check, check_lightly, thread};
 
 type Names<H> = EpochRegistry<u8, u8, BuildHasherDefault<H>>;
 type NamesHandle<H> = Handle<u8, u8, BuildHasherDefault<H>>;
@@ -99,7 +99,7 @@ fn the_other_is_seen_and_then_the_leader() {
 /// [B1, B2] The same, where all keys have one hash, so that a look-up comes by the other member as well.
 #[test]
 fn members_with_one_hash_are_seen_together() {
-    check(|| all_after_the_first::<Constant>([2, 1]));
+    check_lightly(1, || all_after_the_first::<Constant>([2, 1]));
 }
 
 /// [B1] A batch that is refused has been in the index by then, and its slots are used for something else: nobody
@@ -135,7 +135,7 @@ fn a_batch_that_was_refused_is_never_seen() {
 /// one has is not taken away by the other, late.
 #[test]
 fn a_batch_against_registering_a_member() {
-    check(|| {
+    check_lightly(1, || {
         let names = names::<Mix>();
         let handle = names.handle();
         let (mut owner, mut other) = (owner(&names, &handle, 1, 2), owner(&names, &handle, 2, 1));
@@ -171,7 +171,7 @@ fn a_batch_against_registering_a_member() {
 /// rest, or nothing.
 #[test]
 fn a_batch_against_taking_a_member_over() {
-    check(|| {
+    check_lightly(1, || {
         let names = names::<Mix>();
         let handle = names.handle();
         let (mut owner, mut other) = (owner(&names, &handle, 1, 2), owner(&names, &handle, 2, 1));
@@ -199,7 +199,7 @@ fn a_batch_against_taking_a_member_over() {
 /// refused for that. Neither succeeds in part; nor do they call each other off for ever.
 #[test]
 fn a_batch_against_a_batch() {
-    check(|| {
+    check_lightly(1, || {
         let names = names::<Mix>();
         let handle = names.handle();
         let (mut owner, mut other) = (owner(&names, &handle, 1, 2), owner(&names, &handle, 2, 2));
@@ -238,7 +238,7 @@ const MOVES: u8 = 11;
 /// [I3, B1] A bucket is split, and a pending entry moves: nothing is lost, and who looks sees all or none.
 #[test]
 fn a_batch_against_a_split() {
-    check(|| {
+    check_lightly(1, || {
         let names = names::<Mix>();
         let handle = names.handle();
         let (mut growing, mut owner) = (names.owner(pid(3)), owner(&names, &handle, 1, 2));
@@ -265,7 +265,7 @@ fn a_batch_against_a_split() {
 /// leader or another: what is seen is one registration or the other, and never goes back.
 #[test]
 fn a_batch_whose_owner_goes() {
-    check(|| {
+    check_lightly(1, || {
         let names = names::<Mix>();
         let handle = names.handle();
         let mut owner = names.owner(pid(1));
