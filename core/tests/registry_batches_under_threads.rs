@@ -16,7 +16,7 @@ fn pid(slot: u32) -> Pid {
 }
 
 const WRITERS: u32 = 3;
-const ROUNDS: u64 = if cfg!(miri) { 20 } else { 20_000 };
+const ROUNDS: u64 = if cfg!(miri) { 20 } else { 8_000 };
 
 /// Long, so that they are not in the entries, and freed as soon as they may be.
 const KEYS: [&str; 4] = [

@@ -20,7 +20,7 @@ pub type Value = u32;
 pub const LIMIT: usize = 8;
 
 /// As many are registered together at most.
-pub const MOST_AT_ONCE: usize = 4;
+pub const MOST_AT_ONCE: u8 = 4;
 
 /// A registry as the drivers see it; what each operation does and answers is what the registries'
 /// own documentation says.
@@ -482,7 +482,7 @@ impl Subject for Fixed {
             1 => of::<1>(owner, &pairs),
             2 => of::<2>(owner, &pairs),
             3 => of::<3>(owner, &pairs),
-            MOST_AT_ONCE => of::<MOST_AT_ONCE>(owner, &pairs),
+            4 => of::<4>(owner, &pairs),
             more => panic!("{more} are more than {MOST_AT_ONCE}"),
         }
     }

@@ -72,7 +72,7 @@ impl Operation {
             21..=22 => Self::Follow,
             23..=24 => Self::RegisterMany(
                 bytes.below(PROCESSES),
-                bytes.below(MOST_AT_ONCE as u8 + 1),
+                bytes.below(MOST_AT_ONCE + 1),
                 bytes.below(KEYS),
                 bytes.below(KEYS),
             ),
