@@ -79,7 +79,7 @@ use crate::stop::StopToken;
 use crate::sync::{Arc, OnceLock};
 use core::time::Duration;
 
-pub use bedplate_core::registry::{Entry, Memory, Registration, Stored};
+pub use bedplate_core::registry::{Entry, Memory, RegisterManyError, Registration, Stored};
 pub use catalogue::all;
 pub use error::{
     LockError, MetadataError, NameError, NotHeld, OpenError, RegisterError, TooManyOwners,

@@ -26,6 +26,7 @@
 //! * Every registration is numbered. A [`Registration`] that is gone never stands for a later one
 //!   of the same key.
 
+mod batch;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod builder;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
@@ -66,6 +67,7 @@ pub use crate::sync::lock::CriticalSectionLock;
 pub use crate::sync::lock::RawLock;
 #[cfg(target_has_atomic = "ptr")]
 pub use crate::sync::lock::SpinLock;
+pub use batch::RegisterManyError;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use builder::Builder;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
