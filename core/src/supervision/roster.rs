@@ -349,7 +349,8 @@ impl<C: ChildStorage> Roster<C> {
 mod tests {
     use super::super::storage::FixedChildren;
     use super::*;
-    use std::collections::BTreeMap;
+    use alloc::collections::BTreeMap;
+    use alloc::vec::Vec;
 
     /// More deadlines than a few, so that the heap has some depth, set, changed and taken back at random.
     #[test]
@@ -364,7 +365,7 @@ mod tests {
         };
         let mut truth: BTreeMap<ChildKey, Option<Instant>> = BTreeMap::new();
         for _ in 0..20_000 {
-            let keys: std::vec::Vec<ChildKey> = truth.keys().copied().collect();
+            let keys: Vec<ChildKey> = truth.keys().copied().collect();
             match below(8) {
                 0 if keys.len() < 32 => {
                     let key = roster.append(None, ChildPlan::default()).unwrap();

@@ -72,7 +72,10 @@ struct Loop {
 fn main() -> ! {
     let timer = Timer::start(4_000);
     let mut main = Loop::new();
-    report::say!("a machine for three tasks: {} bytes", size_of::<Decisions>());
+    report::say!(
+        "a machine for three tasks: {} bytes",
+        size_of::<Decisions>()
+    );
     started_in_order(&mut main);
     restarted_with_those_after_it(&mut main);
     abandoned_and_replaced(&mut main);
@@ -187,7 +190,9 @@ impl Loop {
 
     /// Until a failure has happened, and all tasks run again.
     fn until_settled(&mut self) {
-        while self.fails.is_some() || self.machine.count().active < NAMES.len() || self.is_stopping()
+        while self.fails.is_some()
+            || self.machine.count().active < NAMES.len()
+            || self.is_stopping()
         {
             self.turn();
         }
@@ -244,7 +249,8 @@ impl Loop {
 
     fn place(&self, key: ChildKey) -> usize {
         let mut keys = self.keys.iter();
-        keys.position(|&other| other == key).expect("it is one of them")
+        keys.position(|&other| other == key)
+            .expect("it is one of them")
     }
 
     fn note(&mut self, what: usize) {
