@@ -157,6 +157,7 @@ pub(crate) fn register_name(child: &ChildRef, name: &str) -> Result<(), NameErro
         Ok(_) => Ok(()),
         Err(RegisterError::AlreadyRegistered { holder, .. }) => Err(NameError::Taken { holder }),
         Err(RegisterError::Full { limit, .. }) => Err(NameError::Full { limit }),
+        Err(RegisterError::TooManyCollisions { .. }) => Err(NameError::TooManyCollisions),
         Err(_) => Err(NameError::Over),
     }
 }

@@ -27,7 +27,8 @@ use core::ops::Range;
 ///
 /// The hasher is the caller's choice: a registry whose keys come from outside wants a randomly
 /// seeded one. With a hasher that returns one value for all keys everything still works, in O(n), up to
-/// some 65,000 keys (250 on a 32-bit target); one more is refused as if the registry were full.
+/// some 65,000 keys (250 on a 32-bit target); one more is refused with
+/// [`TooManyCollisions`](super::RegisterError::TooManyCollisions).
 ///
 /// Keys and values are [`Stored`] types: plain words and short texts are copied into the entry and out
 /// of it; a `Box`, or a long text, is dropped some time after it was removed, by whichever thread pins

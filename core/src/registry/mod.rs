@@ -128,6 +128,9 @@ impl Registration {
 }
 
 /// Why a registration was refused; the key and the value come back.
+///
+/// What to do about it differs: a key that is held may be taken over, a registry that is full has room when
+/// something is given up, and too many collisions ask for a better hasher.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RegisterError<K, V> {
@@ -149,6 +152,15 @@ pub enum RegisterError<K, V> {
         /// The refused value.
         value: V,
     },
+    /// Too many keys have the same hash as this one, or nearly so, however many entries there are: some 65,000,
+    /// on a 32-bit target some 250; fewer, if such crowds have come and gone all over the registry. With a hasher
+    /// that spreads the keys it does not happen. A [`FixedRegistry`] never says so.
+    TooManyCollisions {
+        /// The refused key.
+        key: K,
+        /// The refused value.
+        value: V,
+    },
 }
 
 impl<K, V> RegisterError<K, V> {
@@ -156,9 +168,9 @@ impl<K, V> RegisterError<K, V> {
     #[must_use]
     pub fn into_inner(self) -> (K, V) {
         match self {
-            Self::AlreadyRegistered { key, value, .. } | Self::Full { key, value, .. } => {
-                (key, value)
-            }
+            Self::AlreadyRegistered { key, value, .. }
+            | Self::Full { key, value, .. }
+            | Self::TooManyCollisions { key, value } => (key, value),
         }
     }
 }
@@ -170,9 +182,12 @@ impl<K, V> fmt::Display for RegisterError<K, V> {
                 write!(f, "the key is already registered by {holder}")
             }
             Self::Full { limit, .. } => write!(f, "the registry is full: {limit} entries"),
+            Self::TooManyCollisions { .. } => f.write_str(TOO_MANY_COLLISIONS),
         }
     }
 }
+
+const TOO_MANY_COLLISIONS: &str = "too many keys have the same hash";
 
 impl<K, V> fmt::Debug for RegisterError<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -20,6 +20,8 @@ pub enum NameError {
         /// How many those are.
         limit: usize,
     },
+    /// Too many names have the same hash as this one.
+    TooManyCollisions,
     /// The incarnation is over, or was abandoned: it can hold nothing any more.
     Over,
 }
@@ -30,6 +32,7 @@ impl fmt::Display for NameError {
             Self::BadName => f.write_str(BAD_NAME),
             Self::Taken { holder } => write!(f, "the name is held by {holder}"),
             Self::Full { limit } => write!(f, "all {limit} names are taken"),
+            Self::TooManyCollisions => f.write_str("too many names have the same hash"),
             Self::Over => f.write_str("an incarnation that is over holds no names"),
         }
     }
@@ -107,6 +110,14 @@ pub enum RegisterError<K, V> {
         /// The refused value.
         value: V,
     },
+    /// Too many keys have the same hash as this one. The hasher is seeded at random, so that nobody can choose
+    /// keys for it.
+    TooManyCollisions {
+        /// The refused key.
+        key: K,
+        /// The refused value.
+        value: V,
+    },
     /// The incarnation is over or was abandoned, or the thread is so near its end that its thread-locals
     /// are gone: it can hold nothing any more.
     Over {
@@ -141,6 +152,7 @@ impl<K, V> RegisterError<K, V> {
         match self {
             Self::AlreadyRegistered { key, value, .. }
             | Self::Full { key, value, .. }
+            | Self::TooManyCollisions { key, value }
             | Self::Over { key, value }
             | Self::TooManyOwners { key, value, .. }
             | Self::Busy { key, value } => (key, value),
@@ -157,6 +169,7 @@ impl<K, V> From<bedplate_core::registry::RegisterError<K, V>> for RegisterError<
                 Self::AlreadyRegistered { holder, key, value }
             }
             Core::Full { limit, key, value } => Self::Full { limit, key, value },
+            Core::TooManyCollisions { key, value } => Self::TooManyCollisions { key, value },
             // Core has no other reason as yet.
             other => {
                 let (key, value) = other.into_inner();
@@ -173,6 +186,7 @@ impl<K, V> fmt::Display for RegisterError<K, V> {
                 write!(f, "the key is already registered by {holder}")
             }
             Self::Full { limit, .. } => write!(f, "the registry is full: {limit} entries"),
+            Self::TooManyCollisions { .. } => f.write_str("too many keys have the same hash"),
             Self::Over { .. } => f.write_str("who is over holds nothing any more"),
             Self::TooManyOwners { limit, .. } => TooManyOwners { limit: *limit }.fmt(f),
             Self::Busy { .. } => f.write_str("registered by code that another change calls"),

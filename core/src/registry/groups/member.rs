@@ -115,8 +115,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Member<K, V, S> {
     /// each is a membership of its own. O(1), but for making room that is more than there ever was.
     ///
     /// # Errors
-    /// [`JoinError::Full`] if the limit is reached; it gives key and value back and leaves nothing behind. (The
-    /// same is said where a hasher puts more groups into one place than the index can tell apart.)
+    /// [`JoinError::Full`] if the limit is reached, and [`JoinError::TooManyCollisions`] if there is no group of
+    /// this key and no room for another of its hash; both give key and value back and leave nothing behind.
     pub fn join(
         &mut self,
         guard: &Guard<'_, K, V, S>,
@@ -142,9 +142,17 @@ impl<K: Key, V: Stored, S: BuildHasher> Member<K, V, S> {
             slot,
             founded: None,
         };
-        let Some(joined) = attempt.join(&key) else {
-            drop(attempt);
-            return Err(self.full(key, value));
+        let joined = match attempt.join(&key) {
+            Ok(joined) => joined,
+            Err(NoGroup::Full) => {
+                drop(attempt);
+                return Err(self.full(key, value));
+            }
+            Err(NoGroup::Crowded) => {
+                drop(attempt);
+                let (key, value) = (key.take_back(), value.take_back());
+                return Err(JoinError::TooManyCollisions { key, value });
+            }
         };
         attempt.succeeded(joined);
         value.accepted();
@@ -329,9 +337,16 @@ enum Joined {
     Founded { group: Lane, is_crowded: bool },
 }
 
+/// Why there is none, and no room for it.
+enum NoGroup {
+    /// There are as many groups as there may be.
+    Full,
+    /// There are too many of the same hash.
+    Crowded,
+}
+
 impl<K: Key, V: Stored, S: BuildHasher> Attempt<'_, K, V, S> {
-    /// `None` if there is no room for another group.
-    fn join(&mut self, key: &Offer<K>) -> Option<Joined> {
+    fn join(&mut self, key: &Offer<K>) -> Result<Joined, NoGroup> {
         let member = &*self.member;
         let shared = &*member.shared;
         let place = shared.place(key.seen());
@@ -342,22 +357,25 @@ impl<K: Key, V: Stored, S: BuildHasher> Attempt<'_, K, V, S> {
                 let roster = roster(&seen);
                 if roster.enter() {
                     let lane = roster.seat(self.slot, &shared.lanes_bytes);
-                    return Some(Joined::Entered { group, lane });
+                    return Ok(Joined::Entered { group, lane });
                 }
             }
             // Made once, however often it is tried.
             let founded = match self.founded {
                 Some(founded) => founded,
-                None => *self.founded.insert(member.found(key, self.slot)?),
+                None => {
+                    let founded = member.found(key, self.slot).ok_or(NoGroup::Full)?;
+                    *self.founded.insert(founded)
+                }
             };
             match shared.index.insert(place, founded, present, &mut ()) {
                 Ok(is_crowded) => {
                     self.founded = None;
                     let group = Lane::taken(place, founded);
-                    return Some(Joined::Founded { group, is_crowded });
+                    return Ok(Joined::Founded { group, is_crowded });
                 }
                 Err(Refused::Present(other)) => found = Some(other),
-                Err(Refused::Crowded) => return None,
+                Err(Refused::Crowded) => return Err(NoGroup::Crowded),
             }
         }
     }

@@ -14,9 +14,9 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// Registers `key` with `value`.
     ///
     /// # Errors
-    /// [`RegisterError::AlreadyRegistered`] if somebody, this owner included, holds the key, and
-    /// [`RegisterError::Full`] if the registry's limit is reached; both give key and value back and
-    /// leave nothing behind.
+    /// [`RegisterError::AlreadyRegistered`] if somebody, this owner included, holds the key,
+    /// [`RegisterError::Full`] if the registry's limit is reached, and [`RegisterError::TooManyCollisions`] if
+    /// there is no room for another key of this hash; all give key and value back and leave nothing behind.
     pub fn register(
         &mut self,
         guard: &Guard<'_, K, V, S>,
@@ -25,12 +25,12 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     ) -> Result<Registration, RegisterError<K, V>> {
         match self.insert(guard, Offer::new(key), Offer::new(value)) {
             Ok(lane) => Ok(self.registration(lane)),
-            Err((key, value, Some(found))) => Err(RegisterError::AlreadyRegistered {
+            Err((key, value, Why::Present(found))) => Err(RegisterError::AlreadyRegistered {
                 holder: guard.entry(found).owner(),
                 key: key.take_back(),
                 value: value.take_back(),
             }),
-            Err((key, value, None)) => Err(self.full(key, value)),
+            Err((key, value, Why::NoRoom(none))) => Err(self.no_room(none, key, value)),
         }
     }
 
@@ -38,7 +38,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// the same step. [`Entry::registration`] and [`Entry::owner`] tell which.
     ///
     /// # Errors
-    /// [`RegisterError::Full`] if nobody holds the key and the registry's limit is reached.
+    /// [`RegisterError::Full`] or [`RegisterError::TooManyCollisions`] if nobody holds the key and there is no
+    /// room for it.
     pub fn get_or_register<'g>(
         &mut self,
         guard: &'g Guard<'_, K, V, S>,
@@ -50,8 +51,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
                 let seen = self.shared.slab.read(lane.slot());
                 Ok(guard.entry(Found { lane, seen }))
             }
-            Err((_, _, Some(found))) => Ok(guard.entry(found)),
-            Err((key, value, None)) => Err(self.full(key, value)),
+            Err((_, _, Why::Present(found))) => Ok(guard.entry(found)),
+            Err((key, value, Why::NoRoom(none))) => Err(self.no_room(none, key, value)),
         }
     }
 
@@ -62,7 +63,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// registration.
     ///
     /// # Errors
-    /// [`RegisterError::Full`] if nobody holds the key and the registry's limit is reached.
+    /// [`RegisterError::Full`] or [`RegisterError::TooManyCollisions`] if nobody holds the key and there is no
+    /// room for it.
     pub fn take_over<'g>(
         &mut self,
         guard: &'g Guard<'_, K, V, S>,
@@ -78,9 +80,9 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// changed before it could be replaced, and not at all if nobody holds the key.
     ///
     /// # Errors
-    /// [`RegisterError::AlreadyRegistered`] if the condition does not hold, and
-    /// [`RegisterError::Full`] if nobody holds the key and the registry's limit is reached; both give key
-    /// and value back and leave everything as it was.
+    /// [`RegisterError::AlreadyRegistered`] if the condition does not hold, and [`RegisterError::Full`] or
+    /// [`RegisterError::TooManyCollisions`] if nobody holds the key and there is no room for it; all give key and
+    /// value back and leave everything as it was.
     ///
     /// ```
     /// use bedplate_core::id::PidAllocator;
@@ -121,8 +123,10 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         loop {
             let found = match self.insert(guard, key, value) {
                 Ok(_) => return Ok(None),
-                Err((key, value, None)) => return Err(self.full(key, value)),
-                Err((refused_key, refused_value, Some(found))) => {
+                Err((key, value, Why::NoRoom(none))) => {
+                    return Err(self.no_room(none, key, value));
+                }
+                Err((refused_key, refused_value, Why::Present(found))) => {
                     (key, value) = (refused_key, refused_value);
                     found
                 }
@@ -144,7 +148,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
             }
             // Without a slot nothing could be told apart from a registry that is full.
             let Some(slot) = self.slot() else {
-                return Err(self.full(key, value));
+                return Err(self.no_room(NoRoom::Full, key, value));
             };
             self.prepare(slot, &key, &value);
             let new = Lane::taken(there.place(), slot);
@@ -327,16 +331,16 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         if self.shared.entries.limit() < usize::MAX {
             let probe = Probe::of(&self.shared.slab, &key);
             if let Some(found) = self.shared.index.find(place, probe) {
-                return Err((key, value, Some(found)));
+                return Err((key, value, Why::Present(found)));
             }
         }
         self.make_room(guard);
         let Some(slot) = self.slot() else {
-            return Err((key, value, None));
+            return Err((key, value, Why::NoRoom(NoRoom::Full)));
         };
         if !self.shared.entries.add(self.number) {
             self.put_back(slot);
-            return Err((key, value, None));
+            return Err((key, value, Why::NoRoom(NoRoom::Full)));
         }
         self.prepare(slot, &key, &value);
         // If a key's `Eq` panics, the slot and the count are given back, and key and value are dropped.
@@ -366,11 +370,11 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
             Ok(inserted) => inserted,
             Err(Refused::Present(found)) => {
                 drop(undo);
-                return Err((key, value, Some(found)));
+                return Err((key, value, Why::Present(found)));
             }
             Err(Refused::Crowded) => {
                 drop(undo);
-                return Err((key, value, None));
+                return Err((key, value, Why::NoRoom(NoRoom::Crowded)));
             }
         };
         core::mem::forget(undo);
@@ -400,11 +404,12 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         self.numbers.start += 1;
     }
 
-    fn full(&self, key: Offer<K>, value: Offer<V>) -> RegisterError<K, V> {
-        RegisterError::Full {
-            limit: self.shared.entries.limit().min(LONGEST),
-            key: key.take_back(),
-            value: value.take_back(),
+    fn no_room(&self, why: NoRoom, key: Offer<K>, value: Offer<V>) -> RegisterError<K, V> {
+        let (key, value) = (key.take_back(), value.take_back());
+        let limit = self.shared.entries.limit().min(LONGEST);
+        match why {
+            NoRoom::Full => RegisterError::Full { limit, key, value },
+            NoRoom::Crowded => RegisterError::TooManyCollisions { key, value },
         }
     }
 }
@@ -412,7 +417,20 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
 /// Whether what is there may be taken over; without one, whatever it is.
 type Condition<'c, K, V> = Option<&'c mut dyn FnMut(Entry<'_, K, V>) -> bool>;
 
-type NotInserted<K, V> = (Offer<K>, Offer<V>, Option<Found<Seen<K, V>>>);
+type NotInserted<K, V> = (Offer<K>, Offer<V>, Why<K, V>);
+
+enum Why<K: Stored, V: Stored> {
+    Present(Found<Seen<K, V>>),
+    NoRoom(NoRoom),
+}
+
+#[derive(Clone, Copy)]
+enum NoRoom {
+    /// There are as many entries, or slots, as there may be.
+    Full,
+    /// There are too many of the same hash.
+    Crowded,
+}
 
 /// Gives a slot back in which nothing was registered after all.
 struct Undo<'o, K: Key, V: Stored, S: BuildHasher> {

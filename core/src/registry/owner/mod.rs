@@ -10,6 +10,8 @@
 //! lane that refers to a slot of one's own is one's own registration, and no other.
 
 mod changes;
+#[cfg(test)]
+mod tests;
 mod withdraw;
 
 pub(super) use withdraw::{retire, retire_with};
