@@ -2,8 +2,8 @@
 
 use bedplate_core::id::Pid;
 use bedplate_core::registry::{
-    Change, Changes, EpochRegistry, FixedOwner, FixedRegistry, Guard, Handle, NameRef, News,
-    NotHeld, Owner, Reason, RegisterError, Registration, SpinLock,
+    Change, Changes, EpochRegistry, FixedOwner, FixedRegistry, GiveAwayError, Guard, Handle,
+    NameRef, News, Owner, Reason, RegisterError, Registration, SpinLock,
 };
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -65,7 +65,7 @@ pub trait Subject {
         owner: &mut Self::Owner<'s>,
         key: Key,
         to: &mut Self::Owner<'s>,
-    ) -> Result<Registration, NotHeld>;
+    ) -> Result<Registration, GiveAwayError>;
     /// It updates a value; whether it could.
     fn update(
         &self,
@@ -291,7 +291,7 @@ impl<H: Hasher + Default + 'static> Subject for Epoch<H> {
         owner: &mut Self::Owner<'s>,
         key: Key,
         to: &mut Self::Owner<'s>,
-    ) -> Result<Registration, NotHeld> {
+    ) -> Result<Registration, GiveAwayError> {
         owner.give_away(&self.1.pin(), &key, to)
     }
 
@@ -459,8 +459,9 @@ impl Subject for Fixed {
         owner: &mut Self::Owner<'s>,
         key: Key,
         to: &mut Self::Owner<'s>,
-    ) -> Result<Registration, NotHeld> {
-        owner.give_away(&key, to)
+    ) -> Result<Registration, GiveAwayError> {
+        let given = owner.give_away(&key, to);
+        given.map_err(|_| GiveAwayError::NotHeld)
     }
 
     fn update(

@@ -82,7 +82,7 @@ use core::time::Duration;
 pub use bedplate_core::registry::{Entry, Memory, Registration, Stored};
 pub use catalogue::all;
 pub use error::{
-    LockError, MetadataError, NameError, NotHeld, OpenError, RegisterError, TooManyOwners,
+    LockError, MetadataError, NameError, OpenError, RegisterError, TooManyOwners, UpdateError,
     WaitError,
 };
 pub(crate) use holdings::Holdings;

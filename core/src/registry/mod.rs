@@ -30,6 +30,7 @@
 mod builder;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod epoch;
+mod error;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod feed;
 mod fixed;
@@ -59,7 +60,6 @@ mod tally;
 mod watch;
 
 use crate::id::Pid;
-use core::fmt;
 
 #[cfg(feature = "critical-section")]
 pub use crate::sync::lock::CriticalSectionLock;
@@ -70,6 +70,8 @@ pub use crate::sync::lock::SpinLock;
 pub use builder::Builder;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use epoch::{Entry, EpochRegistry, Guard, Handle, Iter, Memory};
+use error::TOO_MANY_COLLISIONS;
+pub use error::{GiveAwayError, NotHeld, RegisterError, UpdateError};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use feed::{Changes, News};
 pub use fixed::{FixedOwner, FixedRegistry};
@@ -106,19 +108,6 @@ struct Serial {
     number: u64,
 }
 
-/// The owner does not hold the key: somebody else does, or nobody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct NotHeld;
-
-impl fmt::Display for NotHeld {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the key is not held by this owner")
-    }
-}
-
-impl core::error::Error for NotHeld {}
-
 impl Registration {
     /// The process that registered.
     #[must_use]
@@ -126,73 +115,3 @@ impl Registration {
         self.owner
     }
 }
-
-/// Why a registration was refused; the key and the value come back.
-///
-/// What to do about it differs: a key that is held may be taken over, a registry that is full has room when
-/// something is given up, and too many collisions ask for a better hasher.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RegisterError<K, V> {
-    /// Somebody holds the key.
-    AlreadyRegistered {
-        /// Who, at the moment of the refusal.
-        holder: Pid,
-        /// The refused key.
-        key: K,
-        /// The refused value.
-        value: V,
-    },
-    /// The registry holds as many entries as it may.
-    Full {
-        /// How many those are.
-        limit: usize,
-        /// The refused key.
-        key: K,
-        /// The refused value.
-        value: V,
-    },
-    /// Too many keys have the same hash as this one, or nearly so, however many entries there are: some 65,000,
-    /// on a 32-bit target some 250; fewer, if such crowds have come and gone all over the registry. With a hasher
-    /// that spreads the keys it does not happen. A [`FixedRegistry`] never says so.
-    TooManyCollisions {
-        /// The refused key.
-        key: K,
-        /// The refused value.
-        value: V,
-    },
-}
-
-impl<K, V> RegisterError<K, V> {
-    /// The refused key and value.
-    #[must_use]
-    pub fn into_inner(self) -> (K, V) {
-        match self {
-            Self::AlreadyRegistered { key, value, .. }
-            | Self::Full { key, value, .. }
-            | Self::TooManyCollisions { key, value } => (key, value),
-        }
-    }
-}
-
-impl<K, V> fmt::Display for RegisterError<K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AlreadyRegistered { holder, .. } => {
-                write!(f, "the key is already registered by {holder}")
-            }
-            Self::Full { limit, .. } => write!(f, "the registry is full: {limit} entries"),
-            Self::TooManyCollisions { .. } => f.write_str(TOO_MANY_COLLISIONS),
-        }
-    }
-}
-
-const TOO_MANY_COLLISIONS: &str = "too many keys have the same hash";
-
-impl<K, V> fmt::Debug for RegisterError<K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl<K, V> core::error::Error for RegisterError<K, V> {}

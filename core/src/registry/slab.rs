@@ -478,6 +478,14 @@ impl<K: Stored, V: Stored> Slab<K, V> {
         }
     }
 
+    /// As if all slots were in use.
+    #[cfg(test)]
+    pub(super) fn use_up(&self) {
+        self.words.store(LONGEST / WORD, Ordering::Relaxed); // Relaxed, here and below: one thread.
+        let full_words = self.full_words.ensure(0);
+        full_words.store(usize::MAX, Ordering::Relaxed);
+    }
+
     fn beside(&self, slot: Spot) -> &[AtomicUsize; 1 + LONG] {
         match self.beside.at(slot) {
             Some(beside) => beside,

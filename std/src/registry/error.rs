@@ -202,18 +202,73 @@ impl<K, V> fmt::Debug for RegisterError<K, V> {
 
 impl<K, V> Error for RegisterError<K, V> {}
 
-/// The key is not held by who wants to change it: somebody else holds it, or nobody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a value was not updated. What was to be the new one comes back, if it was made.
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct NotHeld;
+pub enum UpdateError<V> {
+    /// The key is not held by who wants to change it: somebody else holds it, or nobody.
+    NotHeld {
+        /// The new value, if the key was taken over only after this was made.
+        value: Option<V>,
+    },
+    /// The key is held, but a new value takes a place of its own, and there are as many of those as there may
+    /// be. The old one stays.
+    Full {
+        /// How many those are.
+        limit: usize,
+        /// The new value.
+        value: V,
+    },
+    /// What the thread holds in this registry is being changed at this moment: this was called by code that
+    /// a change calls, as a key's `Eq`.
+    Busy {
+        /// The new value.
+        value: V,
+    },
+}
 
-impl fmt::Display for NotHeld {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the key is not held by who wants to change it")
+impl<V> UpdateError<V> {
+    /// The new value, if it was made.
+    #[must_use]
+    pub fn into_inner(self) -> Option<V> {
+        match self {
+            Self::NotHeld { value } => value,
+            Self::Full { value, .. } | Self::Busy { value } => Some(value),
+        }
     }
 }
 
-impl Error for NotHeld {}
+impl<V> From<bedplate_core::registry::UpdateError<V>> for UpdateError<V> {
+    fn from(refused: bedplate_core::registry::UpdateError<V>) -> Self {
+        use bedplate_core::registry::UpdateError as Core;
+
+        match refused {
+            Core::Full { limit, value } => Self::Full { limit, value },
+            // Core has no other reason as yet.
+            other => Self::NotHeld {
+                value: other.into_inner(),
+            },
+        }
+    }
+}
+
+impl<V> fmt::Display for UpdateError<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotHeld { .. } => f.write_str("the key is not held by who wants to change it"),
+            Self::Full { limit, .. } => write!(f, "no room for a new value: {limit} places"),
+            Self::Busy { .. } => f.write_str("updated by code that another change calls"),
+        }
+    }
+}
+
+impl<V> fmt::Debug for UpdateError<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<V> Error for UpdateError<V> {}
 
 /// Why a wait for a key ended without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

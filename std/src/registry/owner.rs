@@ -2,7 +2,7 @@
 
 use super::shared::{Inner, Key, Registry, Value};
 use super::thread::with_handle;
-use super::{NotHeld, RegisterError, TooManyOwners, report};
+use super::{RegisterError, TooManyOwners, UpdateError, report};
 use crate::process::panic::contain;
 use crate::process::{Lease, Pid};
 use crate::sync::{Arc, Ordering};
@@ -90,15 +90,16 @@ impl<K: Key, V: Value> Owner<K, V> {
     /// called only if this owner holds the key.
     ///
     /// # Errors
-    /// [`NotHeld`] if it does not, or if somebody takes the key over meanwhile.
+    /// [`UpdateError`] if it does not, if somebody takes the key over meanwhile, or if there is no room for
+    /// another value; with the new value, if it was made.
     pub fn update(
         &mut self,
         key: &K::Borrowed,
         make: impl FnOnce(&V::Borrowed) -> V,
-    ) -> Result<(), NotHeld> {
+    ) -> Result<(), UpdateError<V>> {
         let Held { core, registry } = &mut self.held;
         let updated = with_handle(&registry.0, |handle| core.update(&handle.pin(), key, make));
-        updated.map_err(|_| NotHeld)
+        updated.map_err(Into::into)
     }
 
     /// Gives up `key`. Returns whether this owner held it.

@@ -11,7 +11,7 @@ use super::owner::Owner;
 use super::thread::with_handle;
 use super::wait::Waiting;
 use super::{
-    LockError, NotHeld, OpenError, RegisterError, TooManyOwners, WaitError, catalogue, report,
+    LockError, OpenError, RegisterError, TooManyOwners, UpdateError, WaitError, catalogue, report,
 };
 use crate::process::Pid;
 use crate::stop::StopToken;
@@ -174,23 +174,42 @@ impl<K: Key, V: Value> Registry<K, V> {
     /// the value is lost.
     ///
     /// # Errors
-    /// [`NotHeld`] if that is not so, if somebody takes the key over meanwhile, or if this is called by code
-    /// that another change calls.
+    /// [`UpdateError`] if that is not so, if somebody takes the key over meanwhile, if there is no room for
+    /// another value, or if this is called by code that another change calls; with the new value, if it was made.
     pub fn update(
         &self,
         key: &K::Borrowed,
         make: impl FnOnce(&V::Borrowed) -> V,
-    ) -> Result<(), NotHeld> {
-        let mine = holdings::mine_if_any().ok_or(NotHeld)?;
+    ) -> Result<(), UpdateError<V>> {
+        let not_held = |value| UpdateError::NotHeld { value };
+        let Some(mine) = holdings::mine_if_any() else {
+            return Err(not_held(None));
+        };
         let new = self.with(|guard| {
             let entry = guard.lookup(key)?;
             (entry.owner() == mine.pid()).then(|| make(entry.value()))
         });
-        let new = new.ok_or(NotHeld)?;
+        let Some(new) = new else {
+            return Err(not_held(None));
+        };
         with_handle(&self.0, |handle| {
             let guard = pinned(handle);
-            let mut held = mine.borrow_if_any(&self.0).ok().flatten().ok_or(NotHeld)?;
-            held.core.update(&guard, key, |_| new).map_err(|_| NotHeld)
+            match mine.borrow_if_any(&self.0) {
+                Ok(Some(mut held)) => {
+                    let mut new = Some(new);
+                    let updated = held.core.update(&guard, key, |_| match new.take() {
+                        Some(new) => new,
+                        None => unreachable!("called once"),
+                    });
+                    // Where it was not called for it, it is still here.
+                    updated.map_err(|refused| match UpdateError::from(refused) {
+                        UpdateError::NotHeld { value } => not_held(value.or(new)),
+                        refused => refused,
+                    })
+                }
+                Err(Refusal::Busy) => Err(UpdateError::Busy { value: new }),
+                Ok(None) | Err(_) => Err(not_held(Some(new))),
+            }
         })
     }
 

@@ -273,7 +273,7 @@ const CROWD: usize = 2 * BUCKET_LANES;
 
 fn crowd(key: usize) -> Place {
     (0..)
-        .map(|hash| Place::of_hash(hash))
+        .map(Place::of_hash)
         .filter(|place| place.moves_at(0) == (key % 2 == 1))
         .nth(key / 2)
         .expect("there are many")

@@ -7,7 +7,7 @@ use crate::registry::look::Probe;
 use crate::registry::offer::Offer;
 use crate::registry::slab::Seen;
 use crate::registry::watch::{Reason, Telling, ToTell};
-use crate::registry::{Key, NotHeld, RegisterError, Registration, Stored};
+use crate::registry::{GiveAwayError, Key, RegisterError, Registration, Stored, UpdateError};
 use core::hash::BuildHasher;
 
 impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
@@ -199,21 +199,28 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// called only if this owner holds the key.
     ///
     /// # Errors
-    /// [`NotHeld`] if it does not, or if somebody takes the key over meanwhile, or if the registry has as
-    /// many slots for entries as it may.
+    /// [`UpdateError::NotHeld`] if it does not, or if somebody takes the key over meanwhile, and
+    /// [`UpdateError::Full`] if the registry has as many places for entries as it may; with the new value, if it
+    /// was made.
     pub fn update(
         &mut self,
         guard: &Guard<'_, K, V, S>,
         key: &K::Borrowed,
         f: impl FnOnce(&V::Borrowed) -> V,
-    ) -> Result<(), NotHeld> {
+    ) -> Result<(), UpdateError<V>> {
         self.checked(guard);
-        let entry = guard.lookup(key).ok_or(NotHeld)?;
+        let not_held = UpdateError::NotHeld { value: None };
+        let Some(entry) = guard.lookup(key) else {
+            return Err(not_held);
+        };
         let old = entry.lane();
-        let position = self.position(old).ok_or(NotHeld)?;
+        let Some(position) = self.position(old) else {
+            return Err(not_held);
+        };
         let value = Offer::new(f(entry.value()));
         let Some(slot) = self.slot() else {
-            return Err(NotHeld);
+            let (limit, value) = (LONGEST, value.take_back());
+            return Err(UpdateError::Full { limit, value });
         };
         let slab = &self.shared.slab;
         // The key goes along as it is: what its words own has one owner, the entry.
@@ -223,7 +230,12 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         slab.set_position(slot, position);
         let new = Lane::taken(old.place(), slot);
         let undo = Undo::of_replacement(self, slot);
-        let told = undo.owner.replace(guard, old, new, Reason::Updated)?;
+        let replaced = undo.owner.replace(guard, old, new, Reason::Updated);
+        let Ok(told) = replaced else {
+            drop(undo);
+            let value = Some(value.take_back());
+            return Err(UpdateError::NotHeld { value });
+        };
         core::mem::forget(undo);
         value.accepted();
         self.held[position] = new;
@@ -238,8 +250,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// the old one is over.
     ///
     /// # Errors
-    /// [`NotHeld`] if this owner does not hold the key, or somebody takes it over meanwhile, or the registry
-    /// has as many slots for entries as it may.
+    /// [`GiveAwayError::NotHeld`] if this owner does not hold the key, or somebody takes it over meanwhile, and
+    /// [`GiveAwayError::Full`] if the registry has as many places for entries as it may.
     ///
     /// # Panics
     /// If the other owner is one of another registry.
@@ -266,20 +278,21 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         guard: &Guard<'_, K, V, S>,
         key: &K::Borrowed,
         to: &mut Self,
-    ) -> Result<Registration, NotHeld> {
+    ) -> Result<Registration, GiveAwayError> {
         self.checked(guard);
         to.checked(guard);
-        let old = guard.find(key).ok_or(NotHeld)?.lane;
-        let position = self.position(old).ok_or(NotHeld)?;
+        let old = guard.find(key).ok_or(GiveAwayError::NotHeld)?.lane;
+        let position = self.position(old).ok_or(GiveAwayError::NotHeld)?;
         to.make_room(guard);
-        let slot = to.slot().ok_or(NotHeld)?;
+        let slot = to.slot().ok_or(GiveAwayError::Full { limit: LONGEST })?;
         // Key and value go along as they are: what their words own has one owner, the entry.
         let Seen { key, value, .. } = self.shared.slab.read(old.slot());
         to.write(slot, key, value);
         let new = Lane::taken(old.place(), slot);
         let reason = Reason::GivenAway { from: self.pid };
         let undo = Undo::of_replacement(to, slot);
-        let told = undo.owner.replace(guard, old, new, reason)?;
+        let replaced = undo.owner.replace(guard, old, new, reason);
+        let told = replaced.map_err(|Gone| GiveAwayError::NotHeld)?;
         core::mem::forget(undo);
         to.hold(new);
         self.forget(position);
@@ -296,11 +309,11 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         old: Lane,
         new: Lane,
         reason: Reason,
-    ) -> Result<ToTell<K, V>, NotHeld> {
+    ) -> Result<ToTell<K, V>, Gone> {
         let Shared { index, watch, .. } = &*self.shared;
         let Some(watch) = watch else {
             let replaced = index.replace(old, new.slot(), &mut ());
-            return if replaced { Ok(None) } else { Err(NotHeld) };
+            return if replaced { Ok(None) } else { Err(Gone) };
         };
         let draft = self.draft(reason, new);
         let pin = &guard.pin;
@@ -308,7 +321,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
             .shared
             .watched(watch, pin, draft, Telling::All, |ticket| {
                 let replaced = index.replace(old, new.slot(), ticket);
-                replaced.then_some(()).ok_or(NotHeld)
+                replaced.then_some(()).ok_or(Gone)
             });
         replaced.map(|((), told)| told)
     }
@@ -413,6 +426,9 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         }
     }
 }
+
+/// What was to be replaced is not there any more.
+struct Gone;
 
 /// Whether what is there may be taken over; without one, whatever it is.
 type Condition<'c, K, V> = Option<&'c mut dyn FnMut(Entry<'_, K, V>) -> bool>;

@@ -2,9 +2,10 @@
 
 use crate::id::Pid;
 use crate::registry::groups::{EpochGroups, JoinError};
-use crate::registry::{EpochRegistry, RegisterError};
+use crate::registry::{EpochRegistry, GiveAwayError, RegisterError, UpdateError};
 use alloc::boxed::Box;
 use alloc::string::ToString;
+use alloc::vec::Vec;
 use core::hash::{BuildHasherDefault, Hasher};
 use core::num::NonZeroU32;
 
@@ -56,7 +57,7 @@ fn too_many_keys_of_one_hash_are_refused_as_such() {
         other.take_over(&guard, 0, Box::new(1)),
         Ok(Some(_))
     ));
-    assert_eq!(owner.update(&guard, &1, |_| Box::new(1)), Ok(()));
+    assert!(owner.update(&guard, &1, |_| Box::new(1)).is_ok());
     assert!(other.unregister(&guard, &0));
     assert!(owner.register(&guard, key, Box::new(1)).is_ok());
 }
@@ -77,4 +78,62 @@ fn too_many_groups_of_one_hash_are_refused_as_such() {
     assert!(member.join(&guard, 0, 1).is_ok(), "there is a group");
     assert_eq!(member.leave_all(&guard, &0), 2);
     assert!(member.join(&guard, key, key).is_ok());
+}
+
+/// An update, and giving away, needs a place beside that of the entry. It was once told as if the key were not
+/// held.
+#[test]
+fn a_value_that_finds_no_place_comes_back() {
+    let registry = EpochRegistry::<u32, Box<u32>, _>::with_hasher(OneHash::default());
+    let (handle, mut owner) = (registry.handle(), registry.owner(ONE));
+    let (guard, mut other) = (handle.pin(), registry.owner(OTHER));
+    owner.register(&guard, 0, Box::new(0)).expect("free");
+    owner.register(&guard, 1, Box::new(1)).expect("free");
+    registry.shared.slab.use_up();
+    // The owner may have kept some.
+    let refused = (2..)
+        .find_map(|key| owner.register(&guard, key, Box::new(key)).err())
+        .expect("there is a limit");
+    let RegisterError::Full { limit, key, value } = refused else {
+        panic!("{refused}");
+    };
+    assert_eq!(*value, key);
+    let refused = owner.update(&guard, &0, |value| Box::new(value + 7));
+    let Err(UpdateError::Full { limit: same, value }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!((same, *value), (limit, 7));
+    assert_eq!(
+        owner.give_away(&guard, &0, &mut other),
+        Err(GiveAwayError::Full { limit })
+    );
+    assert_eq!(guard.lookup(&0).map(|entry| *entry.value()), Some(0));
+    let not_held = other.update(&guard, &0, |_| unreachable!("another's"));
+    assert_eq!(not_held, Err(UpdateError::NotHeld { value: None }));
+    // One gives room for one.
+    assert!(owner.unregister(&guard, &1));
+    assert!(
+        owner
+            .update(&guard, &0, |value| Box::new(value + 7))
+            .is_ok()
+    );
+    let held: Vec<_> = owner.entries(&guard).map(|entry| *entry.value()).collect();
+    assert_eq!((held.len(), held[0]), (key as usize - 1, 7));
+}
+
+/// Whoever loses the key to another while its new value is made gets that back.
+#[test]
+fn a_value_for_a_key_that_was_taken_over_comes_back() {
+    let registry = EpochRegistry::<u32, Box<u32>, _>::with_hasher(OneHash::default());
+    let (handle, mut owner) = (registry.handle(), registry.owner(ONE));
+    let (guard, mut other) = (handle.pin(), registry.owner(OTHER));
+    owner.register(&guard, 0, Box::new(0)).expect("free");
+    let refused = owner.update(&guard, &0, |_| {
+        let taken = other.take_over(&guard, 0, Box::new(1));
+        assert!(matches!(taken, Ok(Some(_))));
+        Box::new(2)
+    });
+    let value = Some(Box::new(2));
+    assert_eq!(refused, Err(UpdateError::NotHeld { value }));
+    assert_eq!(guard.lookup(&0).map(|entry| *entry.value()), Some(1));
 }
