@@ -43,6 +43,7 @@ fn an_audit_that_always_panics_leaves_no_name_behind() {
             }
         })
         .feed(16)
+        .expect("not too large")
         .build();
     let handle = registry.handle();
     let mut owner = registry.owner(pid(1));
@@ -71,6 +72,7 @@ fn a_clone_that_panics_leaves_no_name_behind_when_its_owner_goes() {
     let touchy = Arc::new(AtomicBool::new(false));
     let registry = EpochRegistry::<u64, Box<Touchy>, _>::builder(RandomState::new())
         .feed(16)
+        .expect("not too large")
         .build();
     let handle = registry.handle();
     let mut owner = registry.owner(pid(1));
@@ -98,6 +100,7 @@ fn a_clone_that_panics_leaves_a_name_with_who_holds_it() {
     let touchy = Arc::new(AtomicBool::new(false));
     let registry = EpochRegistry::<u64, Box<Touchy>, _>::builder(RandomState::new())
         .feed(16)
+        .expect("not too large")
         .build();
     let handle = registry.handle();
     let (mut one, mut other) = (registry.owner(pid(1)), registry.owner(pid(2)));

@@ -206,6 +206,7 @@ impl<H> Epoch<H> {
                 audit.push(Event::from(change));
             })
             .feed(capacity)
+            .expect("not too large")
             .build();
         let handle = registry.handle();
         let guard = handle.pin();

@@ -401,6 +401,7 @@ impl<K: Stored, V: Stored> Entry<'_, K, V> {
     pub fn registration(&self) -> Registration {
         let Found { lane, seen } = &self.found;
         Registration {
+            registry: self.slab.address(),
             owner: self.owner(),
             serial: Serial {
                 owner: 0,

@@ -332,14 +332,22 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
     }
 
     /// Gives up one registration. Returns whether this owner still held it; a later registration of
-    /// the same key is not touched. O(own registrations).
+    /// the same key is not touched, and neither is any for a registration in another registry. O(own
+    /// registrations).
     pub fn release(&mut self, registration: Registration) -> bool {
         let Serial { owner, number } = registration.serial;
-        owner == self.holder.serial && self.take_first(|_, other, _| other == number).is_some()
+        let is_own = owner == self.holder.serial && registration.registry == self.address();
+        is_own && self.take_first(|_, other, _| other == number).is_some()
+    }
+
+    /// Where the registry is, which does not move while it has owners.
+    fn address(&self) -> usize {
+        core::ptr::from_ref(self.registry).addr()
     }
 
     fn registration(&self, number: u64) -> Registration {
         Registration {
+            registry: self.address(),
             owner: self.holder.pid,
             serial: Serial {
                 owner: self.holder.serial,

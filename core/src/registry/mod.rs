@@ -67,7 +67,7 @@ pub use crate::sync::lock::RawLock;
 #[cfg(target_has_atomic = "ptr")]
 pub use crate::sync::lock::SpinLock;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
-pub use builder::Builder;
+pub use builder::{Builder, FeedTooLarge, LARGEST_FEED};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use epoch::{Entry, EpochRegistry, Guard, Handle, Iter, Memory};
 use error::TOO_MANY_COLLISIONS;
@@ -88,9 +88,14 @@ pub use stored::{Key, Stored};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use watch::{Change, Reason};
 
-/// Proof of one registration: who made it and which one it was.
+/// Proof of one registration: who made it and which one it was, of one registry.
+///
+/// Registries are told apart by where they are in memory. To another than its own it is the proof of nothing; but
+/// it knows nothing of one that came to lie in the place of its own when that was gone, or moved away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Registration {
+    /// Where the registry is.
+    registry: usize,
     owner: Pid,
     serial: Serial,
     /// Where its key is in an [`EpochRegistry`]; unused in a [`FixedRegistry`].

@@ -131,6 +131,11 @@ impl<K: Stored, V: Stored> Slab<K, V> {
         }
     }
 
+    /// Where it is, which tells one registry from another.
+    pub(super) fn address(&self) -> usize {
+        core::ptr::from_ref(self).addr()
+    }
+
     pub(super) const fn slot_size() -> usize {
         size_of::<Slot<K, V>>() + size_of::<[AtomicUsize; 1 + LONG]>()
     }

@@ -12,7 +12,7 @@ use crate::id::Pid;
 use crate::registry::index::{Found, LONGEST, Lane, Refused, Sequence, Spot};
 use crate::registry::offer::Offer;
 use crate::registry::owner::{retire, retire_with};
-use crate::registry::slab::Seen;
+use crate::registry::slab::{Seen, Slab};
 use crate::registry::stored::sealed::{self, Stored as _};
 use crate::registry::{Key, Stored};
 use crate::sync::Ordering;
@@ -52,9 +52,13 @@ struct Held {
     slot: Spot,
 }
 
-/// Proof of one membership: whose it is and which one. One that is over never stands for a later one.
+/// Proof of one membership: whose it is and which one, of which groups. One that is over never stands for a later
+/// one; nor does it stand for one in other groups, as long as its own have not gone and left their place in memory
+/// to those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Membership {
+    /// Where the groups are.
+    groups: usize,
     owner: Pid,
     slot: usize,
     /// What the slot's sequence was: another one each time it is used.
@@ -62,8 +66,14 @@ pub struct Membership {
 }
 
 impl Membership {
-    pub(super) const fn new(owner: Pid, slot: Spot, sequence: Sequence) -> Self {
+    pub(super) fn new<V: Stored>(
+        members: &Slab<(), V>,
+        owner: Pid,
+        slot: Spot,
+        sequence: Sequence,
+    ) -> Self {
         Self {
+            groups: members.address(),
             owner,
             slot: slot.to_bits(),
             sequence: sequence.0,
@@ -135,7 +145,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Member<K, V, S> {
         };
         let members = &self.shared.members;
         members.write(slot, self.pid, [], *value.words());
-        let membership = Membership::new(self.pid, slot, members.sequence(slot));
+        let membership = Membership::new(members, self.pid, slot, members.sequence(slot));
         // If a key's `Eq` panics, what was prepared is given back, and key and value are dropped.
         let mut attempt = Attempt {
             member: self,
@@ -168,12 +178,16 @@ impl<K: Key, V: Stored, S: BuildHasher> Member<K, V, S> {
         Ok(membership)
     }
 
-    /// Ends one membership. Returns whether it was this member's, and not over yet. O(1).
+    /// Ends one membership. Returns whether it was this member's, in these groups, and not over yet. O(1).
     pub fn leave(&mut self, guard: &Guard<'_, K, V, S>, membership: Membership) -> bool {
         self.checked(guard);
         let slot = Spot::from_bits(membership.slot);
-        // It may be of other groups, where there are more slots.
-        if membership.owner != self.pid || !self.shared.members.has(slot) {
+        let is_own = membership.owner == self.pid;
+        // It may be of other groups, whose places these have now, where there were more slots.
+        if !is_own
+            || membership.groups != self.shared.members.address()
+            || !self.shared.members.has(slot)
+        {
             return false;
         }
         match self.position(slot) {

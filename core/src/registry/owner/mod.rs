@@ -118,6 +118,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// The registration in a slot of one's own.
     fn registration(&self, lane: Lane) -> Registration {
         Registration {
+            registry: self.shared.slab.address(),
             owner: self.pid,
             serial: Serial {
                 owner: 0,
