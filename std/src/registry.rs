@@ -63,6 +63,7 @@
 //! that panics does no harm. What a thread leaves that is no incarnation's is told soon after its end, by
 //! another thread, since subscribers do not work while a thread's locals are destroyed.
 
+mod builder;
 mod catalogue;
 mod error;
 mod holdings;
@@ -79,7 +80,11 @@ use crate::stop::StopToken;
 use crate::sync::{Arc, OnceLock};
 use core::time::Duration;
 
-pub use bedplate_core::registry::{Entry, Memory, Registration, Stored};
+pub use bedplate_core::registry::{
+    Change, Entry, FeedTooLarge, GiveAwayError, LARGEST_FEED, Memory, News, Reason, Registration,
+    Stored,
+};
+pub use builder::Builder;
 pub use catalogue::all;
 pub use error::{
     LockError, MetadataError, NameError, OpenError, RegisterError, TooManyOwners, UpdateError,
@@ -89,7 +94,7 @@ pub(crate) use holdings::Holdings;
 pub use lock::KeyGuard;
 pub use metadata::Metadata;
 pub use owner::Owner;
-pub use shared::{Guard, Health, Key, NameRef, Registry, Value};
+pub use shared::{Changes, Guard, Health, Key, NameRef, Registry, Value};
 
 /// How many names there may be at a time.
 const LIMIT: usize = 1 << 20;

@@ -11,7 +11,8 @@ use super::owner::Owner;
 use super::thread::with_handle;
 use super::wait::Waiting;
 use super::{
-    LockError, OpenError, RegisterError, TooManyOwners, UpdateError, WaitError, catalogue, report,
+    Builder, LockError, OpenError, RegisterError, TooManyOwners, UpdateError, WaitError, catalogue,
+    report,
 };
 use crate::process::Pid;
 use crate::stop::StopToken;
@@ -40,6 +41,9 @@ impl<V: Stored + Send + Sync + 'static> Value for V {}
 
 /// Several reads at one go; see [`Registry::with`].
 pub type Guard<'h, K, V> = bedplate_core::registry::Guard<'h, K, V, RandomState>;
+
+/// A follower of a registry's changes; see [`Registry::changes`].
+pub type Changes<K, V> = bedplate_core::registry::Changes<K, V, RandomState>;
 
 /// A key that was looked up once; see [`Registry::name_ref`].
 pub type NameRef<K, V> = bedplate_core::registry::NameRef<K, V, RandomState>;
@@ -81,7 +85,12 @@ impl<K: Key, V: Value> Registry<K, V> {
     /// A registry without a name that refuses more than `limit` entries.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
-        Self(Arc::new(Inner::new(None, limit)))
+        Self::builder().limit(limit).build()
+    }
+
+    /// Makes a registry with a limit, an audit, or a feed of its changes.
+    pub fn builder() -> Builder<K, V> {
+        Builder::new()
     }
 
     /// The registry called `name`: the one there is, or else a new one without a limit of its own. It keeps
@@ -102,12 +111,13 @@ impl<K: Key, V: Value> Registry<K, V> {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with_limit(name: &str, limit: usize) -> Result<Self, OpenError> {
-        catalogue::open(name, limit)
+        Self::builder().limit(limit).open(name)
     }
 
     /// A registry that is in no catalogue, and is called `name` where it is told of.
     pub(super) fn of_the_process(name: &str, limit: usize) -> Self {
-        Self(Arc::new(Inner::new(Some(Arc::from(name)), limit)))
+        let builder = Self::builder().limit(limit);
+        Self(Arc::new(builder.into_inner(Some(Arc::from(name)))))
     }
 
     /// Its name, if it has one.
@@ -143,6 +153,14 @@ impl<K: Key, V: Value> Registry<K, V> {
     /// guard is held, nothing that is removed is freed.
     pub fn with<R>(&self, read: impl FnOnce(&Guard<'_, K, V>) -> R) -> R {
         with_handle(&self.0, |handle| read(&handle.pin()))
+    }
+
+    /// Follows the changes from now on; `None` if the registry was made without a [`feed`](Builder::feed). What
+    /// happens next is told by [`next`](Changes::next), with the guard that [`with`](Self::with) gives. The
+    /// follower keeps the registry alive.
+    #[must_use]
+    pub fn changes(&self) -> Option<Changes<K, V>> {
+        self.with(|guard| guard.changes())
     }
 
     /// How many entries there are. O(1); while others register, a number that was true or is about
@@ -404,10 +422,14 @@ impl Refusal {
 }
 
 impl<K: Key, V: Value> Inner<K, V> {
-    pub(super) fn new(name: Option<Arc<str>>, limit: usize) -> Self {
+    pub(super) fn new(
+        name: Option<Arc<str>>,
+        limit: usize,
+        core: EpochRegistry<K, V, RandomState>,
+    ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
-            core: EpochRegistry::with_limit_and_hasher(limit, RandomState::default()),
+            core,
             // Relaxed: only the number itself matters; it publishes nothing and has no partner.
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name,
