@@ -194,7 +194,8 @@ impl<K: Key, V: Stored, S> fmt::Debug for EpochRegistry<K, V, S> {
 #[non_exhaustive]
 pub struct Memory {
     /// Boxes and long texts, of keys and of values, that were removed and not yet freed; and changes
-    /// that the feed has overwritten.
+    /// that the feed has overwritten. What leaked, since a destructor panicked and what was to be freed with it was
+    /// not, is counted here for ever.
     pub retired: usize,
     /// Their size, without what they own in turn.
     pub retired_bytes: usize,

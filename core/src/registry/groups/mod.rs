@@ -176,6 +176,7 @@ impl<K: Key, V: Stored, S> fmt::Debug for EpochGroups<K, V, S> {
 #[non_exhaustive]
 pub struct Memory {
     /// Rosters of groups that were left, and boxes and long texts of keys and of values, that are not yet freed.
+    /// What leaked, since a destructor panicked and what was to be freed with it was not, is counted here for ever.
     pub retired: usize,
     /// Their size, without what boxes own in turn.
     pub retired_bytes: usize,
