@@ -46,10 +46,15 @@
 //!
 //! * the running incarnation, on the thread of a supervised child. They are gone, in all registries,
 //!   *before* anybody can learn that it ended, whether it returned, failed, panicked or was abandoned:
-//!   whoever is told may register the same keys at once, and nobody ever finds a dead one under them;
+//!   whoever is told may register the same keys at once, and nobody ever finds a dead one under them. There is
+//!   one exception: who is abandoned inside of a key's `Eq` or `Hash`, called by a change of a registry, and stays
+//!   there for a second, is told of as ended all the same, and holds what it held in this one registry until that
+//!   code returns; it can register nothing more;
 //! * the thread, on any other. They are gone when the thread has ended, in whatever way, so when
 //!   [`JoinHandle::join`](std::thread::JoinHandle::join) returns. (The end of a
 //!   [`thread::scope`](std::thread::scope) alone waits only for the closures.)
+//!   If the thread calls [`process::exit`](std::process::exit) out of code that a change calls, as a key's `Eq`,
+//!   what it holds in that one registry is not given up: the process ends;
 //! * an [`Owner`], if they were made through it. It may be sent to other threads, and stands for what is no
 //!   thread: a connection, a task.
 //!
