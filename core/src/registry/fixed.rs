@@ -18,7 +18,7 @@ use slots::Slots;
 
 /// A registry of at most `N` entries, without an allocator.
 ///
-/// `L` is the lock every operation takes: [`CriticalSectionLock`](super::CriticalSectionLock) where
+/// `L` is the lock every operation takes: `CriticalSectionLock` where
 /// interrupt handlers use the registry, [`SpinLock`](super::SpinLock) among threads or cores. It is
 /// held for one probe of the table; for O(N) while all entries are listed; and for as many of its own
 /// entries as an owner looks at before it finds one to give up. Keys' `Hash` and `Eq`, values' `Clone`,

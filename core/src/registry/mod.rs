@@ -25,6 +25,18 @@
 //!   death of a process known afterwards therefore leaves no window in which its names are stale.
 //! * Every registration is numbered. A [`Registration`] that is gone never stands for a later one
 //!   of the same key.
+//!
+// What is not there cannot be linked to.
+#![cfg_attr(
+    not(all(feature = "alloc", target_has_atomic = "ptr")),
+    doc = "[`EpochRegistry`]: self",
+    doc = "[`Owner`]: FixedOwner",
+    doc = "[`groups`]: self"
+)]
+#![cfg_attr(
+    not(feature = "critical-section"),
+    doc = "[`CriticalSectionLock`]: self"
+)]
 
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod builder;
@@ -92,6 +104,10 @@ pub use watch::{Change, Reason};
 ///
 /// Registries are told apart by where they are in memory. To another than its own it is the proof of nothing; but
 /// it knows nothing of one that came to lie in the place of its own when that was gone, or moved away.
+///
+/// No two registrations of a registry have the same number; but on a 32-bit target those of an
+/// `EpochRegistry` begin again after four thousand million. One that has been over for so long may be taken for a
+/// later one, if that has the same number, the same owner, and a key of the same hash or nearly so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Registration {
     /// Where the registry is.

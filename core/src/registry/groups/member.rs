@@ -54,7 +54,8 @@ struct Held {
 
 /// Proof of one membership: whose it is and which one, of which groups. One that is over never stands for a later
 /// one; nor does it stand for one in other groups, as long as its own have not gone and left their place in memory
-/// to those.
+/// to those. (On a 32-bit target, one that has been over while its place was used 134 million times more may stand
+/// for the latest use.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Membership {
     /// Where the groups are.

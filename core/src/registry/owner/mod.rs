@@ -98,7 +98,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         self.pid
     }
 
-    /// The registrations held, in no useful order. O(1) for each.
+    /// The registrations held, in no useful order. Each takes as long as a look-up: O(1), or O(n) with a hasher that
+    /// returns one value for all keys.
     pub fn entries<'g>(
         &'g self,
         guard: &'g Guard<'_, K, V, S>,
