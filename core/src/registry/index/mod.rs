@@ -57,7 +57,7 @@
 //! | I4 | `meta` changes, CAS Release | its load, Acquire | lanes and levels are at least as they were then |
 //! | I5 | `size` grows, CAS Release | its load, Acquire | the bucket's step is there |
 //! | I6 | a link is set, CAS Release | its load, Acquire | the overflow bucket's step is there |
-//! | I7 | a flat table, its entries and its length are set, Release | their loads, Acquire | the table is initialised and as long as said |
+//! | I7 | a flat table and its length are set, Release | their loads, Acquire | the table is initialised and as long as said |
 //!
 //! # Limits
 //! A chain has no more lanes than a cursor can name, and there are only so many overflow buckets: an insertion
@@ -385,8 +385,8 @@ impl Index {
     /// A bucket with a number below the size, or one that was added on this thread.
     #[inline]
     fn bucket(&self, number: usize) -> &Bucket {
-        // SAFETY: buckets are ensured before `size` says that they are there [I5], which says no more
-        // than it said before.
+        // SAFETY: buckets are ensured before `size` says that they are there [I5], which says so of one after
+        // another, and of none again that is not.
         unsafe { self.buckets.at(number) }
     }
 
