@@ -38,6 +38,23 @@ pub fn check_deeply(preemptions: usize, scenario: impl Fn() + Send + Sync + 'sta
     }
 }
 
+/// As [`check`], with at most so many preemptions in one execution, for a model that takes too many steps to be
+/// explored with as many as others.
+pub fn check_lightly(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
+    #[cfg(bedplate_loom)]
+    {
+        let mut model = model();
+        let bound = model.preemption_bound.unwrap_or(preemptions);
+        model.preemption_bound = Some(bound.min(preemptions));
+        explore(model, scenario);
+    }
+    #[cfg(not(bedplate_loom))]
+    {
+        let _ = preemptions;
+        check(scenario);
+    }
+}
+
 /// Makes something that is large while it is made: loom's threads have 32 KiB of stack, unless they ask for more.
 pub fn with_room<T: Send + 'static>(make: impl FnOnce() -> T + Send + 'static) -> T {
     #[cfg(bedplate_loom)]

@@ -15,4 +15,4 @@ pub mod op;
 pub mod oracle;
 pub mod subject;
 
-pub use driver::{check, check_deeply, thread, with_room};
+pub use driver::{check, check_deeply, check_lightly, thread, with_room};

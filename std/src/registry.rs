@@ -86,8 +86,8 @@ use crate::sync::{Arc, OnceLock};
 use core::time::Duration;
 
 pub use bedplate_core::registry::{
-    Change, Entry, FeedTooLarge, GiveAwayError, LARGEST_FEED, Memory, News, Reason, Registration,
-    Stored,
+    Change, Entry, FeedTooLarge, GiveAwayError, LARGEST_FEED, Memory, News, Reason,
+    RegisterManyError, Registration, Stored,
 };
 pub use builder::Builder;
 pub use catalogue::all;

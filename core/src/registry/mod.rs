@@ -38,6 +38,7 @@
     doc = "[`CriticalSectionLock`]: self"
 )]
 
+mod batch;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod builder;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
@@ -78,6 +79,7 @@ pub use crate::sync::lock::CriticalSectionLock;
 pub use crate::sync::lock::RawLock;
 #[cfg(target_has_atomic = "ptr")]
 pub use crate::sync::lock::SpinLock;
+pub use batch::RegisterManyError;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use builder::{Builder, FeedTooLarge, LARGEST_FEED};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]

@@ -2,7 +2,7 @@
 
 use super::shared::{Inner, Key, Registry, Value};
 use super::thread::with_handle;
-use super::{GiveAwayError, RegisterError, TooManyOwners, UpdateError, report};
+use super::{GiveAwayError, RegisterError, RegisterManyError, TooManyOwners, UpdateError, report};
 use crate::process::panic::contain;
 use crate::process::{Lease, Pid};
 use crate::sync::{Arc, Ordering};
@@ -64,6 +64,38 @@ impl<K: Key, V: Value> Owner<K, V> {
         let registered = with_handle(inner, |handle| core.register(&handle.pin(), key, value))?;
         inner.waiting.after(notice);
         report::registered(registry.name(), registered.owner());
+        Ok(registered)
+    }
+
+    /// Registers all keys with their values, or none of them, in one step: a reader that finds one of them and
+    /// looks for another afterwards finds that, too.
+    ///
+    /// # Errors
+    /// [`RegisterManyError`] if somebody holds one of the keys, this owner included, if two of them are equal, if
+    /// there is no room for all, or if others called it off again and again; with all keys and values.
+    ///
+    /// ```
+    /// use bedplate::registry::Registry;
+    ///
+    /// let ports = Registry::<String, u16>::new();
+    /// let mut server = ports.owner()?;
+    /// server.register_many(vec![("http".to_owned(), 80), ("https".to_owned(), 443)])?;
+    /// assert_eq!(ports.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn register_many(
+        &mut self,
+        pairs: Vec<(K, V)>,
+    ) -> Result<Vec<Registration>, RegisterManyError<Vec<(K, V)>>> {
+        let Held { core, registry } = &mut self.held;
+        let inner = &registry.0;
+        let keys = pairs.iter().map(|(key, _)| key.borrow());
+        let notices: Vec<_> = keys.map(|key| inner.waiting.before(key)).collect();
+        let registered = with_handle(inner, |handle| core.register_many(&handle.pin(), pairs))?;
+        for notice in notices {
+            inner.waiting.after(notice);
+            report::registered(registry.name(), core.pid());
+        }
         Ok(registered)
     }
 

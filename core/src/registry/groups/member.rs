@@ -54,7 +54,7 @@ struct Held {
 
 /// Proof of one membership: whose it is and which one, of which groups. One that is over never stands for a later
 /// one; nor does it stand for one in other groups, as long as its own have not gone and left their place in memory
-/// to those. (On a 32-bit target, one that has been over while its place was used 134 million times more may stand
+/// to those. (On a 32-bit target, one that has been over while its place was used 33 million times more may stand
 /// for the latest use.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Membership {

@@ -80,7 +80,7 @@ use crate::sync::zeroed::Zeroed;
 use crate::sync::{AtomicUsize, BUCKET_LANES, Ordering};
 pub(in crate::registry) use direct::{Fetched, LaneRef, fetch};
 use find::look;
-pub(in crate::registry) use find::{Found, Sequence, Slots};
+pub(in crate::registry) use find::{Found, Pending, Sequence, Slots};
 use steps::Flat;
 pub(in crate::registry) use steps::{LONGEST, Spot, Steps};
 pub(in crate::registry) use walk::Walk;

@@ -3,7 +3,7 @@
 use super::{LARGEST_BLOCK, Owner};
 use crate::registry::epoch::{Entry, Guard, Shared};
 use crate::registry::index::{Found, LONGEST, Lane, Refused, Spot};
-use crate::registry::look::Probe;
+use crate::registry::look::Rival;
 use crate::registry::offer::Offer;
 use crate::registry::slab::Seen;
 use crate::registry::watch::{Reason, Telling, ToTell};
@@ -340,65 +340,74 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         if K::MAY_OWN && key.inline_words().is_none() {
             guard.epoch();
         }
-        // A registry that is full refuses what is there for being there.
-        if self.shared.entries.limit() < usize::MAX {
-            let probe = Probe::of(&self.shared.slab, &key);
-            if let Some(found) = self.shared.index.find(place, probe) {
-                return Err((key, value, Why::Present(found)));
+        loop {
+            // A registry that is full refuses what is there for being there.
+            if self.shared.entries.limit() < usize::MAX {
+                let rival = Rival::of(&self.shared.slab, &key, None);
+                if let Some(found) = self.shared.index.find(place, rival) {
+                    if found.seen.sequence.is_pending() {
+                        self.clear_the_way(guard, &found);
+                        continue;
+                    }
+                    return Err((key, value, Why::Present(found)));
+                }
             }
+            self.make_room(guard);
+            let Some(slot) = self.slot() else {
+                return Err((key, value, Why::NoRoom(NoRoom::Full)));
+            };
+            if !self.shared.entries.add(self.number) {
+                self.put_back(slot);
+                return Err((key, value, Why::NoRoom(NoRoom::Full)));
+            }
+            self.prepare(slot, &key, &value);
+            // If a key's `Eq` panics, the slot and the count are given back, and key and value are dropped.
+            let undo = Undo {
+                owner: self,
+                slot,
+                counted: 1,
+            };
+            let shared = &undo.owner.shared;
+            let lane = Lane::taken(place, slot);
+            let rival = Rival::of(&shared.slab, &key, None);
+            let inserted = match &shared.watch {
+                None => {
+                    let inserted = shared.index.insert(place, slot, rival, &mut ());
+                    inserted.map(|full| (full, None))
+                }
+                Some(watch) => {
+                    let draft = undo.owner.draft(Reason::Registered, lane);
+                    let pin = &guard.pin;
+                    shared.watched(watch, pin, draft, Telling::All, |ticket| {
+                        shared.index.insert(place, slot, rival, ticket)
+                    })
+                }
+            };
+            let (full, told) = match inserted {
+                Ok(inserted) => inserted,
+                Err(Refused::Present(found)) => {
+                    drop(undo);
+                    if found.seen.sequence.is_pending() {
+                        self.clear_the_way(guard, &found);
+                        continue;
+                    }
+                    return Err((key, value, Why::Present(found)));
+                }
+                Err(Refused::Crowded) => {
+                    drop(undo);
+                    return Err((key, value, Why::NoRoom(NoRoom::Crowded)));
+                }
+            };
+            core::mem::forget(undo);
+            key.accepted();
+            value.accepted();
+            self.hold(lane);
+            if full {
+                self.shared.index.grow(self.shared.entries.sum());
+            }
+            self.shared.tell(told);
+            return Ok(lane);
         }
-        self.make_room(guard);
-        let Some(slot) = self.slot() else {
-            return Err((key, value, Why::NoRoom(NoRoom::Full)));
-        };
-        if !self.shared.entries.add(self.number) {
-            self.put_back(slot);
-            return Err((key, value, Why::NoRoom(NoRoom::Full)));
-        }
-        self.prepare(slot, &key, &value);
-        // If a key's `Eq` panics, the slot and the count are given back, and key and value are dropped.
-        let undo = Undo {
-            owner: self,
-            slot,
-            counted: 1,
-        };
-        let shared = &undo.owner.shared;
-        let lane = Lane::taken(place, slot);
-        let inserted = match &shared.watch {
-            None => {
-                let probe = Probe::of(&shared.slab, &key);
-                let inserted = shared.index.insert(place, slot, probe, &mut ());
-                inserted.map(|full| (full, None))
-            }
-            Some(watch) => {
-                let probe = Probe::of(&shared.slab, &key);
-                let draft = undo.owner.draft(Reason::Registered, lane);
-                let pin = &guard.pin;
-                shared.watched(watch, pin, draft, Telling::All, |ticket| {
-                    shared.index.insert(place, slot, probe, ticket)
-                })
-            }
-        };
-        let (full, told) = match inserted {
-            Ok(inserted) => inserted,
-            Err(Refused::Present(found)) => {
-                drop(undo);
-                return Err((key, value, Why::Present(found)));
-            }
-            Err(Refused::Crowded) => {
-                drop(undo);
-                return Err((key, value, Why::NoRoom(NoRoom::Crowded)));
-            }
-        };
-        core::mem::forget(undo);
-        key.accepted();
-        value.accepted();
-        self.hold(lane);
-        if full {
-            self.shared.index.grow(self.shared.entries.sum());
-        }
-        self.shared.tell(told);
-        Ok(lane)
     }
 
     /// Writes a slot that is in no lane, for a registration of its own.
@@ -407,14 +416,21 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     }
 
     fn write(&mut self, slot: Spot, key: K::Words, value: V::Words) {
+        let number = self.next_number();
+        let slab = &self.shared.slab;
+        slab.write(slot, self.pid, key, value);
+        slab.set_number(slot, number);
+    }
+
+    /// A number for a registration.
+    pub(super) fn next_number(&mut self) -> u64 {
         if self.numbers.is_empty() {
             self.numbers = self.shared.numbers(self.block);
             self.block = (2 * self.block).min(LARGEST_BLOCK);
         }
-        let slab = &self.shared.slab;
-        slab.write(slot, self.pid, key, value);
-        slab.set_number(slot, self.numbers.start);
+        let number = self.numbers.start;
         self.numbers.start += 1;
+        number
     }
 
     fn no_room(&self, why: NoRoom, key: Offer<K>, value: Offer<V>) -> RegisterError<K, V> {

@@ -10,6 +10,7 @@
 //! lane that refers to a slot of one's own is one's own registration, and no other.
 
 mod changes;
+mod many;
 #[cfg(test)]
 mod tests;
 mod withdraw;
@@ -159,6 +160,14 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         }
         // If nothing was: so that not every attempt that is refused looks again.
         self.held.reserve(1);
+    }
+
+    /// Makes room for several.
+    fn make_room_for(&mut self, guard: &Guard<'_, K, V, S>, more: usize) {
+        if self.held.capacity() - self.held.len() < more {
+            self.make_more_room(guard);
+            self.held.reserve(more);
+        }
     }
 
     /// Notes a registration just made.

@@ -2,7 +2,9 @@
 
 use crate::id::Pid;
 use crate::registry::groups::{EpochGroups, JoinError};
-use crate::registry::{EpochRegistry, GiveAwayError, RegisterError, UpdateError};
+use crate::registry::{
+    EpochRegistry, GiveAwayError, RegisterError, RegisterManyError, UpdateError,
+};
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -51,6 +53,14 @@ fn too_many_keys_of_one_hash_are_refused_as_such() {
         let (key_back, value) = refused.expect_err("no room").into_inner();
         assert_eq!((key_back, *value), (key, 1));
     }
+    let pairs = alloc::vec![(key + 1, Box::new(1)), (key + 2, Box::new(2))];
+    let refused = owner.register_many(&guard, pairs).expect_err("no room");
+    assert!(matches!(
+        refused,
+        RegisterManyError::TooManyCollisions { at: 0, .. }
+    ));
+    assert_eq!(refused.into_inner().len(), 2);
+    assert_eq!(registry.len(), key as usize);
     // What is there can be changed all the same, and gives room when it goes.
     let mut other = registry.owner(OTHER);
     assert!(matches!(
