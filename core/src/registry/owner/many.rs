@@ -335,7 +335,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Attempt<'_, '_, K, V, S> {
             // Unless somebody else has.
             index.remove(lane, slab.written(lane.slot()), &mut ());
         }
-        for slot in self.slots.drain(..) {
+        // The first is used first again, so that they lie in memory in the order of their use.
+        for slot in self.slots.drain(..).rev() {
             self.owner.use_again(self.guard, slot);
         }
     }
