@@ -2,6 +2,8 @@
 
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) use ::loom::sync::atomic::AtomicPtr;
+#[cfg(target_has_atomic = "64")]
+pub(crate) use ::loom::sync::atomic::AtomicU64;
 pub(crate) use ::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
 /// Reads a pointer that nobody else can reach.
@@ -36,3 +38,8 @@ pub(crate) const COUNTERS: usize = 1;
 /// Lanes in the roster of a group itself: as few as there can be.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) const ROSTER_LANES: usize = 1;
+
+/// How often a shared dedup window looks again whether a set's door is open: not at all, so that models see
+/// what happens when patience ends.
+#[cfg(target_has_atomic = "64")]
+pub(crate) const DEDUP_PATIENCE: usize = 0;

@@ -2,6 +2,8 @@
 
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) use portable_atomic::AtomicPtr;
+#[cfg(target_has_atomic = "64")]
+pub(crate) use portable_atomic::AtomicU64;
 pub(crate) use portable_atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
 /// Reads a pointer that nobody else can reach.
@@ -35,3 +37,7 @@ pub(crate) const COUNTERS: usize = 16;
 /// Lanes in the roster of a group itself: with four words more, as large as a cache line.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) const ROSTER_LANES: usize = 4;
+
+/// How often a shared dedup window looks again whether a set's door is open.
+#[cfg(target_has_atomic = "64")]
+pub(crate) const DEDUP_PATIENCE: usize = 64;
