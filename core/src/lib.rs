@@ -13,6 +13,7 @@ extern crate std;
 
 pub mod clock;
 pub mod dedup;
+pub mod drain;
 pub mod event;
 pub mod id;
 pub mod registry;

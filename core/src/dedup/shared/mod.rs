@@ -68,7 +68,7 @@ use way::{Door, Found, Set, State};
 ///
 /// One pass for each key and window, exactly, but for the false passes that are counted: see
 /// [`SharedCounts`]. Never a false suppression: an event is only suppressed if the same key passed in its window,
-/// or passes at the same time. Times are exact to the nanosecond up to 146 years after the clock's start; from
+/// or passes at the same time. Times are exact to the nanosecond up to 73 years after the clock's start; from
 /// then on, time stands still.
 ///
 /// Memory: 26 bytes a key, and 16 a key for each source; the initial state is all zero but for the window's
@@ -167,7 +167,7 @@ pub struct SharedCounts {
     /// Events that were suppressed.
     pub suppressed: u64,
     /// Those of them that a summary told of. The others are in windows that are still open, or their window was
-    /// closed, or opened, while they were being decided.
+    /// opened or closed while they were being decided, or before that by somebody whose clock is ahead.
     pub summarised: u64,
     /// Windows closed early for want of room: at most so many of the passes were false.
     pub evicted: u64,
@@ -261,7 +261,8 @@ impl<const SETS: usize, const SOURCES: usize> SharedDedupWindow<SETS, SOURCES> {
                 continue;
             }
             if state.is_over(now, self.window) {
-                self.close(slot, state, Cause::Expired).map(&mut sink);
+                self.close(slot, state, state.closed(), Cause::Expired)
+                    .map(&mut sink);
             } else {
                 let deadline = Instant::from_nanos(state.opened().saturating_add(self.window));
                 next = super::window::earlier(next, Some(deadline));
@@ -275,7 +276,8 @@ impl<const SETS: usize, const SOURCES: usize> SharedDedupWindow<SETS, SOURCES> {
         for slot in 0..Self::CAPACITY {
             let state = self.way(slot).state();
             if state.is_open() {
-                self.close(slot, state, Cause::Flushed).map(&mut sink);
+                self.close(slot, state, state.flushed(), Cause::Flushed)
+                    .map(&mut sink);
             }
         }
     }
@@ -309,6 +311,7 @@ impl<const SETS: usize, const SOURCES: usize> SharedDedupWindow<SETS, SOURCES> {
         loop {
             match self.sets[set].find(key, now, self.window) {
                 Found::Open(way, state) => return Opening::Found(set * WAYS + way, state),
+                Found::Late => return Opening::Joined,
                 Found::Over(way, state) => {
                     if let Some(passed) = self.open_again(set * WAYS + way, state, now) {
                         return Opening::Passed(passed);
@@ -397,12 +400,12 @@ impl<const SETS: usize, const SOURCES: usize> SharedDedupWindow<SETS, SOURCES> {
     }
 
     /// Closes an open window; the summary is ours if nobody was faster.
-    fn close(&self, slot: usize, state: State, cause: Cause) -> Option<Summary> {
+    fn close(&self, slot: usize, state: State, to: State, cause: Cause) -> Option<Summary> {
         let way = self.way(slot);
         let before = self.counted(slot, state);
         // Behind its state, so of this window or a later one; of this one, if the exchange succeeds.
         let key = way.key();
-        way.exchange(state, state.closed())
+        way.exchange(state, to)
             .then(|| self.summary(slot, state, cause, before, || key))
             .flatten()
     }
@@ -479,7 +482,7 @@ enum Opening {
     Passed(Passed),
     /// Somebody else has opened one.
     Found(usize, State),
-    /// Somebody else is about to.
+    /// Somebody else is about to, or has closed it again.
     Joined,
 }
 

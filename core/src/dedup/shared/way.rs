@@ -3,7 +3,7 @@
 use super::super::WAYS;
 use crate::sync::{AtomicU64, Ordering, array, const_fn};
 
-/// The state of a place: when its window opened, times four, and one of four kinds.
+/// The state of a place: when its window opened, times eight, and one of five kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct State(u64);
 
@@ -11,23 +11,28 @@ pub(super) struct State(u64);
 const OPEN: u64 = 1;
 /// Another key is being put here.
 const TAKEN: u64 = 2;
-/// The window was closed; also the mask of the kinds.
+/// The window was closed when it was over.
 const CLOSED: u64 = 3;
+/// The window was closed before it was over.
+const FLUSHED: u64 = 4;
+/// Where the kind is.
+const KIND: u64 = 7;
+const KIND_BITS: u32 = 3;
 
 impl State {
     /// Nothing was ever here.
     pub(super) const NEVER: Self = Self(0);
     /// The latest time that fits.
-    pub(super) const LATEST: u64 = u64::MAX >> 2;
+    pub(super) const LATEST: u64 = u64::MAX >> KIND_BITS;
 
     #[inline]
     pub(super) const fn opened(self) -> u64 {
-        self.0 >> 2
+        self.0 >> KIND_BITS
     }
 
     #[inline]
     pub(super) const fn is_open(self) -> bool {
-        self.0 & CLOSED == OPEN
+        self.0 & KIND == OPEN
     }
 
     /// Whether a window of this length is over. None is before it begins, and one of length zero is at once.
@@ -45,16 +50,21 @@ impl State {
         } else {
             opened
         };
-        Self((opened << 2) | OPEN)
+        Self((opened << KIND_BITS) | OPEN)
     }
 
-    /// The same window, closed.
+    /// The same window, closed because it is over.
     pub(super) const fn closed(self) -> Self {
-        Self(self.0 | CLOSED)
+        Self((self.0 & !KIND) | CLOSED)
+    }
+
+    /// The same window, closed although it may not be over.
+    pub(super) const fn flushed(self) -> Self {
+        Self((self.0 & !KIND) | FLUSHED)
     }
 
     const fn taken(self) -> Self {
-        Self((self.0 & !CLOSED) | TAKEN)
+        Self((self.0 & !KIND) | TAKEN)
     }
 
     /// A word that is no other window's of the same place.
@@ -142,6 +152,8 @@ pub(super) enum Found {
     Open(usize, State),
     /// In this place, and its window is over or was closed.
     Over(usize, State),
+    /// Its window was closed by somebody for whom it was over, which it is not for us.
+    Late,
     /// Nowhere, or not yet.
     Absent,
 }
@@ -167,15 +179,12 @@ impl Set {
             if way.key() != key {
                 continue;
             }
-            if state.is_open() {
-                return if state.is_over(now, window) {
-                    Found::Over(index, state)
-                } else {
-                    Found::Open(index, state)
-                };
-            }
-            if state.0 & CLOSED == CLOSED {
-                return Found::Over(index, state);
+            let over = state.is_over(now, window);
+            match state.0 & KIND {
+                OPEN if !over => return Found::Open(index, state),
+                CLOSED if !over => return Found::Late,
+                OPEN | CLOSED | FLUSHED => return Found::Over(index, state),
+                _ => {}
             }
         }
         Found::Absent
