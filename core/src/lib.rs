@@ -18,5 +18,6 @@ pub mod event;
 pub mod id;
 pub mod registry;
 pub mod ring;
+pub mod sample;
 pub mod supervision;
 mod sync;

@@ -34,7 +34,7 @@ const AT_ONCE: usize = 16;
 ///
 /// static WINDOW: LockedDedupWindow<64, SpinLock> = LockedDedupWindow::new(Duration::from_secs(1));
 ///
-/// let at = |millis| Instant::from_nanos(millis * 1_000_000);
+/// let at = |millis: u64| Instant::from_nanos(millis * 1_000_000);
 /// assert!(WINDOW.offer(7, at(0)).passes());
 /// assert!(!WINDOW.offer(7, at(10)).passes());
 /// let mut suppressed = 0;

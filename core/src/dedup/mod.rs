@@ -45,6 +45,7 @@ mod window;
 pub use key::{key_of, key_with};
 pub use locked::LockedDedupWindow;
 pub use mode::Mode;
+pub(crate) use mode::next_random;
 #[cfg(target_has_atomic = "64")]
 pub use shared::{Passed, SharedCounts, SharedDedupWindow, Source, Verdict};
 #[cfg(target_has_atomic = "ptr")]

@@ -29,7 +29,7 @@ use core::time::Duration;
 ///     static OVERHEATED: OncePer = OncePer::new(Duration::from_secs(1));
 ///     OVERHEATED.passes(now)
 /// }
-/// let at = |millis| Instant::from_nanos(millis * 1_000_000);
+/// let at = |millis: u64| Instant::from_nanos(millis * 1_000_000);
 /// assert!(report(at(5)));
 /// assert!(!report(at(1_004)));
 /// assert!(report(at(1_005)));
@@ -117,7 +117,7 @@ impl fmt::Debug for OncePer {
 /// static RETRIES: TokenBucket =
 ///     TokenBucket::new(Duration::from_millis(100), NonZeroU32::new(3).unwrap());
 ///
-/// let at = |millis| Instant::from_nanos(millis * 1_000_000);
+/// let at = |millis: u64| Instant::from_nanos(millis * 1_000_000);
 /// let passed = (0..10).filter(|_| RETRIES.passes(at(0))).count();
 /// assert_eq!(passed, 3);
 /// assert!(!RETRIES.passes(at(99)));

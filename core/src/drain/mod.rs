@@ -137,7 +137,7 @@ impl Default for Limits {
 /// use core::time::Duration;
 ///
 /// const BEAT: EventKind = EventKind::new(Level::Info, 1);
-/// let at = |millis| Instant::from_nanos(millis * 1_000_000);
+/// let at = |millis: u64| Instant::from_nanos(millis * 1_000_000);
 /// let event = |value| Event { kind: BEAT, time: at(0), key: 7, value };
 ///
 /// let limits = Limits { items: 3, age: Duration::from_millis(100), ..Limits::DEFAULT };

@@ -91,7 +91,7 @@ use way::{Door, Found, Set, State};
 /// static WINDOW: SharedDedupWindow<256, 4> = SharedDedupWindow::new(Duration::from_secs(1));
 /// const OVERHEATED: u64 = key_of("motor.overheated");
 ///
-/// let at = |millis| Instant::from_nanos(millis * 1_000_000);
+/// let at = |millis: u64| Instant::from_nanos(millis * 1_000_000);
 /// let mut source = WINDOW.claim_source().expect("one of four");
 /// assert!(source.offer(key_with(OVERHEATED, 3), at(0)).passes());
 /// assert!(!source.offer(key_with(OVERHEATED, 3), at(400)).passes());
