@@ -2,6 +2,8 @@
 
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) use portable_atomic::AtomicPtr;
+#[cfg(target_has_atomic = "64")]
+pub(crate) use portable_atomic::AtomicU64;
 pub(crate) use portable_atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
 /// Reads a pointer that nobody else can reach.
@@ -17,8 +19,18 @@ pub(crate) fn overwrite(word: &AtomicUsize, value: usize, ordering: Ordering) {
     word.store(value, ordering);
 }
 
+/// What comes before does so also in the eyes of an interrupt on the same core, which sees the order of the
+/// program as the compiler left it.
+#[inline]
+pub(crate) fn in_order() {
+    core::sync::atomic::compiler_fence(Ordering::SeqCst);
+}
+
 /// Words of payload in a ring slot.
 pub(crate) const SLOT_WORDS: usize = 7;
+
+/// Pushes that may be interrupted at once while they take their tickets of a nested ring.
+pub(crate) const NEST_LEVELS: usize = 8;
 
 /// Lanes of a bucket of the registry's index: with two words more, a cache line.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
@@ -35,3 +47,7 @@ pub(crate) const COUNTERS: usize = 16;
 /// Lanes in the roster of a group itself: with four words more, as large as a cache line.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) const ROSTER_LANES: usize = 4;
+
+/// How often a shared dedup window looks again whether a set's door is open.
+#[cfg(target_has_atomic = "64")]
+pub(crate) const DEDUP_PATIENCE: usize = 64;

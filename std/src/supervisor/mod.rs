@@ -38,7 +38,9 @@ mod timer;
 mod tree;
 
 pub use crate::process::child::ChildRef;
-pub use bedplate_core::supervision::{ChildState, IntensityError, Restart, Stop, Strategy};
+pub use bedplate_core::supervision::{
+    ChildState, ConfigError, ControlError, IntensityError, Restart, Stop, Strategy,
+};
 pub use error::StartError;
 pub use incarnation::Incarnation;
 pub use info::{ChildInfo, Counts, ShutdownReport};
@@ -48,8 +50,7 @@ use crate::clock;
 use crate::process::ExitReason;
 use crate::process::panic::install_hook;
 use crate::sync::{Arc, Weak};
-use alloc::collections::BTreeSet;
-use bedplate_core::supervision::{AddError, GrowingChildren, Machine, RestartIntensity};
+use bedplate_core::supervision::{Config, GrowingChildren, Machine, RestartIntensity};
 use core::fmt;
 use core::time::Duration;
 use tree::{News, StartOutcome, Tree};
@@ -110,19 +111,20 @@ impl SupervisorBuilder {
         error::check_name(&self.name)?;
         let limit =
             RestartIntensity::new(self.intensity, self.period).map_err(StartError::BadLimit)?;
+        let config = Config::new(self.strategy, limit);
         let children = GrowingChildren::new(MAX_CHILDREN);
-        let mut machine = Machine::new(self.strategy, limit, children);
-        let mut ids = BTreeSet::new();
+        let mut machine = Machine::new(config, children).map_err(StartError::BadConfig)?;
         let mut specs = Vec::new();
         for spec in self.children {
             error::check_name(&spec.id)?;
-            if !ids.insert(spec.id.clone()) {
-                return Err(StartError::DuplicateId(spec.id));
-            }
-            let key = machine.add(spec.plan).map_err(|error| match error {
-                AddError::TooManyChildren { limit } => StartError::TooManyChildren { limit },
-                _ => StartError::TooManyChildren {
-                    limit: MAX_CHILDREN,
+            let id = self.strategy != Strategy::Dynamic;
+            let id = id.then(|| spec.id.clone());
+            let key = machine.add(id, spec.plan).map_err(|error| match error {
+                ControlError::AlreadyPresent(_) => StartError::DuplicateId(spec.id.clone()),
+                ControlError::Full { limit } => StartError::TooManyChildren { limit },
+                error => StartError::BadChild {
+                    id: spec.id.clone(),
+                    error,
                 },
             })?;
             specs.push((key, spec));

@@ -33,7 +33,7 @@ use bedplate_core::supervision::{
 /// The largest restart intensity; a ring of so many instants is part of every supervisor.
 pub(super) const MAX_INTENSITY: usize = 128;
 
-pub(super) type Decisions = Machine<GrowingChildren, MAX_INTENSITY>;
+pub(super) type Decisions = Machine<GrowingChildren<String>, MAX_INTENSITY>;
 
 /// What every handle on a supervisor and every thread of its children share.
 pub(super) struct Tree {
@@ -385,7 +385,11 @@ impl State {
             News::Shutdown => (Event::Shutdown, None, None),
             News::Tick => (Event::Tick, None, None),
         };
-        let Ok(actions) = self.machine.step(now, event) else {
+        let actions = self.machine.step(now, event).map(Vec::from_iter);
+        let late = actions
+            .as_deref()
+            .map_or(true, |actions| matches!(actions, [Action::LateExit(_)]));
+        let (Ok(actions), false) = (actions, late) else {
             // A confirmation that its own exit has overtaken, or the end of an abandoned thread.
             if let Event::Exited(..) = event {
                 self.abandoned = self.abandoned.saturating_sub(1);
@@ -412,7 +416,7 @@ impl State {
                     jobs.push(Job::NotifyWaiting);
                 }
                 Action::End(end) => self.end(end, jobs),
-                // The machine has no other action as yet.
+                // What was asked for by hand is not told as yet, and nothing is.
                 _ => debug_assert!(false, "an action this driver does not know"),
             }
         }
