@@ -240,6 +240,9 @@ impl World {
     }
 
     /// A child ends by itself; returns whether it was running.
+    ///
+    /// # Panics
+    /// If the machine does not know the child it lists.
     pub fn exit(&mut self, child: usize, exit: Exit) -> bool {
         let Some(key) = self.key(child) else {
             return false;

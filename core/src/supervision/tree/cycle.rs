@@ -45,7 +45,7 @@ pub(super) struct Cycle {
     /// The next slot to look at, in the direction of the stage.
     pub(super) next: u32,
     pub(super) awaited: Option<ChildKey>,
-    /// The child whose end it was, and whose delay is waited out.
+    /// The child whose end it was, until its delay is over.
     leader: Option<ChildKey>,
     /// Whether a child of the part was started by hand during the delay.
     disturbed: bool,
@@ -261,6 +261,7 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
         let cycle = self.cycle_mut();
         cycle.stage = Stage::Start;
         cycle.next = first;
+        cycle.leader = None;
         true
     }
 
