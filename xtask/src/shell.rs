@@ -35,6 +35,15 @@ pub(crate) fn status(command: &mut Command) -> Result<ExitStatus, Failure> {
         .map_err(|error| unrunnable(command, &error))
 }
 
+/// As [`status`], without showing what `command` says.
+pub(crate) fn status_quietly(command: &mut Command) -> Result<ExitStatus, Failure> {
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .map_err(|error| unrunnable(command, &error))
+}
+
 /// Runs `command`, which must succeed.
 pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     let status = status(command)?;

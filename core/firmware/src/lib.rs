@@ -11,6 +11,8 @@ pub mod board;
 pub mod counter;
 pub mod figure;
 #[cfg(target_has_atomic = "ptr")]
+pub mod hash;
+#[cfg(target_has_atomic = "ptr")]
 pub mod heap;
 pub mod owned;
 pub mod report;

@@ -55,3 +55,12 @@ impl<T> Owned<T> {
         }
     }
 }
+
+/// A value that is not to be sent elsewhere, in a proof that runs on one core: there is no elsewhere.
+///
+/// What keeps contexts from using it at once is [`Owned`], as for everything.
+pub struct OnOneCore<T>(pub T);
+
+// SAFETY: proofs that use it start no second core, and what keeps a value on its thread (a list without
+// atomics, say) cannot tell a handler from a call of the function it interrupted.
+unsafe impl<T> Send for OnOneCore<T> {}

@@ -55,7 +55,8 @@ start_of_second:
     isb
     adrp x1, __stack_top
     add x1, x1, :lo12:__stack_top
-    sub sp, x1, x0, lsl #16
+    sub x1, x1, x0, lsl #16
+    mov sp, x1
     bl start
     b .
 
@@ -206,8 +207,8 @@ pub(super) fn start_timer(ticks: u32) {
 }
 
 pub(super) fn start_timer_once(ticks: u32) {
-    start_timer(ticks);
     set_period(0);
+    count_down(ticks);
 }
 
 pub(super) fn set_period(ticks: u32) {

@@ -96,15 +96,18 @@ pub fn start_second_core() {
 
 pub(super) fn start_timer(ticks: u32) {
     set_period(ticks);
-    let hart = core_number();
-    come_at(hart, now() + u64::from(ticks));
-    // SAFETY: no critical section is left by this.
-    unsafe { mie::set_mtimer() };
+    begin(ticks);
 }
 
 pub(super) fn start_timer_once(ticks: u32) {
-    start_timer(ticks);
     set_period(0);
+    begin(ticks);
+}
+
+fn begin(ticks: u32) {
+    come_at(core_number(), now() + u64::from(ticks));
+    // SAFETY: no critical section is left by this.
+    unsafe { mie::set_mtimer() };
 }
 
 pub(super) fn set_period(ticks: u32) {
