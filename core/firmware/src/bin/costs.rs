@@ -25,6 +25,7 @@ const INTERRUPT_LIMIT: u32 = 400;
 /// What was aimed at is 45: a key and times of 64 bits, and counts, are what takes most of the rest.
 const DUPLICATE_LIMIT: u32 = 100;
 /// What was aimed at is 80.
+#[cfg(target_has_atomic = "ptr")]
 const EPOCH_LIMIT: u32 = 220;
 
 /// Names are pieces of this text, one from each of its first bytes on.
