@@ -170,7 +170,7 @@ fn s20_terminating_twice_is_as_good_as_once() {
 
 #[test]
 fn s22_another_supervisors_child_is_not_found() {
-    let mut other = Script::up(config(OneForOne, 1), &[("a", p()), ("b", p())]);
+    let other = Script::up(config(OneForOne, 1), &[("a", p()), ("b", p())]);
     let stranger = other.present("b").child;
     let mut script = Script::up(config(OneForOne, 1), &[("a", p())]);
     let now = bedplate_core::clock::Instant::ZERO;
@@ -708,8 +708,11 @@ fn what_was_added_during_the_start_takes_its_turn() {
     assert_eq!(script.start_child("c", p()).unwrap(), "");
     assert_eq!(script.ready("a"), "start b1");
     assert_eq!(script.ready("b"), "start c1");
+    // So does what is added while the last one starts.
+    assert_eq!(script.start_child("d", p()).unwrap(), "");
     // Its failure is its own.
-    assert_eq!(script.fail("c"), "c StartFailed, forget c, up");
+    assert_eq!(script.fail("c"), "c StartFailed, forget c, start d1");
+    assert_eq!(script.ready("d"), "d Started, up");
 }
 
 #[test]

@@ -207,22 +207,25 @@ fn poll_against_a_source_that_goes_on() {
         let window = lent.borrow();
         let mut source = window.claim_source().expect("two");
         let mut seen = Seen::default();
-        seen.offer(&mut source, 7, 0);
+        // A count of a window before, which must not be taken for that of the next one.
+        for now in [0, 1, 2, 3, 10] {
+            seen.offer(&mut source, 7, now);
+        }
         let polling = thread::spawn(move || {
             let mut seen = Seen::default();
-            seen.poll(window, 10);
+            seen.poll(window, 20);
             seen
         });
-        // The first is counted in the first window or, if that is closed just then, in none.
-        for now in [3, 10, 11, 12] {
+        // The first is counted in the present window or, if that is closed just then, in none.
+        for now in [13, 20, 21, 22] {
             seen.offer(&mut source, 7, now);
         }
         seen.add(polling.join().expect("no panic"));
-        let seen = seen.end(window, 5);
-        assert_eq!(seen.passed, 2);
-        let first: u64 = seen.told_of(7, 0).iter().sum();
-        assert!(first <= 1, "{first} of one");
-        assert_eq!(seen.told_of(7, 10), [2]);
+        let seen = seen.end(window, 9);
+        assert_eq!((seen.passed, seen.told_of(7, 0)), (3, vec![3]));
+        let second: u64 = seen.told_of(7, 10).iter().sum();
+        assert!(second <= 1, "{second} of one");
+        assert_eq!(seen.told_of(7, 20), [2]);
     });
 }
 
@@ -286,7 +289,8 @@ fn a_source_is_handed_on() {
         let offer = |window: &SharedDedupWindow<1, 1>| match window.claim_source() {
             Some(mut source) => {
                 _ = source.offer(7, at(5));
-                1
+                _ = source.offer(7, at(6));
+                2
             }
             None => 0,
         };

@@ -535,7 +535,8 @@ fn f59_a_failed_start_in_a_group_counts_and_the_rest_waits() {
 
 #[test]
 fn f60_two_crashes_at_once_in_one_group_are_one_cycle() {
-    let mut script = abcd(OneForAll);
+    let children = [("a", p()), ("b", p()), ("c", p()), ("d", p())];
+    let mut script = Script::up(config(OneForAll, 1), &children);
     assert_eq!(script.crash("b"), "stop d1");
     // Counted once, as in OTP: the second was about to be stopped.
     assert_eq!(script.crash("c"), "");

@@ -344,3 +344,52 @@ impl<C: ChildStorage> Roster<C> {
         self.put(at, place);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::storage::FixedChildren;
+    use super::*;
+    use alloc::collections::BTreeMap;
+    use alloc::vec::Vec;
+
+    /// More deadlines than a few, so that the heap has some depth, set, changed and taken back at random.
+    #[test]
+    fn the_first_deadline_is_the_first() {
+        let mut roster = Roster::new(FixedChildren::<(), 32>::new());
+        let mut random = 1_u64;
+        let mut below = |end: u64| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (random >> 33) % end
+        };
+        let mut truth: BTreeMap<ChildKey, Option<Instant>> = BTreeMap::new();
+        for _ in 0..20_000 {
+            let keys: Vec<ChildKey> = truth.keys().copied().collect();
+            match below(8) {
+                0 if keys.len() < 32 => {
+                    let key = roster.append(None, ChildPlan::default()).unwrap();
+                    truth.insert(key, None);
+                }
+                1 if keys.len() > 24 => {
+                    let key = keys[usize::try_from(below(24)).unwrap()];
+                    roster.remove(roster.place(key).unwrap());
+                    truth.remove(&key);
+                }
+                what if !keys.is_empty() => {
+                    let many = u64::try_from(keys.len()).unwrap();
+                    let key = keys[usize::try_from(below(many)).unwrap()];
+                    let deadline = (what > 3).then(|| Instant::from_nanos(below(1_000)));
+                    roster.set_state(key.slot, ChildState::Running, deadline);
+                    truth.insert(key, deadline);
+                }
+                _ => {}
+            }
+            let due = truth
+                .iter()
+                .filter_map(|(&key, due)| due.map(|due| (due, key)));
+            let first = due.min().map(|(due, key)| (due, key.slot));
+            assert_eq!(roster.first_deadline(), first);
+        }
+    }
+}

@@ -92,12 +92,11 @@ impl ThreeWords {
 
     #[expect(clippy::cast_possible_truncation, reason = "the time is split in two")]
     pub(crate) fn advance(&self, _from: u64, proof: usize, to: u64) -> bool {
-        // Acquire: behind the halves of the last one who moved it; pairs with Release below [D7]. Relaxed on
-        // failure: nothing is read.
+        // Relaxed, both: the proof was loaded with Acquire, so the halves of the last one who moved it are behind us.
         let taken = self.sequence.compare_exchange(
             proof,
             proof.wrapping_add(1),
-            Ordering::Acquire,
+            Ordering::Relaxed,
             Ordering::Relaxed,
         );
         if taken.is_err() {

@@ -4,7 +4,7 @@
 //! A [`Supervisor`] is built from [`ChildSpec`]s and is the only owner of its children's lives.
 //! Threads run its decisions themselves: there is no supervisor thread that could be slow, blocked
 //! or dead. What is decided when is the business of
-//! [`bedplate_core::supervision`], which agrees with Erlang/OTP's one-for-one supervisor, except
+//! [`bedplate_core::supervision`], which agrees with Erlang/OTP's supervisor, except
 //! that the restart window is exact to the nanosecond, and that a thread which does not stop in
 //! time is abandoned, because it cannot be killed.
 //!
@@ -50,6 +50,7 @@ use crate::clock;
 use crate::process::ExitReason;
 use crate::process::panic::install_hook;
 use crate::sync::{Arc, Weak};
+use alloc::collections::BTreeSet;
 use bedplate_core::supervision::{Config, GrowingChildren, Machine, RestartIntensity};
 use core::fmt;
 use core::time::Duration;
@@ -114,13 +115,16 @@ impl SupervisorBuilder {
         let config = Config::new(self.strategy, limit);
         let children = GrowingChildren::new(MAX_CHILDREN);
         let mut machine = Machine::new(config, children).map_err(StartError::BadConfig)?;
+        let mut ids = BTreeSet::new();
         let mut specs = Vec::new();
         for spec in self.children {
             error::check_name(&spec.id)?;
-            let id = self.strategy != Strategy::Dynamic;
-            let id = id.then(|| spec.id.clone());
+            if !ids.insert(spec.id.clone()) {
+                return Err(StartError::DuplicateId(spec.id));
+            }
+            // The machine of a dynamic supervisor knows no ids.
+            let id = (self.strategy != Strategy::Dynamic).then(|| spec.id.clone());
             let key = machine.add(id, spec.plan).map_err(|error| match error {
-                ControlError::AlreadyPresent(_) => StartError::DuplicateId(spec.id.clone()),
                 ControlError::Full { limit } => StartError::TooManyChildren { limit },
                 error => StartError::BadChild {
                     id: spec.id.clone(),

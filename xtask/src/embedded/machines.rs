@@ -64,6 +64,7 @@ const CORTEX_M: &[Run] = &[
     Run::counted("skeleton", ORDINARY),
     Run::counted("nested", ORDINARY),
     Run::counted("tasks", ORDINARY),
+    Run::counted("supervisor", ORDINARY),
     Run::counted("epoch", ORDINARY),
     // SysTick counts 40 ns, an instruction takes 64.
     Run::counted("sweep", 6),
@@ -81,6 +82,7 @@ pub(super) const MACHINES: &[Machine] = &[
             Run::counted("skeleton", ORDINARY),
             Run::counted("nested", ORDINARY),
             Run::counted("tasks", ORDINARY),
+    Run::counted("supervisor", ORDINARY),
             // SysTick counts 62.5 ns, an instruction takes 128.
             Run::counted("sweep", 7),
             Run::counted("costs", MEASURED),
@@ -109,6 +111,7 @@ pub(super) const MACHINES: &[Machine] = &[
             Run::counted("skeleton", ORDINARY),
             Run::counted("nested", ORDINARY),
             Run::counted("tasks", ORDINARY),
+    Run::counted("supervisor", ORDINARY),
             // The timer counts 100 ns, an instruction takes 128.
             Run::counted("sweep", 7),
             Run::counted("costs", MEASURED),
@@ -133,6 +136,7 @@ pub(super) const MACHINES: &[Machine] = &[
             Run::counted("skeleton", ORDINARY),
             Run::counted("nested", ORDINARY),
             Run::counted("tasks", ORDINARY),
+    Run::counted("supervisor", ORDINARY),
             Run::counted("epoch", ORDINARY),
             Run::counted("sweep", 7),
             Run::counted("costs", MEASURED),
@@ -150,6 +154,7 @@ pub(super) const MACHINES: &[Machine] = &[
             Run::counted("skeleton", ORDINARY),
             Run::counted("nested", ORDINARY),
             Run::counted("tasks", ORDINARY),
+    Run::counted("supervisor", ORDINARY),
             Run::counted("epoch", ORDINARY),
             // The timer counts 16 ns, an instruction takes 32.
             Run::counted("sweep", 5),
