@@ -39,7 +39,9 @@ impl Figures {
 fn figure(line: &str) -> Option<(&str, [u64; 3])> {
     let mut columns = line.split(" | ");
     let what = columns.next()?;
-    let numbers: Vec<u64> = columns.map_while(|number| number.trim().parse().ok()).collect();
+    let numbers: Vec<u64> = columns
+        .map_while(|number| number.trim().parse().ok())
+        .collect();
     match numbers[..] {
         [average, _least, most, stack] => Some((what, [average, most, stack])),
         _ => None,
@@ -84,8 +86,14 @@ mod tests {
     #[test]
     fn figures_become_a_table() {
         let mut figures = Figures::default();
-        figures.read("A", "figure: push | 40 | 40 | 40 | 8\nnothing | 1 | 1 | 1 | 1\n");
-        figures.read("B", "figure: push | 41 | 40 | 45 | 16\nfigure: read | 1 | 2 | x | 4\n");
+        figures.read(
+            "A",
+            "figure: push | 40 | 40 | 40 | 8\nnothing | 1 | 1 | 1 | 1\n",
+        );
+        figures.read(
+            "B",
+            "figure: push | 41 | 40 | 45 | 16\nfigure: read | 1 | 2 | x | 4\n",
+        );
         figures.read("B", "figure: drop | 7 | 7 | 7 | 0\n");
         assert_eq!(
             figures.to_string(),

@@ -71,7 +71,6 @@ const CORTEX_M: &[Run] = &[
     Run::counted("costs", MEASURED),
 ];
 
-
 pub(super) const MACHINES: &[Machine] = &[
     Machine {
         name: "Cortex-M0",
@@ -82,7 +81,7 @@ pub(super) const MACHINES: &[Machine] = &[
             Run::counted("skeleton", ORDINARY),
             Run::counted("nested", ORDINARY),
             Run::counted("tasks", ORDINARY),
-    Run::counted("supervisor", ORDINARY),
+            Run::counted("supervisor", ORDINARY),
             // SysTick counts 62.5 ns, an instruction takes 128.
             Run::counted("sweep", 7),
             Run::counted("costs", MEASURED),
@@ -106,12 +105,21 @@ pub(super) const MACHINES: &[Machine] = &[
         name: "RV32IMC",
         target: "riscv32imc-unknown-none-elf",
         emulator: "qemu-system-riscv32",
-        arguments: &["-machine", "virt", "-cpu", "rv32,a=false", "-bios", "none", "-serial", "null"],
+        arguments: &[
+            "-machine",
+            "virt",
+            "-cpu",
+            "rv32,a=false",
+            "-bios",
+            "none",
+            "-serial",
+            "null",
+        ],
         runs: &[
             Run::counted("skeleton", ORDINARY),
             Run::counted("nested", ORDINARY),
             Run::counted("tasks", ORDINARY),
-    Run::counted("supervisor", ORDINARY),
+            Run::counted("supervisor", ORDINARY),
             // The timer counts 100 ns, an instruction takes 128.
             Run::counted("sweep", 7),
             Run::counted("costs", MEASURED),
@@ -121,7 +129,9 @@ pub(super) const MACHINES: &[Machine] = &[
         name: "RV32IMAC",
         target: "riscv32imac-unknown-none-elf",
         emulator: "qemu-system-riscv32",
-        arguments: &["-machine", "virt", "-smp", "2", "-bios", "none", "-serial", "null"],
+        arguments: &[
+            "-machine", "virt", "-smp", "2", "-bios", "none", "-serial", "null",
+        ],
         runs: &[
             // Two harts that are counted hang in QEMU, so nothing is counted here.
             Run::at_once("smp"),
@@ -136,7 +146,7 @@ pub(super) const MACHINES: &[Machine] = &[
             Run::counted("skeleton", ORDINARY),
             Run::counted("nested", ORDINARY),
             Run::counted("tasks", ORDINARY),
-    Run::counted("supervisor", ORDINARY),
+            Run::counted("supervisor", ORDINARY),
             Run::counted("epoch", ORDINARY),
             Run::counted("sweep", 7),
             Run::counted("costs", MEASURED),
@@ -147,14 +157,24 @@ pub(super) const MACHINES: &[Machine] = &[
         target: "aarch64-unknown-none-softfloat",
         emulator: "qemu-system-aarch64",
         arguments: &[
-            "-machine", "virt", "-cpu", "cortex-a53", "-m", "128", "-nic", "none", "-smp", "2",
-            "-serial", "null",
+            "-machine",
+            "virt",
+            "-cpu",
+            "cortex-a53",
+            "-m",
+            "128",
+            "-nic",
+            "none",
+            "-smp",
+            "2",
+            "-serial",
+            "null",
         ],
         runs: &[
             Run::counted("skeleton", ORDINARY),
             Run::counted("nested", ORDINARY),
             Run::counted("tasks", ORDINARY),
-    Run::counted("supervisor", ORDINARY),
+            Run::counted("supervisor", ORDINARY),
             Run::counted("epoch", ORDINARY),
             // The timer counts 16 ns, an instruction takes 32.
             Run::counted("sweep", 5),
@@ -188,7 +208,14 @@ impl Machine {
 /// Runs an example.
 pub(super) fn example(image: &Path) -> Command {
     let mut command = emulator("qemu-system-arm", image, "example", &[]);
-    command.args(["-machine", "mps2-an385", "-serial", "null", "-icount", "shift=5,sleep=off"]);
+    command.args([
+        "-machine",
+        "mps2-an385",
+        "-serial",
+        "null",
+        "-icount",
+        "shift=5,sleep=off",
+    ]);
     command
 }
 
@@ -201,7 +228,13 @@ fn emulator(program: &str, image: &Path, name: &str, arguments: &[&str]) -> Comm
     let mut command = Command::new("timeout");
     command
         .args(["--foreground", "60", program])
-        .args(["-nographic", "-monitor", "none", "-semihosting-config", &semihosting])
+        .args([
+            "-nographic",
+            "-monitor",
+            "none",
+            "-semihosting-config",
+            &semihosting,
+        ])
         .arg("-kernel")
         .arg(image);
     command

@@ -69,13 +69,19 @@ pub(super) fn measure(toolchain: &Toolchain) -> Result<Table, Failure> {
             "nothing" => "",
             other => &format!(", beside the {other}"),
         };
-        (format!("{}{beside}", part.name.replace('_', " ")), Vec::new())
+        (
+            format!("{}{beside}", part.name.replace('_', " ")),
+            Vec::new(),
+        )
     }));
     let mut exceeded = Vec::new();
     for (_, target, has_cas) in TARGETS {
         let mut command = firmware(toolchain, target, "bedplate-firmware-sizes");
         let there = |part: &&Part| *has_cas || !part.needs_cas;
-        for name in ["nothing"].into_iter().chain(PARTS.iter().filter(there).map(|part| part.name)) {
+        for name in ["nothing"]
+            .into_iter()
+            .chain(PARTS.iter().filter(there).map(|part| part.name))
+        {
             command.args(["--bin", name]);
         }
         if *has_cas {
