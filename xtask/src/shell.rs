@@ -63,14 +63,15 @@ pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| unrunnable(command, &error))?;
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         return Err(Failure::failed(format!(
-            "`{}` ended with {}",
+            "{stdout}`{}` ended with {}",
             line(command),
             output.status
         )));
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(stdout)
 }
 
 /// The triple of this machine.

@@ -50,7 +50,10 @@ impl Program {
                     sizes.text += section.size();
                 }
                 SectionKind::Data => sizes.data += section.size(),
-                SectionKind::UninitializedData => sizes.bss += section.size(),
+                // Not what a linker script reserves for the stack.
+                SectionKind::UninitializedData if section.name() == Ok(".bss") => {
+                    sizes.bss += section.size();
+                }
                 _ => {}
             }
         }

@@ -225,6 +225,12 @@ fn statics_cost_no_flash(machine: &Machine) -> Result<(), Failure> {
                 )));
             }
         }
+        if program.statics_in(".bss", proof).is_empty() {
+            return Err(Failure::failed(format!(
+                "{proof} for {} has no statics in .bss",
+                machine.target
+            )));
+        }
     }
     Ok(())
 }
