@@ -13,9 +13,11 @@ extern crate std;
 
 pub mod clock;
 pub mod dedup;
+pub mod drain;
 pub mod event;
 pub mod id;
 pub mod registry;
 pub mod ring;
+pub mod sample;
 pub mod supervision;
 mod sync;

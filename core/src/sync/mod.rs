@@ -12,9 +12,20 @@ mod loom;
 mod native;
 
 #[cfg(bedplate_loom)]
-pub(crate) use self::loom::{AtomicBool, AtomicUsize, Ordering, SLOT_WORDS, fence};
+pub(crate) use self::loom::{
+    AtomicBool, AtomicUsize, NEST_LEVELS, Ordering, SLOT_WORDS, fence, in_order,
+};
 #[cfg(not(bedplate_loom))]
-pub(crate) use self::native::{AtomicBool, AtomicUsize, Ordering, SLOT_WORDS, fence};
+pub(crate) use self::native::{
+    AtomicBool, AtomicUsize, NEST_LEVELS, Ordering, SLOT_WORDS, fence, in_order,
+};
+
+/// Here where the target has 64-bit atomics of its own: what `portable-atomic` would put in their place
+/// is a lock, which an interrupt cannot take.
+#[cfg(all(target_has_atomic = "64", bedplate_loom))]
+pub(crate) use self::loom::{AtomicU64, DEDUP_PATIENCE};
+#[cfg(all(target_has_atomic = "64", not(bedplate_loom)))]
+pub(crate) use self::native::{AtomicU64, DEDUP_PATIENCE};
 
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr", bedplate_loom))]
 pub(crate) use self::loom::{
@@ -33,6 +44,8 @@ pub(crate) use core::cell::Cell;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) mod epoch;
 pub(crate) mod lock;
+#[cfg(target_has_atomic = "ptr")]
+pub(crate) mod stamp;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) mod zeroed;
 
@@ -66,3 +79,28 @@ macro_rules! array {
     };
 }
 pub(crate) use array;
+
+/// Does something for the number of each word of a ring slot, in order: written out in ordinary builds, since a
+/// compiler that saves space would make a loop of it, which takes twice as long.
+#[cfg(not(bedplate_loom))]
+macro_rules! each_word {
+    (|$at:ident| $body:block) => {{
+        const { assert!(crate::sync::SLOT_WORDS == 7) };
+        each_word!(@ $at $body, 0 1 2 3 4 5 6);
+    }};
+    (@ $at:ident $body:block, $($number:literal)*) => {
+        $({
+            let $at: usize = $number;
+            $body
+        })*
+    };
+}
+#[cfg(bedplate_loom)]
+macro_rules! each_word {
+    (|$at:ident| $body:block) => {
+        for $at in 0..crate::sync::SLOT_WORDS {
+            $body
+        }
+    };
+}
+pub(crate) use each_word;
