@@ -14,6 +14,7 @@ extern crate std;
 pub mod clock;
 pub mod dedup;
 pub mod event;
+pub mod handlers;
 pub mod id;
 pub mod registry;
 pub mod ring;

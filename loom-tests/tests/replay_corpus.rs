@@ -9,7 +9,9 @@ type Run = fn(&[u8]);
 
 const TARGETS: &[(&str, Run)] = &[
     ("dedup_window", op::dedup::run),
+    ("event_name", op::handlers::run_names),
     ("groups_ops", op::groups::run),
+    ("handlers_ops", op::handlers::run),
     ("registry_ops", op::registry::run),
     ("restart_intensity", op::intensity::run),
     ("ring_ops", op::ring::run),

@@ -36,3 +36,11 @@ pub(crate) const COUNTERS: usize = 1;
 /// Lanes in the roster of a group itself: as few as there can be.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) const ROSTER_LANES: usize = 1;
+
+/// How deep a caller of handlers may be: as little as one handler that calls another.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const CALLER_LEVELS: usize = 2;
+
+/// Seats for callers of handlers that are made at a time.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const CHUNK_SEATS: usize = 1;

@@ -35,3 +35,11 @@ pub(crate) const COUNTERS: usize = 16;
 /// Lanes in the roster of a group itself: with four words more, as large as a cache line.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) const ROSTER_LANES: usize = 4;
+
+/// How deep a caller of handlers may be: two words for each level, a cache line.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const CALLER_LEVELS: usize = 4;
+
+/// Seats for callers of handlers that are made at a time.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const CHUNK_SEATS: usize = 16;

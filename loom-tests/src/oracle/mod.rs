@@ -2,6 +2,7 @@
 
 pub mod dedup;
 pub mod groups;
+pub mod handlers;
 pub mod intensity;
 pub mod registry;
 pub mod ring;
