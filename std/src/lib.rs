@@ -44,6 +44,7 @@ pub mod registry;
 pub mod stop;
 pub mod supervisor;
 mod sync;
+pub mod telemetry;
 #[cfg(feature = "tracing")]
 pub mod tracing_bridge;
 

@@ -129,6 +129,17 @@ impl<'h, H> Editor<'h, H> {
         })
     }
 
+    /// What is attached as `id`.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&H> {
+        let mut entries = self.current()?.entries.iter();
+        let entry = entries.find(|entry| &*entry.id == id)?;
+        // SAFETY: a value is taken out once its entry is dead, and those of the list are not; an editor kills
+        // them, which is borrowed.
+        let value = unsafe { &*entry.value.get() };
+        value.as_ref()
+    }
+
     /// Calls `f` with the id and the pattern of everything that is attached and lies under `prefix`, or of
     /// everything: handlers in the order of attachment, the patterns of each as they were given. A pattern for
     /// everything lies under no prefix.

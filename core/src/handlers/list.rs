@@ -1,7 +1,7 @@
 //! One state of what is attached: immutable, in the order of attachment.
 
 use super::name::{EventName, Pattern};
-use crate::sync::{AtomicBool, UnsafeCell};
+use crate::sync::{AtomicBool, UnsafeCell, Watched};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -69,6 +69,7 @@ pub(super) struct List<H> {
     pub(super) version: usize,
     pub(super) entries: Vec<Arc<Entry<H>>>,
     routes: Vec<Route>,
+    watched: Watched,
 }
 
 impl<H> List<H> {
@@ -89,6 +90,7 @@ impl<H> List<H> {
             version,
             entries,
             routes,
+            watched: Watched::new(),
         }
     }
 
@@ -97,6 +99,7 @@ impl<H> List<H> {
         &'l self,
         name: &'l EventName<'_>,
     ) -> impl Iterator<Item = &'l Entry<H>> {
+        self.watched.read();
         let mut last = None;
         self.routes.iter().filter_map(move |route| {
             // The routes of an entry are neighbours.

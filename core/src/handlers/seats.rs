@@ -4,8 +4,8 @@
 //! never meets one that is gone. A chunk is put in front of those before it.
 
 use crate::sync::{
-    AtomicBool, AtomicPtr, AtomicUsize, CALLER_LEVELS, CHUNK_SEATS, Ordering, array, const_fn,
-    exclusively,
+    AtomicBool, AtomicPtr, AtomicUsize, CALLER_LEVELS, CHUNK_SEATS, Ordering, Watched, array,
+    const_fn, exclusively,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -36,6 +36,14 @@ pub(super) struct Chunk {
     /// Counted from one.
     number: usize,
     before: *const Chunk,
+    watched: Watched,
+}
+
+impl Chunk {
+    fn number(&self) -> usize {
+        self.watched.read();
+        self.number
+    }
 }
 
 /// All seats.
@@ -82,7 +90,7 @@ impl Seats {
         // Acquire: its number; pairs with Release below [H7].
         let before = self.last.load(Ordering::Acquire);
         // SAFETY: a chunk that was linked is initialised, and freed with the seats.
-        let number = unsafe { before.as_ref() }.map_or(0, |chunk| chunk.number) + 1;
+        let number = unsafe { before.as_ref() }.map_or(0, Chunk::number) + 1;
         if number > MAX_CALLERS / CHUNK_SEATS {
             return Err(TooManyCallers);
         }
@@ -91,6 +99,7 @@ impl Seats {
             seats: core::array::from_fn(|_| Seat::new()),
             number,
             before,
+            watched: Watched::new(),
         }));
         // Release: the chunk is initialised; pairs with Acquire in `chunks` and above [H7].
         // Relaxed on failure: nothing is read through it.
@@ -134,6 +143,7 @@ impl Seats {
         core::iter::from_fn(move || {
             // SAFETY: a chunk that was linked is initialised, and freed with the seats.
             let chunk = unsafe { next.as_ref() }?;
+            chunk.watched.read();
             next = chunk.before;
             Some(chunk)
         })

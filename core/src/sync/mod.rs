@@ -19,12 +19,12 @@ pub(crate) use self::native::{AtomicBool, AtomicUsize, Ordering, SLOT_WORDS, fen
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr", bedplate_loom))]
 pub(crate) use self::loom::{
     AtomicPtr, BUCKET_LANES, CALLER_LEVELS, CHUNK_SEATS, COUNTERS, FIRST_STEP, ROSTER_LANES,
-    exclusively, overwrite,
+    Watched, exclusively, overwrite,
 };
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr", not(bedplate_loom)))]
 pub(crate) use self::native::{
     AtomicPtr, BUCKET_LANES, CALLER_LEVELS, CHUNK_SEATS, COUNTERS, FIRST_STEP, ROSTER_LANES,
-    exclusively, overwrite,
+    Watched, exclusively, overwrite,
 };
 
 /// For one thread only, so the same under loom.
