@@ -200,6 +200,24 @@ fn reap_against_call() {
     });
 }
 
+/// [H2, H5] As above, where nothing was detached: only the list that was replaced is freed.
+#[test]
+fn reap_after_attach_against_call() {
+    check(|| {
+        let scene = Scene::new();
+        let handlers = scene.handlers();
+        let mut editor = scene.editor();
+        scene.attach(&mut editor, "one", 1);
+        let caller = thread::spawn(move || call(handlers));
+        scene.attach(&mut editor, "two", 2);
+        drop(editor.reap());
+        let seen = caller.join().expect("no panic");
+        assert!(seen == [1] || seen == [1, 2], "{seen:?}");
+        drop(editor);
+        scene.end();
+    });
+}
+
 /// [H6] Whose seat was another's is seen in it.
 #[test]
 fn a_seat_that_was_anothers() {
