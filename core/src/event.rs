@@ -75,6 +75,12 @@ impl Level {
     }
 }
 
+/// A record that knows how much it matters; what [`RejectBelow`](crate::ring::RejectBelow) asks for.
+pub trait Leveled: Record {
+    /// How much it matters.
+    fn level(&self) -> Level;
+}
+
 /// What happened: a [`Level`] and a number the application gives the event, in one 32-bit word.
 ///
 /// ```
@@ -129,6 +135,7 @@ pub struct Event {
 }
 
 impl Record for Event {
+    #[inline]
     fn encode(self) -> Words {
         let mut words = [0; RECORD_WORDS];
         words[0] = self.kind.0 as usize;
@@ -138,6 +145,7 @@ impl Record for Event {
         words
     }
 
+    #[inline]
     fn decode(words: Words) -> Self {
         Self {
             #[expect(clippy::cast_possible_truncation, reason = "encoded from 32 bits")]
@@ -146,6 +154,13 @@ impl Record for Event {
             key: get(&words, 1),
             value: get(&words, 2),
         }
+    }
+}
+
+impl Leveled for Event {
+    #[inline]
+    fn level(&self) -> Level {
+        self.kind.level()
     }
 }
 

@@ -17,9 +17,15 @@ pub(crate) fn overwrite(word: &AtomicUsize, value: usize, ordering: Ordering) {
     word.swap(value, ordering);
 }
 
+/// Here an interrupt is a call, and what calls is in the order of the program.
+pub(crate) fn in_order() {}
+
 /// Words of payload in a ring slot: as few as can be torn. Models use records of their own, an
 /// [`Event`](crate::event::Event) does not fit.
 pub(crate) const SLOT_WORDS: usize = 2;
+
+/// Pushes that may be interrupted at once while they take their tickets of a nested ring.
+pub(crate) const NEST_LEVELS: usize = 3;
 
 /// Lanes of a bucket: as few as can be full and half full.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]

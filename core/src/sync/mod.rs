@@ -12,9 +12,13 @@ mod loom;
 mod native;
 
 #[cfg(bedplate_loom)]
-pub(crate) use self::loom::{AtomicBool, AtomicUsize, Ordering, SLOT_WORDS, fence};
+pub(crate) use self::loom::{
+    AtomicBool, AtomicUsize, NEST_LEVELS, Ordering, SLOT_WORDS, fence, in_order,
+};
 #[cfg(not(bedplate_loom))]
-pub(crate) use self::native::{AtomicBool, AtomicUsize, Ordering, SLOT_WORDS, fence};
+pub(crate) use self::native::{
+    AtomicBool, AtomicUsize, NEST_LEVELS, Ordering, SLOT_WORDS, fence, in_order,
+};
 
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr", bedplate_loom))]
 pub(crate) use self::loom::{

@@ -17,8 +17,18 @@ pub(crate) fn overwrite(word: &AtomicUsize, value: usize, ordering: Ordering) {
     word.store(value, ordering);
 }
 
+/// What comes before does so also in the eyes of an interrupt on the same core, which sees the order of the
+/// program as the compiler left it.
+#[inline]
+pub(crate) fn in_order() {
+    core::sync::atomic::compiler_fence(Ordering::SeqCst);
+}
+
 /// Words of payload in a ring slot.
 pub(crate) const SLOT_WORDS: usize = 7;
+
+/// Pushes that may be interrupted at once while they take their tickets of a nested ring.
+pub(crate) const NEST_LEVELS: usize = 8;
 
 /// Lanes of a bucket of the registry's index: with two words more, a cache line.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]

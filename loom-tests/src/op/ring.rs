@@ -58,7 +58,7 @@ impl Record for Number {
 }
 
 /// A policy as the sequences see it.
-trait Pushes: Policy + Sized {
+trait Pushes: Policy<Number> + Sized {
     const TRUTH: Truth;
     fn push<const N: usize>(
         writer: &mut Writer<'_, N, Self, Number>,
@@ -143,7 +143,7 @@ fn run_one<P: Pushes>(mut bytes: Bytes<'_>, start: usize) {
         }
         let stats = ring.stats();
         // A ring whose tickets do not start at zero counts from there.
-        let (pushed, delivered) = (stats.pushed.wrapping_sub(start), stats.delivered);
+        let [pushed, delivered] = [stats.pushed, stats.delivered].map(|n| n.wrapping_sub(start));
         assert_eq!(
             (
                 delivered as u64,
@@ -162,11 +162,7 @@ fn run_one<P: Pushes>(mut bytes: Bytes<'_>, start: usize) {
     while agree(&mut reader, &mut oracle, claimed_at) {}
 }
 
-fn agree<P: Pushes>(
-    reader: &mut Reader<'_, CAPACITY, P, Number>,
-    oracle: &mut Oracle,
-    claimed_at: u64,
-) -> bool {
+fn agree(reader: &mut Reader<'_, Number>, oracle: &mut Oracle, claimed_at: u64) -> bool {
     let got = reader.next().map(|received| match received {
         Received::Record(Number(number)) => Expected::Record(number),
         Received::Lost(lost) => Expected::Lost {

@@ -210,14 +210,14 @@ fn every_event_is_accounted_for(log: &mut Log) {
 
 /// What `main` has seen of the shard.
 struct Log {
-    reader: Reader<'static, CAPACITY, Overwrite, Event>,
+    reader: Reader<'static, Event>,
     delivered: u64,
     lost: u64,
     gaps: u64,
 }
 
 impl Log {
-    fn new(reader: Reader<'static, CAPACITY, Overwrite, Event>) -> Self {
+    fn new(reader: Reader<'static, Event>) -> Self {
         Self {
             reader,
             delivered: 0,
