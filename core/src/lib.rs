@@ -16,6 +16,7 @@ pub mod dedup;
 pub mod event;
 pub mod handlers;
 pub mod id;
+pub mod pace;
 pub mod registry;
 pub mod ring;
 pub mod supervision;

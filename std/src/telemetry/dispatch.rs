@@ -106,6 +106,11 @@ fn count(counter: &AtomicU64, more: usize) {
     counter.fetch_add(more as u64, Ordering::Relaxed);
 }
 
+/// An event reaches nobody, as there is a limit.
+pub(super) fn no_room() {
+    count(&NO_ROOM, 1);
+}
+
 pub(super) fn stats() -> Stats {
     // Relaxed: counts.
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

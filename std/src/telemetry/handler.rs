@@ -1,6 +1,7 @@
 //! Attaching, detaching, listing.
 
 use super::dispatch::{self, Attached, Callback};
+use super::drainer;
 use super::{Event, EventName, FailurePolicy, Outcome, Pattern};
 use crate::clock;
 use crate::process::panic::{discard, install_hook};
@@ -131,6 +132,7 @@ impl<'p> HandlerBuilder<'p> {
     {
         // So that failures can be told with their place.
         install_hook();
+        drainer::flush_at_exit_of_main();
         let attached = Attached::new(Box::new(Function(handler)), self.filter, self.policy);
         let result = dispatch::edit(|editor| editor.attach(self.id, &self.patterns, attached));
         result.map_err(|refused| AttachError {

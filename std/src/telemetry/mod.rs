@@ -38,6 +38,18 @@
 //! [`FailurePolicy`] says so: by default with the third failure within a minute. A failure while one is being
 //! told is counted and not told.
 //!
+//! # Now or later
+//! [`emit!`] calls the handlers there and then, with everything that is known, borrowed. [`record!`] stores a number and
+//! a key in a ring of the thread's own, in a few nanoseconds, and another thread calls the handlers within some ten
+//! milliseconds; of one thread in order, of several in none. Both go to the same handlers. [`flush`] waits until
+//! what was recorded is told; that also happens when a [supervisor](crate::supervisor) is shut down, when a thread
+//! ends (without waiting for it), and when the main thread ends, at least on Linux, as far as it attached or recorded
+//! anything. Before [`std::process::exit`] on another thread, flush.
+//!
+//! If recorded events come faster than they are told, the oldest are lost: they are told of as
+//! `bedplate.telemetry.lost`, in their place, and counted in [`Recorded`], where nothing is missing:
+//! `pushed = delivered + overwritten + rejected + busy + waiting`.
+//!
 //! # What bedplate tells of itself
 //! | event | measurements | metadata |
 //! |---|---|---|
@@ -47,6 +59,7 @@
 //! | `bedplate.supervisor.restart` | `incarnation` | `supervisor`, `child` |
 //! | `bedplate.supervisor.ended`, if not as it should be | `incarnation` | `supervisor`, `child`, `reason` |
 //! | `bedplate.supervisor.gave_up` | `restarts` | `supervisor`, `child`, `reason` |
+//! | `bedplate.telemetry.lost` | `count` of recorded events that were lost | `shard` |
 //! | `bedplate.telemetry.handler.failed` | `failures` of the handler | `handler`, `event`, `kind`, `reason`, `place`, `backtrace`, `detached` |
 //!
 //! # Limits
@@ -59,11 +72,15 @@
 //! Attaching, detaching and listing lock; no code of a user runs meanwhile.
 
 mod dispatch;
+mod drainer;
 mod event;
 mod handler;
 mod outcome;
 pub(crate) mod own;
 mod probe;
+mod record;
+mod shard;
+pub mod sink;
 mod site;
 mod span;
 
@@ -74,13 +91,70 @@ pub use self::handler::{
 };
 pub use self::outcome::Outcome;
 pub use self::probe::Probe;
+pub use self::record::RecordSite;
 pub use self::site::{Site, emit_named};
 pub use self::span::{Measuring, SpanSite};
 #[doc(inline)]
-pub use crate::{__telemetry_emit as emit, __telemetry_span as span};
+pub use crate::{__telemetry_emit as emit, __telemetry_record as record, __telemetry_span as span};
 pub use bedplate_core::handlers::{
     BadName, EventName, FailurePolicy, MAX_CALLERS, MAX_DEPTH, MAX_HANDLERS, MAX_PATTERNS, Pattern,
 };
+
+/// Waits until all events that were recorded before are told, on any thread.
+///
+/// # Errors
+/// [`FlushError`] says why they may not be: the call comes from a handler, `patience` was over, or there is no thread
+/// to tell them.
+///
+/// # Concurrency
+/// Blocking, until handlers have returned, `patience` at most.
+///
+/// ```
+/// use bedplate::telemetry::{self, EventName, Probe};
+/// use std::time::Duration;
+///
+/// let probe = Probe::of_all_threads(EventName::new("adc.read"))?;
+/// telemetry::record!("adc.read", { millivolts: 812_u64 }, { channel: 3_u32 });
+/// telemetry::flush(Duration::from_secs(10))?;
+/// assert_eq!(probe.take()[0].measurement("millivolts"), Some(812_u64.into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn flush(patience: core::time::Duration) -> Result<(), FlushError> {
+    drainer::flush(patience)
+}
+
+/// Why events that were recorded may not have been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FlushError {
+    /// The call comes from a handler, for which nobody waits.
+    WithinHandler,
+    /// It took longer.
+    TimedOut,
+    /// The thread that tells could not be started.
+    NoThread,
+}
+
+impl core::fmt::Display for FlushError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::WithinHandler => "a handler cannot wait until handlers have returned",
+            Self::TimedOut => "recorded events were not told in time",
+            Self::NoThread => "the thread that tells recorded events could not be started",
+        })
+    }
+}
+
+impl core::error::Error for FlushError {}
+
+/// What became of the events recorded so far, in this process, machine words that wrap: at rest
+/// `pushed = delivered + overwritten + rejected + busy + waiting`.
+#[must_use]
+pub fn recorded() -> Recorded {
+    shard::stats()
+}
+
+pub use bedplate_core::ring::Stats as Recorded;
 
 /// What has gone wrong with events so far, in this process.
 #[must_use]

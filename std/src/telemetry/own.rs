@@ -66,6 +66,11 @@ pub(crate) fn gave_up(supervisor: &str, child: &str, restarts: u32, reason: &dyn
     );
 }
 
+/// Recorded events were lost.
+pub(super) fn lost(count: u64, shard: usize) {
+    emit!("bedplate.telemetry.lost", { count: count }, { shard: shard });
+}
+
 /// What is told of the failure of a handler.
 pub(super) struct HandlerFailure<'f> {
     pub(super) handler: &'f str,

@@ -49,6 +49,11 @@ impl Site {
         HANDLERS.may_want(&self.interest)
     }
 
+    /// Tells those who want this event, which is of this site.
+    pub(super) fn tell(&self, event: &Event<'_>) {
+        dispatch::tell(&self.interest, event);
+    }
+
     /// Tells those who want the event, in the order in which they were attached, on this thread.
     pub fn emit(
         &self,
@@ -62,7 +67,7 @@ impl Site {
                 metadata,
                 time: None,
             };
-            dispatch::tell(&self.interest, &event);
+            self.tell(&event);
         }
     }
 }
