@@ -49,7 +49,11 @@ impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let event = self.0;
         let time = event.time().as_nanos();
-        write!(f, "{{\"event\":\"{}\",\"time\":{time},\"measurements\":{{", event.name())?;
+        write!(
+            f,
+            "{{\"event\":\"{}\",\"time\":{time},\"measurements\":{{",
+            event.name()
+        )?;
         for (index, (key, number)) in event.measurements().iter().enumerate() {
             separate(f, index, key)?;
             match number {

@@ -25,9 +25,7 @@ use metrics::{Key, Label, Level, Metadata, with_recorder};
 /// # telemetry::detach("metrics")?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn to_metrics(
-    labels: &'static [&'static str],
-) -> impl Fn(&Event<'_>) + Send + Sync + 'static {
+pub fn to_metrics(labels: &'static [&'static str]) -> impl Fn(&Event<'_>) + Send + Sync + 'static {
     static ABOUT: Metadata<'static> = Metadata::new("bedplate::telemetry", Level::INFO, None);
     move |event| {
         let labels: Vec<Label> = event
