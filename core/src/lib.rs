@@ -13,11 +13,13 @@ extern crate std;
 
 pub mod clock;
 pub mod dedup;
+pub mod drain;
 pub mod event;
 pub mod handlers;
 pub mod id;
 pub mod pace;
 pub mod registry;
 pub mod ring;
+pub mod sample;
 pub mod supervision;
 mod sync;

@@ -2,6 +2,8 @@
 
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) use ::loom::sync::atomic::AtomicPtr;
+#[cfg(target_has_atomic = "64")]
+pub(crate) use ::loom::sync::atomic::AtomicU64;
 pub(crate) use ::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
 /// Reads a pointer that nobody else can reach.
@@ -77,3 +79,8 @@ impl Drop for Watched {
         self.0.with_mut(|_| ());
     }
 }
+
+/// How often a shared dedup window looks again whether a set's door is open: not at all, so that models see
+/// what happens when patience ends.
+#[cfg(target_has_atomic = "64")]
+pub(crate) const DEDUP_PATIENCE: usize = 0;

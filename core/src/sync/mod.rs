@@ -20,6 +20,13 @@ pub(crate) use self::native::{
     AtomicBool, AtomicUsize, NEST_LEVELS, Ordering, SLOT_WORDS, fence, in_order,
 };
 
+/// Here where the target has 64-bit atomics of its own: what `portable-atomic` would put in their place
+/// is a lock, which an interrupt cannot take.
+#[cfg(all(target_has_atomic = "64", bedplate_loom))]
+pub(crate) use self::loom::{AtomicU64, DEDUP_PATIENCE};
+#[cfg(all(target_has_atomic = "64", not(bedplate_loom)))]
+pub(crate) use self::native::{AtomicU64, DEDUP_PATIENCE};
+
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr", bedplate_loom))]
 pub(crate) use self::loom::{
     AtomicPtr, BUCKET_LANES, CALLER_LEVELS, CHUNK_SEATS, COUNTERS, FIRST_STEP, ROSTER_LANES,

@@ -2,6 +2,8 @@
 
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) use portable_atomic::AtomicPtr;
+#[cfg(target_has_atomic = "64")]
+pub(crate) use portable_atomic::AtomicU64;
 pub(crate) use portable_atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
 /// Reads a pointer that nobody else can reach.
@@ -69,3 +71,7 @@ impl Watched {
     #[inline]
     pub(crate) const fn read(&self) {}
 }
+
+/// How often a shared dedup window looks again whether a set's door is open.
+#[cfg(target_has_atomic = "64")]
+pub(crate) const DEDUP_PATIENCE: usize = 64;

@@ -1,31 +1,10 @@
-//! Suppressing repetitions: within a window, an event passes once and is counted from then on.
-//!
-//! A window is fixed: it opens with the event that passes and closes its length later, however
-//! often the event repeats in between, so a steady stream shows up once a window and not only at
-//! its end. When a window closes over suppressed events, a [`Summary`] says how many there were and
-//! when; closing is driven by time ([`DedupWindow::poll`]), not by the next event.
-//!
-//! ```text
-//! offers   A   A A      A  │            A   │
-//! decision P   s s      s  │            P   │
-//! window   ├───────────────┤            ├───────────────┤
-//!                          summary: 3 suppressed
-//! ```
-//!
-//! # Memory
-//! `N` entries in sets of four; a key can live in the four places of its set only, so a decision
-//! looks at four entries. When all four hold open windows, the one opened longest ago is closed
-//! early to make room. That is a *false pass* if its key repeats; it is counted, and its summary is
-//! handed out, so no suppressed event ever goes uncounted. The reverse never happens: keys are
-//! compared whole, so an event is only suppressed if the same 64-bit key passed in this window.
-//! Where a caller makes keys by hashing, two different things get the same key with a probability
-//! of at most (open windows) / 2⁶⁴ an offer.
+//! The window of one context: a pure state machine.
 
+use super::mode::{Bucket, next_random, one_in};
+use super::{Cause, Mode, Summary, WAYS, set_of};
 use crate::clock::Instant;
+use core::num::NonZeroU32;
 use core::time::Duration;
-
-/// Entries a set has.
-const WAYS: usize = 4;
 
 /// Decides, for at most `N` keys at a time, which events pass. `N` is four times a power of two.
 ///
@@ -59,6 +38,9 @@ const WAYS: usize = 4;
 #[derive(Clone, Debug)]
 pub struct DedupWindow<const N: usize> {
     window: Duration,
+    mode: Mode,
+    /// The state of the random numbers of [`Mode::Sample`].
+    random: u64,
     counts: Counts,
     entries: [Entry; N],
 }
@@ -76,6 +58,13 @@ pub enum Decision {
         /// earlier one of the same key, or another key's, closed early.
         closed: Option<Summary>,
     },
+    /// The event repeats one of this window, and the [`Mode`] lets it pass.
+    Repeat {
+        /// Where the window lives.
+        slot: usize,
+        /// How many events it stands for, itself included.
+        weight: NonZeroU32,
+    },
     /// The same key passed in this window; the event was counted.
     Suppress {
         /// Where the window lives.
@@ -87,38 +76,8 @@ impl Decision {
     /// Whether the event passes.
     #[must_use]
     pub const fn passes(&self) -> bool {
-        matches!(self, Self::Pass { .. })
+        !matches!(self, Self::Suppress { .. })
     }
-}
-
-/// What a closed window suppressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Summary {
-    /// The key.
-    pub key: u64,
-    /// How many events were suppressed after the one that passed; at least one.
-    pub suppressed: u64,
-    /// When the event that passed came.
-    pub first: Instant,
-    /// When the last suppressed one came.
-    pub last: Instant,
-    /// Where the window lived.
-    pub slot: usize,
-    /// Why the window closed.
-    pub cause: Cause,
-}
-
-/// Why a window closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Cause {
-    /// Its time was over.
-    Expired,
-    /// Its place was needed for another key.
-    Evicted,
-    /// [`DedupWindow::flush`].
-    Flushed,
 }
 
 /// What a [`DedupWindow`] has decided so far: every offer is in `passed` or in `suppressed`.
@@ -137,8 +96,12 @@ pub struct Counts {
 struct Entry {
     key: u64,
     opened: Instant,
+    /// When the window is over; a bucket that is used puts it off.
+    ends: Instant,
     last: Instant,
     suppressed: u64,
+    /// Repetitions, those that passed included.
+    repeated: u64,
     open: bool,
 }
 
@@ -148,12 +111,21 @@ impl<const N: usize> DedupWindow<N> {
         "the capacity of a DedupWindow is four times a power of two"
     );
 
-    /// No window open; each will last for `window`. With a window of zero everything passes.
+    /// No window open; each will last for `window`, and say at its end what it suppressed. With a window of
+    /// zero everything passes.
     #[must_use]
     pub const fn new(window: Duration) -> Self {
+        Self::with_mode(window, Mode::Summarise)
+    }
+
+    /// The same with another answer to repetitions.
+    #[must_use]
+    pub const fn with_mode(window: Duration, mode: Mode) -> Self {
         () = Self::CAPACITY_IS_VALID;
         Self {
             window,
+            mode,
+            random: 0,
             counts: Counts {
                 passed: 0,
                 suppressed: 0,
@@ -163,44 +135,41 @@ impl<const N: usize> DedupWindow<N> {
         }
     }
 
+    /// Begins the random numbers of [`Mode::Sample`] here: the same seed, the same choices.
+    #[must_use]
+    pub const fn seeded(mut self, seed: u64) -> Self {
+        self.random = seed;
+        self
+    }
+
     /// Whether the event `key` passes at `now`.
     ///
     /// A clock that went back counts as standing still: an event earlier than its window's
     /// beginning is inside the window.
     pub fn offer(&mut self, key: u64, now: Instant) -> Decision {
-        let base = Self::set_of(key);
+        let base = set_of(key, N / WAYS) * WAYS;
         let mut place = base;
         for slot in base..base + WAYS {
-            let entry = &mut self.entries[slot];
+            let entry = &self.entries[slot];
             if entry.open && entry.key == key {
-                if !entry.is_over(self.window, now) {
-                    entry.suppressed += 1;
-                    entry.last = entry.last.max(now);
-                    self.counts.suppressed += 1;
-                    return Decision::Suppress { slot };
+                if now < entry.ends {
+                    return self.repeat(slot, now);
                 }
                 place = slot;
                 break;
             }
-            if self.entries[slot].precedes(&self.entries[place]) {
+            if entry.precedes(&self.entries[place]) {
                 place = slot;
             }
         }
-        let entry = &mut self.entries[place];
-        let cause = if entry.is_over(self.window, now) {
-            Cause::Expired
-        } else {
-            Cause::Evicted
-        };
-        if entry.open && cause == Cause::Evicted {
-            self.counts.evicted += 1;
-        }
-        let closed = entry.close(place, cause);
-        *entry = Entry {
+        let closed = self.close(place, now);
+        self.entries[place] = Entry {
             key,
             opened: now,
+            ends: now.saturating_add(self.window),
             last: now,
             suppressed: 0,
+            repeated: 0,
             open: true,
         };
         self.counts.passed += 1;
@@ -214,24 +183,18 @@ impl<const N: usize> DedupWindow<N> {
     /// suppressed something. Returns when the next window will be over, or `None` if none is open.
     pub fn poll(&mut self, now: Instant, mut sink: impl FnMut(Summary)) -> Option<Instant> {
         let mut next = None;
-        for (slot, entry) in self.entries.iter_mut().enumerate() {
-            if !entry.open {
-                continue;
-            }
-            if entry.is_over(self.window, now) {
-                entry.close(slot, Cause::Expired).map(&mut sink);
-            } else {
-                let deadline = entry.opened.saturating_add(self.window);
-                next = Some(next.map_or(deadline, |next: Instant| next.min(deadline)));
-            }
+        for slot in 0..N {
+            let (summary, deadline) = self.poll_at(slot, now);
+            summary.map(&mut sink);
+            next = earlier(next, deadline);
         }
         next
     }
 
     /// Closes every window, over or not, and gives `sink` the summaries: at the end of a program.
     pub fn flush(&mut self, mut sink: impl FnMut(Summary)) {
-        for (slot, entry) in self.entries.iter_mut().enumerate() {
-            entry.close(slot, Cause::Flushed).map(&mut sink);
+        for slot in 0..N {
+            self.flush_at(slot).map(&mut sink);
         }
     }
 
@@ -241,13 +204,77 @@ impl<const N: usize> DedupWindow<N> {
         self.counts
     }
 
-    /// The first entry of the key's set.
-    fn set_of(key: u64) -> usize {
-        // Fibonacci hashing: the high half of the product depends on every bit of the key, also
-        // where callers number their keys consecutively.
-        let mixed = key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        let mixed = mixed as usize;
-        (mixed & (N / WAYS - 1)) * WAYS
+    /// [`poll`](Self::poll) for one place.
+    pub(super) fn poll_at(
+        &mut self,
+        slot: usize,
+        now: Instant,
+    ) -> (Option<Summary>, Option<Instant>) {
+        let entry = &mut self.entries[slot];
+        if !entry.open {
+            (None, None)
+        } else if now >= entry.ends {
+            (entry.close(slot, Cause::Expired, self.mode), None)
+        } else {
+            (None, Some(entry.ends))
+        }
+    }
+
+    /// [`flush`](Self::flush) for one place.
+    pub(super) fn flush_at(&mut self, slot: usize) -> Option<Summary> {
+        self.entries[slot].close(slot, Cause::Flushed, self.mode)
+    }
+
+    /// An event whose window is open.
+    fn repeat(&mut self, slot: usize, now: Instant) -> Decision {
+        let entry = &mut self.entries[slot];
+        entry.repeated += 1;
+        let weight = match self.mode {
+            Mode::Summarise | Mode::Drop => None,
+            Mode::EveryNth(n) => entry
+                .repeated
+                .is_multiple_of(u64::from(n.get()))
+                .then_some(n),
+            Mode::Sample(n) => one_in(n, next_random(&mut self.random)).then_some(n),
+            Mode::Bucket(holds) => {
+                let bucket = Bucket::new(self.window, holds);
+                let full_at = entry.ends.as_nanos();
+                (!bucket.refuses(full_at, now)).then(|| {
+                    entry.ends = Instant::from_nanos(bucket.after_one(full_at, now));
+                    NonZeroU32::MIN
+                })
+            }
+        };
+        if let Some(weight) = weight {
+            self.counts.passed += 1;
+            return Decision::Repeat { slot, weight };
+        }
+        entry.suppressed += 1;
+        entry.last = entry.last.max(now);
+        self.counts.suppressed += 1;
+        Decision::Suppress { slot }
+    }
+
+    /// Makes room in a place for an event at `now`.
+    fn close(&mut self, slot: usize, now: Instant) -> Option<Summary> {
+        let entry = &mut self.entries[slot];
+        let cause = if now >= entry.ends {
+            Cause::Expired
+        } else {
+            Cause::Evicted
+        };
+        if entry.open && cause == Cause::Evicted {
+            self.counts.evicted += 1;
+        }
+        entry.close(slot, cause, self.mode)
+    }
+}
+
+/// The earlier of two deadlines, where there are any.
+pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 
@@ -255,23 +282,21 @@ impl Entry {
     const VACANT: Self = Self {
         key: 0,
         opened: Instant::ZERO,
+        ends: Instant::ZERO,
         last: Instant::ZERO,
         suppressed: 0,
+        repeated: 0,
         open: false,
     };
-
-    fn is_over(&self, window: Duration, now: Instant) -> bool {
-        now >= self.opened.saturating_add(window)
-    }
 
     /// Whether this place is rather to be used than the other's: vacant first, then the oldest.
     fn precedes(&self, other: &Self) -> bool {
         other.open && (!self.open || self.opened < other.opened)
     }
 
-    fn close(&mut self, slot: usize, cause: Cause) -> Option<Summary> {
+    fn close(&mut self, slot: usize, cause: Cause, mode: Mode) -> Option<Summary> {
         let was_open = core::mem::replace(&mut self.open, false);
-        (was_open && self.suppressed > 0).then_some(Summary {
+        (was_open && self.suppressed > 0 && mode != Mode::Drop).then_some(Summary {
             key: self.key,
             suppressed: self.suppressed,
             first: self.opened,
@@ -369,5 +394,73 @@ mod tests {
         window.flush(|summary| summaries.push(summary));
         assert_eq!((summaries[0].first, summaries[0].last), (at(10), at(10)));
         assert_eq!(summaries[0].cause, Cause::Flushed);
+    }
+
+    fn n(n: u32) -> NonZeroU32 {
+        NonZeroU32::new(n).expect("not zero")
+    }
+
+    #[test]
+    fn what_is_dropped_is_counted_and_not_summarised() {
+        let mut window = DedupWindow::<4>::with_mode(Duration::from_secs(1), Mode::Drop);
+        assert!(window.offer(3, at(0)).passes());
+        assert!(!window.offer(3, at(0)).passes());
+        window.poll(at(1), |_| panic!("nothing is said"));
+        assert_eq!(window.counts().suppressed, 1);
+    }
+
+    #[test]
+    fn every_nth_repetition_passes_with_its_weight() {
+        let mut window = DedupWindow::<4>::with_mode(Duration::from_secs(1), Mode::EveryNth(n(3)));
+        assert!(matches!(window.offer(3, at(0)), Decision::Pass { .. }));
+        let weights: Vec<_> = (0..7)
+            .map(|_| match window.offer(3, at(0)) {
+                Decision::Repeat { weight, .. } => weight.get(),
+                _ => 0,
+            })
+            .collect();
+        assert_eq!(weights, [0, 0, 3, 0, 0, 3, 0]);
+        let mut suppressed = 0;
+        window.poll(at(1), |summary| suppressed = summary.suppressed);
+        assert_eq!((suppressed, window.counts().passed), (5, 3));
+    }
+
+    #[test]
+    fn a_sample_is_seeded_and_carries_its_weight() {
+        let sample = |seed| {
+            let mut window =
+                DedupWindow::<4>::with_mode(Duration::from_secs(1), Mode::Sample(n(10)))
+                    .seeded(seed);
+            let weights: u64 = (0..10_001)
+                .map(|_| match window.offer(3, at(0)) {
+                    Decision::Pass { .. } => 1,
+                    Decision::Repeat { weight, .. } => u64::from(weight.get()),
+                    Decision::Suppress { .. } => 0,
+                })
+                .sum();
+            let counts = window.counts();
+            assert_eq!(counts.passed + counts.suppressed, 10_001);
+            weights
+        };
+        assert_eq!(sample(1), sample(1), "the same seed, the same choices");
+        for seed in 0..20 {
+            assert!(
+                sample(seed).abs_diff(10_001) < 1_300,
+                "what passes stands for all"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bucket_lets_several_pass_and_closes_when_it_is_full_again() {
+        let mut window = DedupWindow::<4>::with_mode(Duration::from_secs(10), Mode::Bucket(n(2)));
+        let passed: Vec<bool> = (0..3).map(|_| window.offer(3, at(0)).passes()).collect();
+        assert_eq!(passed, [true, true, false]);
+        assert!(!window.offer(3, at(9)).passes() && window.offer(3, at(10)).passes());
+        assert_eq!(window.poll(at(29), |_| panic!("not full")), Some(at(30)));
+        let mut summaries = Vec::new();
+        assert_eq!(window.poll(at(30), |summary| summaries.push(summary)), None);
+        assert_eq!((summaries[0].suppressed, summaries[0].last), (2, at(9)));
+        assert!(matches!(window.offer(3, at(30)), Decision::Pass { .. }));
     }
 }
