@@ -99,6 +99,7 @@ thread_local! {
 static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
 static TOO_DEEP: AtomicU64 = AtomicU64::new(0);
 static NO_ROOM: AtomicU64 = AtomicU64::new(0);
+static REFUSED: AtomicU64 = AtomicU64::new(0);
 static FAILURES: AtomicU64 = AtomicU64::new(0);
 
 fn count(counter: &AtomicU64, more: usize) {
@@ -111,6 +112,17 @@ pub(super) fn no_room() {
     count(&NO_ROOM, 1);
 }
 
+/// An event reaches no batch.
+pub(super) fn refused() {
+    count(&REFUSED, 1);
+}
+
+/// Calls a user's code as that of a handler.
+pub(super) fn inside<R>(call: impl FnOnce() -> R) -> R {
+    let _entered = Entered::new();
+    call()
+}
+
 pub(super) fn stats() -> Stats {
     // Relaxed: counts.
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -119,6 +131,7 @@ pub(super) fn stats() -> Stats {
         left_out: read(&LEFT_OUT),
         too_deep: read(&TOO_DEEP),
         no_room: read(&NO_ROOM),
+        refused: read(&REFUSED),
     }
 }
 
@@ -138,9 +151,7 @@ pub(super) fn tell(interest: &Interest, event: &Event<'_>) {
     let mut failures = Vec::new();
     let called = with_caller(|caller| {
         caller.call_from(interest, event.name, |attached| {
-            let entered = Entered::new();
-            let result = attempt(|| attached.value.handle(event));
-            drop(entered);
+            let result = inside(|| attempt(|| attached.value.handle(event)));
             let failed = match result {
                 Ok(Ok(())) => return,
                 Ok(Err(reason)) => How::Error(reason),

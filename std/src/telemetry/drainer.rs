@@ -8,6 +8,7 @@
 //! It calls users' code, outside every lock. A handler that does not return stops it: then rings fill up, and what
 //! is lost is counted. Whoever waits for it has a limit.
 
+use super::batch::{self, Batches};
 use super::record::Known;
 use super::shard::{self, CAPACITY, Readers};
 use super::{FlushError, dispatch, own};
@@ -89,7 +90,7 @@ pub(super) fn flush(patience: Duration) -> Result<(), FlushError> {
         return Err(FlushError::WithinHandler);
     }
     let mut desk = DESK.lock();
-    if !desk.is_running && shard::stats().waiting == 0 {
+    if !desk.is_running && shard::stats().waiting == 0 && !batch::are_new() {
         return Ok(());
     }
     desk.asked += 1;
@@ -108,16 +109,22 @@ pub(super) fn flush(patience: Duration) -> Result<(), FlushError> {
 fn run() {
     let mut readers = Readers::claim();
     let mut known = Known::default();
+    let mut batches = Batches::default();
     let mut pace = Pace::new(INTERVAL);
     loop {
-        let asked = DESK.lock().asked;
+        let (asked, answered) = {
+            let desk = DESK.lock();
+            (desk.asked, desk.answered)
+        };
         let now = clock::now();
         shard::set_tick(now);
-        let found = look(&mut readers, &mut known);
+        let told = look(&mut readers, &mut known);
+        // Behind the records, which may be among what is collected.
+        let (collected, due) = batches.poll(clock::now(), asked > answered);
         let mut desk = DESK.lock();
         desk.answered = asked;
         ANSWERED.notify_all();
-        let until = match pace.looked(now, found) {
+        let until = match pace.looked(now, told || collected) {
             Rest::Until(next) => next,
             Rest::TellThenUntil(next) => {
                 // Relaxed: as in `is_awake`.
@@ -126,6 +133,7 @@ fn run() {
             }
             Rest::UntilWoken => Instant::MAX,
         };
+        let until = due.map_or(until, |due| due.min(until));
         let wait = until.saturating_duration_since(clock::now());
         desk = CALLED.wait_while_for(desk, wait, |desk| !desk.is_called);
         if core::mem::take(&mut desk.is_called) {

@@ -86,7 +86,7 @@ pub fn handler(id: &str) -> HandlerBuilder<'_> {
 /// A handler that is about to be attached; see [`handler`].
 #[must_use = "it is not attached until it is given a function"]
 pub struct HandlerBuilder<'p> {
-    id: &'p str,
+    pub(super) id: &'p str,
     patterns: Vec<Pattern<'p>>,
     filter: Option<Filter>,
     policy: FailurePolicy,

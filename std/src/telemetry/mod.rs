@@ -50,6 +50,9 @@
 //! `bedplate.telemetry.lost`, in their place, and counted in [`Recorded`], where nothing is missing:
 //! `pushed = delivered + overwritten + rejected + busy + waiting`.
 //!
+//! [`HandlerBuilder::attach_batched`] has events of either kind handed out many at a time, closed by number, size,
+//! age, flush and detachment.
+//!
 //! # What bedplate tells of itself
 //! | event | measurements | metadata |
 //! |---|---|---|
@@ -59,7 +62,8 @@
 //! | `bedplate.supervisor.restart` | `incarnation` | `supervisor`, `child` |
 //! | `bedplate.supervisor.ended`, if not as it should be | `incarnation` | `supervisor`, `child`, `reason` |
 //! | `bedplate.supervisor.gave_up` | `restarts` | `supervisor`, `child`, `reason` |
-//! | `bedplate.telemetry.lost` | `count` of recorded events that were lost | `shard` |
+//! | `bedplate.telemetry.lost` | `count` of recorded events, or of events in batches, that were lost | `shard`, or `handler` |
+//! | `bedplate.telemetry.batch.failed` | `events` of the batch, `attempt` | `handler`, `reason` |
 //! | `bedplate.telemetry.handler.failed` | `failures` of the handler | `handler`, `event`, `kind`, `reason`, `place`, `backtrace`, `detached` |
 //!
 //! # Limits
@@ -71,6 +75,7 @@
 //! at all, and a fence for each handler that is called. It writes to a cache line that is the thread's own.
 //! Attaching, detaching and listing lock; no code of a user runs meanwhile.
 
+mod batch;
 mod dispatch;
 mod drainer;
 mod event;
@@ -84,6 +89,7 @@ pub mod sink;
 mod site;
 mod span;
 
+pub use self::batch::Batch;
 pub use self::event::{Event, Measurement, OwnedEvent, OwnedValue, Value};
 pub use self::handler::{
     AttachError, AttachReason, Detached, HandlerBuilder, Listed, NotAttached, attach, attach_many,
@@ -96,6 +102,7 @@ pub use self::site::{Site, emit_named};
 pub use self::span::{Measuring, SpanSite};
 #[doc(inline)]
 pub use crate::{__telemetry_emit as emit, __telemetry_record as record, __telemetry_span as span};
+pub use bedplate_core::drain::{Closed, Limits};
 pub use bedplate_core::handlers::{
     BadName, EventName, FailurePolicy, MAX_CALLERS, MAX_DEPTH, MAX_HANDLERS, MAX_PATTERNS, Pattern,
 };
@@ -175,4 +182,6 @@ pub struct Stats {
     /// Events that reached nobody because too many threads were telling others, or because they came from a
     /// handler on a thread whose locals are gone.
     pub no_room: u64,
+    /// Events that reached no batch because as many waited as there is room for.
+    pub refused: u64,
 }

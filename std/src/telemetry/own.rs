@@ -71,6 +71,20 @@ pub(super) fn lost(count: u64, shard: usize) {
     emit!("bedplate.telemetry.lost", { count: count }, { shard: shard });
 }
 
+/// Batches of events were given up.
+pub(super) fn batch_lost(count: u64, handler: &str) {
+    emit!("bedplate.telemetry.lost", { count: count }, { handler: handler });
+}
+
+/// A sink did not take a batch.
+pub(super) fn batch_failed(handler: &str, events: usize, attempt: u32, reason: &str) {
+    emit!(
+        "bedplate.telemetry.batch.failed",
+        { events: events, attempt: attempt },
+        { handler: handler, reason: reason }
+    );
+}
+
 /// What is told of the failure of a handler.
 pub(super) struct HandlerFailure<'f> {
     pub(super) handler: &'f str,
