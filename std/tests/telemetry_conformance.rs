@@ -15,13 +15,13 @@ struct Calls(Arc<AtomicUsize>);
 
 impl Calls {
     fn count(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
+        self.0.load(Ordering::Acquire)
     }
 
     fn handler(&self) -> impl Fn(&Event<'_>) + Send + Sync + 'static {
         let calls = self.clone();
         move |_| {
-            calls.0.fetch_add(1, Ordering::SeqCst);
+            calls.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -242,14 +242,14 @@ fn t7_detach_is_a_barrier_for_all_threads() {
                 EventName::new("t7.barrier"),
                 move |_: &Event<'_>| {
                     assert!(
-                        !after.load(Ordering::SeqCst),
+                        !after.load(Ordering::Acquire),
                         "called after detach returned"
                     );
-                    inside.store(true, Ordering::SeqCst);
+                    inside.store(true, Ordering::Release);
                 },
             )
             .unwrap();
-            while !running.load(Ordering::SeqCst) {
+            while !running.load(Ordering::Acquire) {
                 std::thread::yield_now();
             }
             assert_eq!(telemetry::detach("t7 barrier"), Ok(Detached::Silent));
@@ -258,7 +258,7 @@ fn t7_detach_is_a_barrier_for_all_threads() {
                 (Arc::strong_count(&running), Arc::strong_count(&detached)),
                 (1, 1)
             );
-            detached.store(true, Ordering::SeqCst);
+            detached.store(true, Ordering::Release);
         }
         stop.store(true, Ordering::Relaxed);
     });
