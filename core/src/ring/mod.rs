@@ -212,6 +212,24 @@ pub struct Stats {
     pub waiting: usize,
 }
 
+/// How far a push has come that is interrupted, for tests.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It has seen which ticket is next, and begins anew if another push takes that now.
+    Looked,
+    /// If no other did so, the ticket is its own.
+    Taking,
+    /// It has its ticket, and others see it.
+    Taken,
+    /// It has seen that the slot is free.
+    Claimed,
+    /// It holds the slot.
+    Held,
+    /// It is refused.
+    Refused,
+}
+
 /// Sets `flag`; whether it was clear.
 fn claim(flag: &AtomicBool) -> bool {
     #[cfg(target_has_atomic = "ptr")]

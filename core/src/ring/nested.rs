@@ -16,7 +16,8 @@
 //! ```
 //!
 //! *Take*: the first idle level is mine. Load its `taken`; the next ticket `t` is the latest word of all
-//! levels; `taking := t+1`; look at `taken` again; `taken := t+1`, and `t` is mine.
+//! levels, if `taken` is still the same; `taking := t+1`; look at `taken` again; `taken := t+1`, and `t` is
+//! mine.
 //!
 //! *Interrupted before `taking := t+1`*: who interrupts finds the level idle, takes `t` there, and leaves
 //! `taken` at `t+1` or later. Then the late `taking := t+1` makes nothing busy, the second look finds
@@ -34,7 +35,7 @@
 
 use super::reader::{Passed, Tail};
 use super::slot::Slot;
-use super::{Overwrite, Policy, Reader, Refused, Stats};
+use super::{Overwrite, Policy, Reader, Refused, Stats, Step};
 use crate::event::{Event, Record};
 use crate::sync::{AtomicUsize, NEST_LEVELS, Ordering, array, const_fn, in_order};
 use core::fmt;
@@ -97,25 +98,25 @@ impl Level {
     /// Makes the level busy with the ticket before `next`; `false` if somebody used it since `taken` was
     /// loaded.
     #[inline]
-    fn enter(&self, taken: usize, next: usize, interrupt: &mut impl FnMut()) -> bool {
-        interrupt();
+    fn enter(&self, taken: usize, next: usize, interrupt: &mut impl FnMut(Step)) -> bool {
+        interrupt(Step::Looked);
         in_order();
         // Relaxed: for this core.
         self.taking.store(next, Ordering::Relaxed);
         in_order();
-        interrupt();
+        interrupt(Step::Taking);
         self.taken() == taken
     }
 
     /// Makes the level idle.
     #[inline]
-    fn leave(&self, next: usize, interrupt: &mut impl FnMut()) {
-        interrupt();
+    fn leave(&self, next: usize, interrupt: &mut impl FnMut(Step)) {
+        interrupt(Step::Taking);
         in_order();
         // Relaxed: for this core; another one learns from the slots what it may read.
         self.taken.store(next, Ordering::Relaxed);
         in_order();
-        interrupt();
+        interrupt(Step::Taken);
     }
 }
 
@@ -150,13 +151,13 @@ impl Tickets {
     fn take(
         &self,
         permits: impl Fn(usize) -> bool,
-        interrupt: &mut impl FnMut(),
+        interrupt: &mut impl FnMut(Step),
     ) -> Result<usize, Untaken> {
         loop {
             let first = &self.levels[0];
             let taken = first.taken();
             in_order();
-            interrupt();
+            interrupt(Step::Looked);
             if is_later(first.taking(), taken) {
                 return self.take_deeper(permits, interrupt);
             }
@@ -164,6 +165,11 @@ impl Tickets {
             // Relaxed: stored on this core, before.
             let is_scattered = self.scattered.load(Ordering::Relaxed) != 0;
             let ticket = if is_scattered { self.taken() } else { taken };
+            in_order();
+            // If the ticket is later than that, what is to make nothing busy would do so.
+            if is_scattered && first.taken() != taken {
+                continue;
+            }
             if !permits(ticket) {
                 return Err(Untaken::Denied);
             }
@@ -187,7 +193,7 @@ impl Tickets {
     fn take_deeper(
         &self,
         permits: impl Fn(usize) -> bool,
-        interrupt: &mut impl FnMut(),
+        interrupt: &mut impl FnMut(Step),
     ) -> Result<usize, Untaken> {
         loop {
             let Some(depth) = self.levels.iter().position(|level| !level.is_busy()) else {
@@ -196,9 +202,14 @@ impl Tickets {
             let own = &self.levels[depth];
             let taken = own.taken();
             in_order();
-            interrupt();
+            interrupt(Step::Looked);
             let busy = self.levels[..depth].iter().map(Level::taking);
             let ticket = busy.fold(self.taken(), later);
+            in_order();
+            // As on level 0.
+            if own.taken() != taken {
+                continue;
+            }
             if !permits(ticket) {
                 return Err(Untaken::Denied);
             }
@@ -206,7 +217,7 @@ impl Tickets {
             if !own.enter(taken, next, interrupt) {
                 continue;
             }
-            interrupt();
+            interrupt(Step::Taking);
             in_order();
             // Relaxed: for this core, before `taken` of this level.
             self.scattered.store(1, Ordering::Relaxed);
@@ -218,19 +229,20 @@ impl Tickets {
     /// The latest of all levels and `next`, while level 0 is busy; it covers whatever is not marked as
     /// scattered when it is stored. If asked to, takes the other levels along to `next`.
     #[cold]
-    fn gather(&self, next: usize, take_along: bool, interrupt: &mut impl FnMut()) -> usize {
-        interrupt();
+    fn gather(&self, next: usize, take_along: bool, interrupt: &mut impl FnMut(Step)) -> usize {
+        interrupt(Step::Taking);
         in_order();
         // Relaxed: for this core.
         self.scattered.store(0, Ordering::Relaxed);
         in_order();
         let mut latest = next;
         for level in &self.levels[1..] {
-            interrupt();
+            let mut interrupt = |_| interrupt(Step::Taking);
+            interrupt(Step::Taking);
             let taken = level.taken();
             // As a writer would that takes the ticket there.
-            if take_along && is_later(next, taken) && level.enter(taken, next, interrupt) {
-                level.leave(next, interrupt);
+            if take_along && is_later(next, taken) && level.enter(taken, next, &mut interrupt) {
+                level.leave(next, &mut interrupt);
             }
             latest = later(latest, level.taken());
         }
@@ -330,7 +342,7 @@ impl<const N: usize, P: Policy<R>, R: Record> NestedRing<N, P, R> {
     /// held by a push that it interrupted, a lap ago.
     #[inline]
     pub fn push(&self, record: R) -> Result<(), Refused<R>> {
-        self.push_interrupted(record, || ())
+        self.push_interrupted(record, |_| ())
     }
 
     /// As [`push`](Self::push), and calls `interrupt` wherever one could come in, for tests.
@@ -339,7 +351,7 @@ impl<const N: usize, P: Policy<R>, R: Record> NestedRing<N, P, R> {
     pub fn push_interrupted(
         &self,
         record: R,
-        mut interrupt: impl FnMut(),
+        mut interrupt: impl FnMut(Step),
     ) -> Result<(), Refused<R>> {
         let words = record.encode();
         let overwrites = P::overwrites(&record);
@@ -348,6 +360,7 @@ impl<const N: usize, P: Policy<R>, R: Record> NestedRing<N, P, R> {
             Ok(ticket) => ticket,
             Err(Untaken::TooDeep) => return Err(Refused::TooDeep(record)),
             Err(Untaken::Denied) => {
+                let mut interrupt = |_| interrupt(Step::Refused);
                 return Err(match self.rejected.take(|_| true, &mut interrupt) {
                     Ok(_) => Refused::Full(record),
                     Err(_) => Refused::TooDeep(record),
@@ -355,10 +368,10 @@ impl<const N: usize, P: Policy<R>, R: Record> NestedRing<N, P, R> {
             }
         };
         let slot = &self.slots[ticket & (N - 1)];
-        if !slot.take_nested(ticket, &mut interrupt) {
+        if !slot.take_nested(ticket, || interrupt(Step::Claimed)) {
             return Err(Refused::Busy(record));
         }
-        slot.fill(ticket, words, interrupt);
+        slot.fill(ticket, words, || interrupt(Step::Held));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::reader::{Passed, Tail};
 use super::slot::Slot;
-use super::{Overwrite, Policy, Reader, Refused, Stats};
+use super::{Overwrite, Policy, Reader, Refused, Stats, Step};
 use crate::event::{Event, Record};
 use crate::sync::{AtomicUsize, Ordering, array, const_fn};
 use core::fmt;
@@ -100,7 +100,7 @@ impl<const N: usize, P: Policy<R>, R: Record> SharedRing<N, P, R> {
     /// held by a writer that was suspended for a lap; or this one was, and its place has gone by.
     #[inline]
     pub fn push(&self, record: R) -> Result<(), Refused<R>> {
-        self.push_interrupted(record, || ())
+        self.push_interrupted(record, |_| ())
     }
 
     /// As [`push`](Self::push), and calls `interrupt` wherever it might be suspended, for tests.
@@ -109,7 +109,7 @@ impl<const N: usize, P: Policy<R>, R: Record> SharedRing<N, P, R> {
     pub fn push_interrupted(
         &self,
         record: R,
-        mut interrupt: impl FnMut(),
+        mut interrupt: impl FnMut(Step),
     ) -> Result<(), Refused<R>> {
         let words = record.encode();
         let taken = if P::overwrites(&record) {
@@ -123,12 +123,12 @@ impl<const N: usize, P: Policy<R>, R: Record> SharedRing<N, P, R> {
             self.written.rejected.fetch_add(1, Ordering::Relaxed);
             return Err(Refused::Full(record));
         };
-        interrupt();
+        interrupt(Step::Taken);
         let slot = &self.slots[ticket & (N - 1)];
         if !slot.take_shared(ticket) {
             return Err(Refused::Busy(record));
         }
-        slot.fill(ticket, words, interrupt);
+        slot.fill(ticket, words, || interrupt(Step::Held));
         Ok(())
     }
 
