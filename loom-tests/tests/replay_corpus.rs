@@ -8,7 +8,12 @@ use std::path::{Path, PathBuf};
 type Run = fn(&[u8]);
 
 const TARGETS: &[(&str, Run)] = &[
-    ("dedup_window", op::dedup::run),
+    ("dedup_window", |bytes| {
+        op::dedup::run(bytes);
+        op::dedup_shared::run(bytes);
+        op::dedup_shared::run_every_nth(bytes);
+    }),
+    ("drain", op::drain::run),
     ("event_name", op::handlers::run_names),
     ("groups_ops", op::groups::run),
     ("handlers_ops", op::handlers::run),

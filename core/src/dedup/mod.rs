@@ -38,8 +38,6 @@ mod mode;
 mod shared;
 #[cfg(target_has_atomic = "ptr")]
 mod site;
-#[cfg(target_has_atomic = "ptr")]
-mod stamp;
 mod window;
 
 pub use key::{key_of, key_with};

@@ -1,8 +1,8 @@
 //! State in the call site: for one event each, in a `static` beside the code that reports it.
 
 use super::mode::Bucket;
-use super::stamp::{Read, Stamp};
 use crate::clock::{Instant, saturating_nanos};
+use crate::sync::stamp::{Read, Stamp};
 use crate::sync::{AtomicUsize, Ordering, const_fn};
 use core::fmt;
 use core::num::NonZeroU32;
@@ -15,7 +15,9 @@ use core::time::Duration;
 ///
 /// # Concurrency
 /// Suppressing is wait-free, passing lock-free: an exchange is repeated when another one passed meanwhile,
-/// with a `now` that is more than a window earlier. Exactly one of those who come at once passes.
+/// with a `now` that is more than a window earlier. Exactly one of those who come at once passes. On a target
+/// without 64-bit atomics an event that interrupts the very exchange of another one is suppressed, whatever its
+/// time: they come at once.
 ///
 /// # From interrupts
 /// Yes. Exists where the target has a native compare-and-swap.

@@ -333,7 +333,7 @@ impl<T: Item, const N: usize> Drain<T, N> {
             if due > now {
                 return Some(due);
             }
-            let items = self.front.items;
+            let (items, _) = self.batch();
             if left == 0 || (items > left && left < budget) {
                 return Some(now);
             }
@@ -430,29 +430,34 @@ impl<T: Item, const N: usize> Drain<T, N> {
         }
     }
 
+    /// How many items the front batch has if it is offered now, and why. What was added behind a flush is not
+    /// part of it.
+    fn batch(&self) -> (usize, Closed) {
+        let Front { items, full, .. } = self.front;
+        if let Some(offered) = self.front.offered {
+            (items, offered.closed)
+        } else if self.flushed > 0 && items >= self.flushed {
+            (self.flushed, self.by)
+        } else {
+            (items, full.unwrap_or(Closed::Age))
+        }
+    }
+
     /// The one path by which a batch leaves.
     fn offer<S: Sink<T, N> + ?Sized>(&mut self, now: Instant, sink: &mut S) {
-        let (mut closed, mut attempts) = match (self.front.offered, self.front.full) {
-            (Some(offered), _) => (offered.closed, offered.attempts),
-            (None, Some(full)) => (full, 0),
-            (None, None) if self.flushed > 0 => (self.by, 0),
-            (None, None) => (Closed::Age, 0),
-        };
-        // What was added behind a flush is not part of it.
-        if self.front.offered.is_none() && self.flushed > 0 && self.front.items >= self.flushed {
-            self.front.items = self.flushed;
-            closed = self.by;
-        }
-        attempts += 1;
+        let (items, closed) = self.batch();
+        let attempts = self.front.offered.map_or(0, |offered| offered.attempts) + 1;
         let taken = sink
             .deliver(&Batch {
                 items: &self.items,
-                length: self.front.items,
+                length: items,
                 number: self.number,
                 closed,
                 attempt: attempts,
             })
             .is_ok();
+        // Behind the sink: one that panics has changed nothing.
+        self.front.items = items;
         if !taken {
             self.stats.failures += 1;
             if attempts < self.limits.attempts {
@@ -464,12 +469,11 @@ impl<T: Item, const N: usize> Drain<T, N> {
                 return;
             }
         }
-        let items = self.front.items as u64;
         if taken {
-            self.stats.delivered += items;
+            self.stats.delivered += items as u64;
             self.stats.batches += 1;
         } else {
-            self.stats.lost += items;
+            self.stats.lost += items as u64;
         }
         self.number += 1;
         self.remove_front();

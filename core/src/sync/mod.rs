@@ -50,6 +50,8 @@ pub(crate) use core::cell::UnsafeCell;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) mod epoch;
 pub(crate) mod lock;
+#[cfg(target_has_atomic = "ptr")]
+pub(crate) mod stamp;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) mod zeroed;
 

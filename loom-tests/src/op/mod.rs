@@ -1,6 +1,8 @@
 //! What can be asked of each structure, and sequences of it read from bytes.
 
 pub mod dedup;
+pub mod dedup_shared;
+pub mod drain;
 pub mod groups;
 pub mod handlers;
 pub mod intensity;

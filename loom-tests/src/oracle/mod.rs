@@ -1,6 +1,7 @@
 //! The sequential truth about each structure, in obvious code.
 
 pub mod dedup;
+pub mod drain;
 pub mod groups;
 pub mod handlers;
 pub mod intensity;

@@ -42,7 +42,7 @@
 //! # Orderings
 //! | tag | store side | load side | what it gives |
 //! |---|---|---|---|
-//! | D1 | `way.key`, Release | its load, Acquire | behind the key of a place that was taken: never an older state |
+//! | D1 | `way.key`, Release | its load, Acquire | behind the next key of a place: its last window was taken away and counted |
 //! | D2 | `way.state` open, Release | its load, Acquire | the key is that of this window, or a later one |
 //! | D3 | the door is opened, Release | it is taken, Acquire | the set as the last holder left it |
 //! | D4 | a cell's `tag`, Release | its load, Acquire | the count is of this window |
@@ -140,8 +140,7 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Passed {
-    /// When the window begins: `now`, or later by a nanosecond for every window that the place had at the
-    /// same time.
+    /// When the window begins: `now`, or a nanosecond after the last window of its place began, if that is later.
     pub opened: Instant,
     /// The window that had to be closed for this one, if it had suppressed anything.
     pub closed: Option<Summary>,

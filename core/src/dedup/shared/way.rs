@@ -91,23 +91,24 @@ impl Way {
 
     #[inline]
     pub(super) fn state(&self) -> State {
-        // Acquire: the key of this window, or of a later one; pairs with Release in `settle` and `exchange` [D2].
+        // Acquire: the key of this window, or of a later one; pairs with Release in `settle` [D2].
         State(self.state.load(Ordering::Acquire))
     }
 
     #[inline]
     pub(super) fn key(&self) -> u64 {
-        // Acquire: no state from before the place was taken for this key; pairs with Release in `settle` [D1].
+        // Acquire: whoever sees the next key is too late for the last one's window; pairs with Release in `settle`
+        // [D1].
         self.key.load(Ordering::Acquire)
     }
 
     /// Exchanges a state of this place; says whether it was the present one.
     #[inline]
     pub(super) fn exchange(&self, from: State, to: State) -> bool {
-        // AcqRel: hands on the key that the state was loaded with; pairs with Acquire in `state` [D2]. Relaxed on
-        // failure: nothing is read.
+        // Relaxed, both: what the state was loaded with stays visible through every exchange that follows; the
+        // sources' counts have tags of their own.
         self.state
-            .compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange(from.0, to.0, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
     }
 
@@ -116,11 +117,11 @@ impl Way {
     pub(super) fn take(&self, seen: State) -> State {
         let mut seen = seen;
         loop {
-            // Acquire: behind what was done in this window. Relaxed on failure: it is tried again.
+            // Relaxed, both: only who holds the door changes the key.
             match self.state.compare_exchange(
                 seen.0,
                 seen.taken().0,
-                Ordering::Acquire,
+                Ordering::Relaxed,
                 Ordering::Relaxed,
             ) {
                 Ok(_) => return seen,
@@ -132,7 +133,8 @@ impl Way {
     /// Puts a key into a place that is taken, or that nothing ever was in.
     #[inline]
     pub(super) fn settle(&self, key: u64, state: State) {
-        // Release: behind the key nobody finds the state of the last one; pairs with Acquire in `key` [D1].
+        // Release: the window of the last key was taken away, and its counts were read; pairs with Acquire in `key`
+        // [D1].
         self.key.store(key, Ordering::Release);
         // Release: behind the state there is no earlier key; pairs with Acquire in `state` [D2].
         self.state.store(state.0, Ordering::Release);

@@ -1,47 +1,51 @@
 //! A time that many may move forward, one at a time, and that everybody may read: one word where the
 //! target has words of 64 bits, else three.
 
-#[cfg(target_has_atomic = "64")]
-use crate::sync::AtomicU64;
-#[cfg(any(not(target_has_atomic = "64"), test))]
-use crate::sync::AtomicUsize;
-use crate::sync::{Ordering, const_fn};
+#[cfg(all(target_has_atomic = "64", not(bedplate_loom)))]
+use super::AtomicU64;
+#[cfg(any(not(target_has_atomic = "64"), bedplate_loom, test))]
+use super::{AtomicUsize, fence};
+use super::{Ordering, const_fn};
 
-#[cfg(target_has_atomic = "64")]
-pub(super) type Stamp = OneWord;
-#[cfg(not(target_has_atomic = "64"))]
-pub(super) type Stamp = ThreeWords;
+/// Under loom the one that can go wrong.
+#[cfg(all(target_has_atomic = "64", not(bedplate_loom)))]
+pub(crate) type Stamp = OneWord;
+#[cfg(any(not(target_has_atomic = "64"), bedplate_loom))]
+pub(crate) type Stamp = ThreeWords;
 
 /// What is read of a stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Read {
+pub(crate) enum Read {
     /// The time, and what proves that it has not changed when it is moved.
     At(u64, usize),
     /// Somebody is moving it at this moment. Never with one word.
-    #[cfg_attr(target_has_atomic = "64", allow(dead_code))]
+    #[cfg_attr(
+        all(target_has_atomic = "64", not(bedplate_loom), not(test)),
+        expect(dead_code, reason = "one word is never between two times")
+    )]
     Moving,
 }
 
-#[cfg(target_has_atomic = "64")]
-pub(super) struct OneWord(AtomicU64);
+#[cfg(all(target_has_atomic = "64", not(bedplate_loom)))]
+pub(crate) struct OneWord(AtomicU64);
 
-#[cfg(target_has_atomic = "64")]
+#[cfg(all(target_has_atomic = "64", not(bedplate_loom)))]
 impl OneWord {
     const_fn! {
-        pub(super) fn new() -> Self {
+        pub(crate) fn new() -> Self {
             Self(AtomicU64::new(0))
         }
     }
 
     #[inline]
-    pub(super) fn read(&self) -> Read {
+    pub(crate) fn read(&self) -> Read {
         // Relaxed: the word is all there is; nothing is read through it.
         Read::At(self.0.load(Ordering::Relaxed), 0)
     }
 
     /// Moves it from what was read; says whether it did.
     #[inline]
-    pub(super) fn advance(&self, from: u64, _proof: usize, to: u64) -> bool {
+    pub(crate) fn advance(&self, from: u64, _proof: usize, to: u64) -> bool {
         // Relaxed, both: as above.
         self.0
             .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
@@ -50,17 +54,17 @@ impl OneWord {
 }
 
 /// A sequence that is odd while the halves are being written.
-#[cfg(any(not(target_has_atomic = "64"), test))]
-pub(super) struct ThreeWords {
+#[cfg(any(not(target_has_atomic = "64"), bedplate_loom, test))]
+pub(crate) struct ThreeWords {
     sequence: AtomicUsize,
     low: AtomicUsize,
     high: AtomicUsize,
 }
 
-#[cfg(any(not(target_has_atomic = "64"), test))]
+#[cfg(any(not(target_has_atomic = "64"), bedplate_loom, test))]
 impl ThreeWords {
     const_fn! {
-        pub(super) fn new() -> Self {
+        pub(crate) fn new() -> Self {
             Self {
                 sequence: AtomicUsize::new(0),
                 low: AtomicUsize::new(0),
@@ -69,7 +73,7 @@ impl ThreeWords {
         }
     }
 
-    pub(super) fn read(&self) -> Read {
+    pub(crate) fn read(&self) -> Read {
         // Acquire: the halves of this sequence or a later one; pairs with Release in `advance` [D7].
         let sequence = self.sequence.load(Ordering::Acquire);
         // Relaxed, both: the fence below, and the second look, say whether they belong together.
@@ -77,7 +81,7 @@ impl ThreeWords {
         let high = self.high.load(Ordering::Relaxed) as u64;
         // Acquire: no half of a later time under an unchanged sequence; pairs with the Release fence in
         // `advance` [D8].
-        crate::sync::fence(Ordering::Acquire);
+        fence(Ordering::Acquire);
         // Relaxed: the fence orders it.
         let again = self.sequence.load(Ordering::Relaxed);
         if sequence % 2 == 1 || sequence != again {
@@ -87,13 +91,12 @@ impl ThreeWords {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the time is split in two")]
-    pub(super) fn advance(&self, _from: u64, proof: usize, to: u64) -> bool {
-        // Acquire: behind the halves of the last one who moved it; pairs with Release below [D7]. Relaxed on
-        // failure: nothing is read.
+    pub(crate) fn advance(&self, _from: u64, proof: usize, to: u64) -> bool {
+        // Relaxed, both: the proof was loaded with Acquire, so the halves of the last one who moved it are behind us.
         let taken = self.sequence.compare_exchange(
             proof,
             proof.wrapping_add(1),
-            Ordering::Acquire,
+            Ordering::Relaxed,
             Ordering::Relaxed,
         );
         if taken.is_err() {
@@ -101,7 +104,7 @@ impl ThreeWords {
         }
         // Release: whoever reads a half of this time sees the odd sequence; pairs with the Acquire fence in
         // `read` [D8].
-        crate::sync::fence(Ordering::Release);
+        fence(Ordering::Release);
         // Relaxed, both: ordered by the fence and by the store below.
         self.low.store(to as u32 as usize, Ordering::Relaxed);
         self.high.store((to >> 32) as usize, Ordering::Relaxed);
@@ -112,7 +115,7 @@ impl ThreeWords {
     }
 }
 
-#[cfg(all(test, target_has_atomic = "64"))]
+#[cfg(all(test, target_has_atomic = "64", not(bedplate_loom)))]
 mod tests {
     use super::*;
 
