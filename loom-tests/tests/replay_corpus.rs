@@ -14,7 +14,9 @@ const TARGETS: &[(&str, Run)] = &[
         op::dedup_shared::run_every_nth(bytes);
     }),
     ("drain", op::drain::run),
+    ("event_name", op::handlers::run_names),
     ("groups_ops", op::groups::run),
+    ("handlers_ops", op::handlers::run),
     ("registry_ops", op::registry::run),
     ("restart_intensity", op::intensity::run),
     ("ring_ops", op::ring::run),

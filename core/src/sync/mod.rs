@@ -29,16 +29,22 @@ pub(crate) use self::native::{AtomicU64, DEDUP_PATIENCE};
 
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr", bedplate_loom))]
 pub(crate) use self::loom::{
-    AtomicPtr, BUCKET_LANES, COUNTERS, FIRST_STEP, ROSTER_LANES, exclusively, overwrite,
+    AtomicPtr, BUCKET_LANES, CALLER_LEVELS, CHUNK_SEATS, COUNTERS, FIRST_STEP, ROSTER_LANES,
+    Watched, exclusively, overwrite,
 };
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr", not(bedplate_loom)))]
 pub(crate) use self::native::{
-    AtomicPtr, BUCKET_LANES, COUNTERS, FIRST_STEP, ROSTER_LANES, exclusively, overwrite,
+    AtomicPtr, BUCKET_LANES, CALLER_LEVELS, CHUNK_SEATS, COUNTERS, FIRST_STEP, ROSTER_LANES,
+    Watched, exclusively, overwrite,
 };
 
 /// For one thread only, so the same under loom.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) use core::cell::Cell;
+
+/// The plain one, also under loom: it holds users' values, and those of models watch themselves.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) use core::cell::UnsafeCell;
 
 /// Here where the target has what crossbeam-epoch needs.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]

@@ -50,6 +50,30 @@ pub(crate) const COUNTERS: usize = if usize::BITS == 64 { 16 } else { 2 };
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) const ROSTER_LANES: usize = 4;
 
+/// How deep a caller of handlers may be: two words for each level, a cache line.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const CALLER_LEVELS: usize = 4;
+
+/// Seats for callers of handlers that are made at a time.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const CHUNK_SEATS: usize = 16;
+
+/// Part of a value in plain memory that several read and one frees: under loom it sees whoever reads too early
+/// or too late. Nothing in an ordinary build.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) struct Watched;
+
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+impl Watched {
+    pub(crate) const fn new() -> Self {
+        Self
+    }
+
+    /// The value is being read.
+    #[inline]
+    pub(crate) const fn read(&self) {}
+}
+
 /// How often a shared dedup window looks again whether a set's door is open.
 #[cfg(target_has_atomic = "64")]
 pub(crate) const DEDUP_PATIENCE: usize = 64;

@@ -4,6 +4,7 @@ pub mod dedup;
 pub mod dedup_shared;
 pub mod drain;
 pub mod groups;
+pub mod handlers;
 pub mod intensity;
 pub mod registry;
 pub mod ring;

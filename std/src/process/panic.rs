@@ -16,7 +16,7 @@ use core::cell::RefCell;
 use core::fmt;
 use core::panic::AssertUnwindSafe;
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::panic::{PanicHookInfo, catch_unwind};
+use std::panic::{PanicHookInfo, catch_unwind, resume_unwind};
 
 /// One panic of a supervised thread.
 #[non_exhaustive]
@@ -124,27 +124,60 @@ pub(crate) fn catch<R>(quiet: bool, body: impl FnOnce() -> R) -> Result<R, Panic
     // state is the business of whoever wrote them, as documented at `ChildSpec::worker`.
     let result = catch_unwind(AssertUnwindSafe(body));
     let note = NOTE.with(|note| note.replace(Note::Unsupervised));
-    result.map_err(|payload| {
-        let message = text(&*payload).to_owned();
-        discard(payload);
-        let (location, backtrace) = match note {
-            // An earlier panic, which the body caught itself, is not the one that ended it.
-            Note::Heard {
-                message: heard,
-                location,
-                backtrace,
-                ..
-            } if heard == message => (location, backtrace),
-            _ => (None, None),
-        };
-        let thread = thread::current().name().unwrap_or_default().to_owned();
-        PanicReport {
-            message,
-            location,
-            thread,
-            backtrace,
+    result.map_err(|payload| report(payload, Some(note)))
+}
+
+/// Calls a user's code whose panic ends here, printed like any other, and is told besides.
+pub(crate) fn attempt<R>(call: impl FnOnce() -> R) -> Result<R, PanicReport> {
+    let swap = |new| NOTE.try_with(|note| note.replace(new)).ok();
+    let before = swap(Note::Listening { quiet: false });
+    let result = catch_unwind(AssertUnwindSafe(call));
+    let note = before.and_then(swap);
+    result.map_err(|payload| report(payload, note))
+}
+
+/// Runs `body`. If it panics, `tell` is given the message, and the place if the hook noted it, and the panic goes
+/// on.
+pub(crate) fn observe<R>(body: impl FnOnce() -> R, tell: impl FnOnce(&str, Option<&str>)) -> R {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(result) => result,
+        Err(payload) => {
+            let message = text(&*payload);
+            let place = NOTE.try_with(|note| match &*note.borrow() {
+                Note::Heard {
+                    message: heard,
+                    location,
+                    ..
+                } if heard == message => location.clone(),
+                _ => None,
+            });
+            tell(message, place.ok().flatten().as_deref());
+            resume_unwind(payload)
         }
-    })
+    }
+}
+
+/// What is known of a panic that was caught.
+fn report(payload: Box<dyn Any + Send>, note: Option<Note>) -> PanicReport {
+    let message = text(&*payload).to_owned();
+    discard(payload);
+    let (location, backtrace) = match note {
+        // An earlier panic, which was caught inside, is not the one that was caught here.
+        Some(Note::Heard {
+            message: heard,
+            location,
+            backtrace,
+            ..
+        }) if heard == message => (location, backtrace),
+        _ => (None, None),
+    };
+    let thread = thread::current().name().unwrap_or_default().to_owned();
+    PanicReport {
+        message,
+        location,
+        thread,
+        backtrace,
+    }
 }
 
 /// Calls a user's code whose panic must not go further. The panic is printed, also on the thread of a

@@ -50,6 +50,7 @@ use crate::clock;
 use crate::process::ExitReason;
 use crate::process::panic::install_hook;
 use crate::sync::{Arc, Weak};
+use crate::telemetry;
 use alloc::collections::BTreeSet;
 use bedplate_core::supervision::{Config, GrowingChildren, Machine, RestartIntensity};
 use core::fmt;
@@ -195,7 +196,8 @@ impl Supervisor {
 
     /// Stops the children in reverse order, each asked only when the one after it has ended, and
     /// says how they ended. When this returns, their bodies and what those had captured are gone,
-    /// except where a child was abandoned.
+    /// except where a child was abandoned. What was [recorded](telemetry::record) is told, or a second was
+    /// waited for that.
     ///
     /// # Concurrency
     /// Blocks as long as the children take, at most the sum of their limits; for ever if a child
@@ -203,10 +205,15 @@ impl Supervisor {
     /// limit.
     #[must_use]
     pub fn shutdown(self) -> ShutdownReport {
+        /// How long handlers may take for what was recorded.
+        const FLUSH: Duration = Duration::from_secs(1);
+
         let begun = clock::now();
         self.tree.drive(News::Shutdown);
         self.tree.wait_ended();
         let took = clock::now().saturating_duration_since(begun);
+        // Not all of it, if handlers hang.
+        let _result = telemetry::flush(FLUSH);
         ShutdownReport {
             took,
             ..self.tree.report()

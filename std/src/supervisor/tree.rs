@@ -492,6 +492,10 @@ impl State {
                     child: child.clone(),
                     stop: stop.clone(),
                 });
+                if id.number > 1 {
+                    let report = report::restarted(name, &entry.spec.id, id.number);
+                    jobs.extend(report.map(Job::Report));
+                }
                 let last_exit = entry.last_exit.clone();
                 let incarnation = Incarnation {
                     me: child,
