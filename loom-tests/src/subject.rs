@@ -15,10 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub type Key = u8;
 /// Values, to tell registrations apart.
 pub type Value = u32;
-
 /// The limit of the registries: fewer entries than the sequences have keys.
 pub const LIMIT: usize = 8;
-
 /// As many are registered together at most.
 pub const MOST_AT_ONCE: u8 = 4;
 
