@@ -271,6 +271,7 @@ fn a_clone_that_panics_leaves_nothing_of_a_batch() {
     }
     let registry = EpochRegistry::<u64, Box<Touchy>, _>::builder(RandomState::new())
         .feed(16)
+        .expect("not too large")
         .build();
     let handle = registry.handle();
     let mut owner = registry.owner(pid(1));

@@ -80,7 +80,16 @@ fn model() -> loom::model::Builder {
 fn explore(model: loom::model::Builder, scenario: impl Fn() + Send + Sync + 'static) {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::util::SubscriberInitExt;
 
+    // What is explored, for whoever asks by `LOOM_LOG`; shown if the model fails, or with `--nocapture`.
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::from_env("LOOM_LOG"))
+        .with_test_writer()
+        .without_time()
+        .finish();
+    let _logged = log.set_default();
     let executions = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&executions);
     model.check(move || {

@@ -2,8 +2,8 @@
 
 use bedplate_core::id::Pid;
 use bedplate_core::registry::{
-    Change, Changes, EpochRegistry, FixedOwner, FixedRegistry, Guard, Handle, NameRef, News,
-    NotHeld, Owner, Reason, RegisterError, RegisterManyError, Registration, SpinLock,
+    Change, Changes, EpochRegistry, FixedOwner, FixedRegistry, GiveAwayError, Guard, Handle,
+    NameRef, News, Owner, Reason, RegisterError, RegisterManyError, Registration, SpinLock,
 };
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -74,7 +74,7 @@ pub trait Subject {
         owner: &mut Self::Owner<'s>,
         key: Key,
         to: &mut Self::Owner<'s>,
-    ) -> Result<Registration, NotHeld>;
+    ) -> Result<Registration, GiveAwayError>;
     /// It updates a value; whether it could.
     fn update(
         &self,
@@ -215,6 +215,7 @@ impl<H> Epoch<H> {
                 audit.push(Event::from(change));
             })
             .feed(capacity)
+            .expect("not too large")
             .build();
         let handle = registry.handle();
         let guard = handle.pin();
@@ -308,7 +309,7 @@ impl<H: Hasher + Default + 'static> Subject for Epoch<H> {
         owner: &mut Self::Owner<'s>,
         key: Key,
         to: &mut Self::Owner<'s>,
-    ) -> Result<Registration, NotHeld> {
+    ) -> Result<Registration, GiveAwayError> {
         owner.give_away(&self.1.pin(), &key, to)
     }
 
@@ -520,8 +521,9 @@ impl Subject for Fixed {
         owner: &mut Self::Owner<'s>,
         key: Key,
         to: &mut Self::Owner<'s>,
-    ) -> Result<Registration, NotHeld> {
-        owner.give_away(&key, to)
+    ) -> Result<Registration, GiveAwayError> {
+        let given = owner.give_away(&key, to);
+        given.map_err(|_| GiveAwayError::NotHeld)
     }
 
     fn update(

@@ -30,6 +30,14 @@ pub enum RegisterManyError<P> {
         /// The refused keys and values.
         pairs: P,
     },
+    /// Too many keys have the same hash as one of these: see
+    /// [`RegisterError::TooManyCollisions`](super::RegisterError::TooManyCollisions).
+    TooManyCollisions {
+        /// Which pair's.
+        at: usize,
+        /// The refused keys and values.
+        pairs: P,
+    },
     /// Others registered some of the keys again and again, and gave them up, while this was tried; or
     /// registered keys with the same hashes. It may succeed when it is tried once more.
     Contended {
@@ -46,6 +54,7 @@ impl<P> RegisterManyError<P> {
             Self::AlreadyRegistered { pairs, .. }
             | Self::Repeated { pairs, .. }
             | Self::Full { pairs, .. }
+            | Self::TooManyCollisions { pairs, .. }
             | Self::Contended { pairs } => pairs,
         }
     }
@@ -62,6 +71,9 @@ impl<P> fmt::Display for RegisterManyError<P> {
             }
             Self::Full { limit, .. } => {
                 write!(f, "the registry has no room for the batch: {limit} entries")
+            }
+            Self::TooManyCollisions { at, .. } => {
+                write!(f, "too many keys have the hash of key {at} of the batch")
             }
             Self::Contended { .. } => f.write_str("others kept the keys of the batch busy"),
         }

@@ -18,7 +18,7 @@ use slots::Slots;
 
 /// A registry of at most `N` entries, without an allocator.
 ///
-/// `L` is the lock every operation takes: [`CriticalSectionLock`](super::CriticalSectionLock) where
+/// `L` is the lock every operation takes: `CriticalSectionLock` where
 /// interrupt handlers use the registry, [`SpinLock`](super::SpinLock) among threads or cores. It is
 /// held for one probe of the table; for O(N) while all entries are listed; and for as many of its own
 /// entries as an owner looks at before it finds one to give up. Keys' `Hash` and `Eq`, values' `Clone`,
@@ -398,14 +398,22 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
     }
 
     /// Gives up one registration. Returns whether this owner still held it; a later registration of
-    /// the same key is not touched. O(own registrations).
+    /// the same key is not touched, and neither is any for a registration in another registry. O(own
+    /// registrations).
     pub fn release(&mut self, registration: Registration) -> bool {
         let Serial { owner, number } = registration.serial;
-        owner == self.holder.serial && self.take_first(|_, other, _| other == number).is_some()
+        let is_own = owner == self.holder.serial && registration.registry == self.address();
+        is_own && self.take_first(|_, other, _| other == number).is_some()
+    }
+
+    /// Where the registry is, which does not move while it has owners.
+    fn address(&self) -> usize {
+        core::ptr::from_ref(self.registry).addr()
     }
 
     fn registration(&self, number: u64) -> Registration {
         Registration {
+            registry: self.address(),
             owner: self.holder.pid,
             serial: Serial {
                 owner: self.holder.serial,

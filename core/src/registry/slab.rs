@@ -139,6 +139,11 @@ impl<K: Stored, V: Stored> Slab<K, V> {
         }
     }
 
+    /// Where it is, which tells one registry from another.
+    pub(super) fn address(&self) -> usize {
+        core::ptr::from_ref(self).addr()
+    }
+
     pub(super) const fn slot_size() -> usize {
         size_of::<Slot<K, V>>() + size_of::<[AtomicUsize; 1 + LONG]>()
     }
@@ -497,6 +502,14 @@ impl<K: Stored, V: Stored> Slab<K, V> {
             Some(slot) => slot,
             None => unreachable!("allocated before anybody could name it"),
         }
+    }
+
+    /// As if all slots were in use.
+    #[cfg(test)]
+    pub(super) fn use_up(&self) {
+        self.words.store(LONGEST / WORD, Ordering::Relaxed); // Relaxed, here and below: one thread.
+        let full_words = self.full_words.ensure(0);
+        full_words.store(usize::MAX, Ordering::Relaxed);
     }
 
     fn beside(&self, slot: Spot) -> &[AtomicUsize; 1 + LONG] {

@@ -38,6 +38,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// [`RegisterManyError::Repeated`] if two of the keys are equal;
     /// [`RegisterManyError::AlreadyRegistered`] if somebody, this owner included, holds one of them;
     /// [`RegisterManyError::Full`] if there is no room for all, and none of them is held;
+    /// [`RegisterManyError::TooManyCollisions`] if there is no room for another key of the hash of one of them;
     /// [`RegisterManyError::Contended`] if others, who register some of the keys, or take them for batches of
     /// their own, called this one off again and again. All give all keys and values back, and leave nothing behind.
     ///
@@ -227,6 +228,7 @@ enum Why {
     AlreadyRegistered { at: usize, holder: crate::id::Pid },
     Repeated { at: usize },
     Full { limit: usize },
+    TooManyCollisions { at: usize },
     Contended,
 }
 
@@ -238,6 +240,7 @@ impl Why {
             }
             Self::Repeated { at } => RegisterManyError::Repeated { at, pairs },
             Self::Full { limit } => RegisterManyError::Full { limit, pairs },
+            Self::TooManyCollisions { at } => RegisterManyError::TooManyCollisions { at, pairs },
             Self::Contended => RegisterManyError::Contended { pairs },
         }
     }
@@ -302,18 +305,12 @@ impl<K: Key, V: Stored, S: BuildHasher> Attempt<'_, '_, K, V, S> {
                         return Err(Why::AlreadyRegistered { at, holder });
                     }
                     Err(Refused::Crowded) => {
-                        return Err(Why::Full {
-                            limit: self.limit(),
-                        });
+                        return Err(Why::TooManyCollisions { at });
                     }
                 }
             }
         }
         Ok(true)
-    }
-
-    fn limit(&self) -> usize {
-        self.owner.shared.entries.limit().min(LONGEST)
     }
 
     /// Notes what was registered; and whether a bucket was full.

@@ -11,6 +11,8 @@
 
 mod changes;
 mod many;
+#[cfg(test)]
+mod tests;
 mod withdraw;
 
 pub(super) use withdraw::{retire, retire_with};
@@ -97,7 +99,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         self.pid
     }
 
-    /// The registrations held, in no useful order. O(1) for each.
+    /// The registrations held, in no useful order. Each takes as long as a look-up: O(1), or O(n) with a hasher that
+    /// returns one value for all keys.
     pub fn entries<'g>(
         &'g self,
         guard: &'g Guard<'_, K, V, S>,
@@ -117,6 +120,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// The registration in a slot of one's own.
     fn registration(&self, lane: Lane) -> Registration {
         Registration {
+            registry: self.shared.slab.address(),
             owner: self.pid,
             serial: Serial {
                 owner: 0,
