@@ -135,7 +135,7 @@ fn a_batch_that_was_refused_is_never_seen() {
 /// has is not taken away by the other, late. One key, whose slot leads itself: more take too many steps.
 #[test]
 fn a_batch_against_registering_a_member() {
-    check(|| {
+    check_lightly(1, || {
         let names = names::<Mix>();
         let handle = names.handle();
         let (mut owner, mut other) = (owner(&names, &handle, 1, 1), owner(&names, &handle, 2, 1));
@@ -172,7 +172,7 @@ fn a_batch_against_registering_a_member() {
 /// [S4, B1] Somebody takes the key of a batch over, wherever the batch is: it has the key in the end.
 #[test]
 fn a_batch_against_taking_a_member_over() {
-    check(|| {
+    check_lightly(1, || {
         let names = names::<Mix>();
         let handle = names.handle();
         let (mut owner, mut other) = (owner(&names, &handle, 1, 1), owner(&names, &handle, 2, 1));
