@@ -1,6 +1,9 @@
 //! What may be sent and shared between threads, checked by the compiler.
 
-use bedplate_core::dedup::DedupWindow;
+use bedplate_core::dedup::{
+    DedupWindow, EveryNth, LockedDedupWindow, OncePer, SharedDedupWindow, Source, TokenBucket,
+};
+use bedplate_core::drain::Drain;
 use bedplate_core::event::Event;
 use bedplate_core::registry::{FixedOwner, FixedRegistry, SpinLock};
 use bedplate_core::ring::{EventRing, NestedRing, Overwrite, Reader, SharedRing, Writer};
@@ -18,7 +21,18 @@ fn rings_are_shared_and_their_ends_are_sent() {
     send::<NestedRing<8>>();
     sync::<SharedRing<8>>();
     send::<SharedRing<8>>();
+}
+
+#[test]
+fn windows_are_shared_and_their_sources_are_sent() {
     send::<DedupWindow<8>>();
+    send::<Drain<Event, 8>>();
+    sync::<LockedDedupWindow<8, SpinLock>>();
+    sync::<SharedDedupWindow<2, 2>>();
+    send::<Source<'static, 2, 2>>();
+    sync::<OncePer>();
+    sync::<TokenBucket>();
+    sync::<EveryNth>();
 }
 
 #[test]
