@@ -22,7 +22,7 @@ const TARGETS: &[(&str, Run)] = &[
     ("ring_ops", op::ring::run),
     ("supervision_tree", |bytes| {
         op::supervision::run(bytes);
-        op::supervision::run_late(bytes);
+        op::supervision::late::run(bytes);
     }),
 ];
 

@@ -42,4 +42,13 @@ impl<'a> Bytes<'a> {
     pub fn below(&mut self, end: u8) -> u8 {
         self.byte() % end
     }
+
+    /// One of `all`, if there is one; of very many, one of the first 256.
+    pub fn one_of<'b, T>(&mut self, all: &'b [T]) -> Option<&'b T> {
+        if all.is_empty() {
+            return None;
+        }
+        let byte = usize::from(self.byte());
+        all.get(byte % all.len())
+    }
 }

@@ -4,7 +4,7 @@
 //! A [`Supervisor`] is built from [`ChildSpec`]s and is the only owner of its children's lives.
 //! Threads run its decisions themselves: there is no supervisor thread that could be slow, blocked
 //! or dead. What is decided when is the business of
-//! [`bedplate_core::supervision`], which agrees with Erlang/OTP's one-for-one supervisor, except
+//! [`bedplate_core::supervision`], which agrees with Erlang/OTP's supervisor, except
 //! that the restart window is exact to the nanosecond, and that a thread which does not stop in
 //! time is abandoned, because it cannot be killed.
 //!
@@ -38,7 +38,9 @@ mod timer;
 mod tree;
 
 pub use crate::process::child::ChildRef;
-pub use bedplate_core::supervision::{ChildState, IntensityError, Restart, Stop, Strategy};
+pub use bedplate_core::supervision::{
+    ChildState, ConfigError, ControlError, IntensityError, Restart, Stop, Strategy,
+};
 pub use error::StartError;
 pub use incarnation::Incarnation;
 pub use info::{ChildInfo, Counts, ShutdownReport};
@@ -50,7 +52,7 @@ use crate::process::panic::install_hook;
 use crate::sync::{Arc, Weak};
 use crate::telemetry;
 use alloc::collections::BTreeSet;
-use bedplate_core::supervision::{AddError, GrowingChildren, Machine, RestartIntensity};
+use bedplate_core::supervision::{Config, GrowingChildren, Machine, RestartIntensity};
 use core::fmt;
 use core::time::Duration;
 use tree::{News, StartOutcome, Tree};
@@ -111,8 +113,9 @@ impl SupervisorBuilder {
         error::check_name(&self.name)?;
         let limit =
             RestartIntensity::new(self.intensity, self.period).map_err(StartError::BadLimit)?;
+        let config = Config::new(self.strategy, limit);
         let children = GrowingChildren::new(MAX_CHILDREN);
-        let mut machine = Machine::new(self.strategy, limit, children);
+        let mut machine = Machine::new(config, children).map_err(StartError::BadConfig)?;
         let mut ids = BTreeSet::new();
         let mut specs = Vec::new();
         for spec in self.children {
@@ -120,10 +123,13 @@ impl SupervisorBuilder {
             if !ids.insert(spec.id.clone()) {
                 return Err(StartError::DuplicateId(spec.id));
             }
-            let key = machine.add(spec.plan).map_err(|error| match error {
-                AddError::TooManyChildren { limit } => StartError::TooManyChildren { limit },
-                _ => StartError::TooManyChildren {
-                    limit: MAX_CHILDREN,
+            // The machine of a dynamic supervisor knows no ids.
+            let id = (self.strategy != Strategy::Dynamic).then(|| spec.id.clone());
+            let key = machine.add(id, spec.plan).map_err(|error| match error {
+                ControlError::Full { limit } => StartError::TooManyChildren { limit },
+                error => StartError::BadChild {
+                    id: spec.id.clone(),
+                    error,
                 },
             })?;
             specs.push((key, spec));
