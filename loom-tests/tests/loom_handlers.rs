@@ -162,7 +162,7 @@ fn detach_is_a_barrier() {
 /// [H4] As above, where the caller goes on to another handler.
 #[test]
 fn detach_of_the_first_of_two() {
-    check(|| {
+    check_deeply(3, || {
         let scene = Scene::new();
         let handlers = scene.handlers();
         let mut editor = scene.editor();

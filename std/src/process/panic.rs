@@ -12,7 +12,7 @@
 
 use crate::sync::{Once, thread};
 use core::any::Any;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::panic::AssertUnwindSafe;
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -76,6 +76,9 @@ enum Note {
 }
 
 thread_local! {
+    /// Whether the code that runs is one whose panics are told; then they are noted in `HEARD`.
+    static ATTEMPTED: Cell<bool> = const { Cell::new(false) };
+    static HEARD: RefCell<Option<Note>> = const { RefCell::new(None) };
     static NOTE: RefCell<Note> = const { RefCell::new(Note::Unsupervised) };
 }
 
@@ -95,6 +98,14 @@ pub(crate) fn install_hook() {
 /// Notes a panic of a supervised thread. Whether it is not to be printed. Must not panic: that would
 /// abort.
 fn take_note(info: &PanicHookInfo<'_>) -> bool {
+    if ATTEMPTED.get() {
+        let _destroyed = HEARD.try_with(|heard| {
+            if let Ok(mut heard) = heard.try_borrow_mut() {
+                *heard = Some(heard_of(info, false));
+            }
+        });
+        return false;
+    }
     let noted = NOTE.try_with(|note| {
         let Ok(mut note) = note.try_borrow_mut() else {
             return false;
@@ -103,17 +114,22 @@ fn take_note(info: &PanicHookInfo<'_>) -> bool {
             Note::Unsupervised => return false,
             Note::Listening { quiet } | Note::Heard { quiet, .. } => quiet,
         };
-        let backtrace = Backtrace::capture();
-        let captured = backtrace.status() == BacktraceStatus::Captured;
-        *note = Note::Heard {
-            quiet,
-            message: text(info.payload()).to_owned(),
-            location: info.location().map(ToString::to_string),
-            backtrace: captured.then_some(backtrace),
-        };
+        *note = heard_of(info, quiet);
         quiet
     });
     noted.unwrap_or(false)
+}
+
+/// What the hook can say of a panic.
+fn heard_of(info: &PanicHookInfo<'_>, quiet: bool) -> Note {
+    let backtrace = Backtrace::capture();
+    let captured = backtrace.status() == BacktraceStatus::Captured;
+    Note::Heard {
+        quiet,
+        message: text(info.payload()).to_owned(),
+        location: info.location().map(ToString::to_string),
+        backtrace: captured.then_some(backtrace),
+    }
 }
 
 /// Runs the body of a child. A panic ends here, printed unless `quiet`; its payload is dropped,
@@ -127,13 +143,16 @@ pub(crate) fn catch<R>(quiet: bool, body: impl FnOnce() -> R) -> Result<R, Panic
     result.map_err(|payload| report(payload, Some(note)))
 }
 
-/// Calls a user's code whose panic ends here, printed like any other, and is told besides.
+/// Calls a user's code whose panic ends here, printed like any other, and is told besides. Costs next to nothing if
+/// there is none.
 pub(crate) fn attempt<R>(call: impl FnOnce() -> R) -> Result<R, PanicReport> {
-    let swap = |new| NOTE.try_with(|note| note.replace(new)).ok();
-    let before = swap(Note::Listening { quiet: false });
+    let before = ATTEMPTED.replace(true);
     let result = catch_unwind(AssertUnwindSafe(call));
-    let note = before.and_then(swap);
-    result.map_err(|payload| report(payload, note))
+    ATTEMPTED.set(before);
+    result.map_err(|payload| {
+        let note = HEARD.try_with(|heard| heard.borrow_mut().take());
+        report(payload, note.ok().flatten())
+    })
 }
 
 /// Runs `body`. If it panics, `tell` is given the message, and the place if the hook noted it, and the panic goes

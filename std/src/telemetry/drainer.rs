@@ -29,9 +29,13 @@ const PATIENCE_AT_EXIT: Duration = Duration::from_secs(2);
 /// Whether who records need not wake the drainer.
 static AWAKE: AtomicBool = AtomicBool::new(false);
 
+/// Whether it was called, and has not come yet.
+static CALL_IS_OUT: AtomicBool = AtomicBool::new(false);
+
 static DESK: Mutex<Desk> = Mutex::new(Desk {
     is_running: false,
     is_called: false,
+    is_resting: false,
     asked: 0,
     answered: 0,
 });
@@ -44,6 +48,8 @@ struct Desk {
     is_running: bool,
     /// Whether it is to look now.
     is_called: bool,
+    /// Whether it has to be woken for that.
+    is_resting: bool,
     /// How many flushes were asked for …
     asked: u64,
     /// … and how many of them are done.
@@ -56,6 +62,14 @@ pub(super) fn is_awake() -> bool {
     // Relaxed: who sees an old value, after having pushed, is seen by the look that comes an interval after it
     // changed; see `Pace`.
     AWAKE.load(Ordering::Relaxed)
+}
+
+/// Has the drainer look soon, unless it is about to.
+pub(super) fn hurry_once() {
+    // Relaxed: a hint; the drainer looks by itself.
+    if !CALL_IS_OUT.load(Ordering::Relaxed) {
+        hurry();
+    }
 }
 
 /// Has the drainer look by itself again; starts it if need be.
@@ -78,9 +92,12 @@ fn call(desk: &mut MutexGuard<'_, Desk>) -> bool {
         desk.is_running = builder.spawn(run).is_ok();
     }
     if desk.is_running {
-        // Relaxed: as in `is_awake`.
+        // Relaxed: as in `is_awake` and `hurry_once`.
         AWAKE.store(true, Ordering::Relaxed);
-        CALLED.notify_all();
+        CALL_IS_OUT.store(true, Ordering::Relaxed);
+        if desk.is_resting {
+            CALLED.notify_all();
+        }
     }
     desk.is_running
 }
@@ -135,7 +152,11 @@ fn run() {
         };
         let until = due.map_or(until, |due| due.min(until));
         let wait = until.saturating_duration_since(clock::now());
+        desk.is_resting = true;
         desk = CALLED.wait_while_for(desk, wait, |desk| !desk.is_called);
+        desk.is_resting = false;
+        // Relaxed: as in `hurry_once`.
+        CALL_IS_OUT.store(false, Ordering::Relaxed);
         if core::mem::take(&mut desk.is_called) {
             pace.woken();
         }

@@ -53,8 +53,10 @@ pub(super) fn push(mut stored: Stored, exact: bool) {
     let crowded = SHARD.try_with(|shard| shard.borrow_mut().push(stored));
     let crowded = crowded.unwrap_or_else(|_destroyed| push_shared(stored));
     // Behind the push: whoever is about to sleep looks once more after having said so.
-    if crowded || !drainer::is_awake() {
+    if !drainer::is_awake() {
         drainer::wake();
+    } else if crowded {
+        drainer::hurry_once();
     }
 }
 
