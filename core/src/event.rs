@@ -172,6 +172,7 @@ const WORDS_PER_U64: usize = (u64::BITS / usize::BITS) as usize;
     clippy::cast_possible_truncation,
     reason = "the number is split into words"
 )]
+#[inline]
 fn put(words: &mut Words, index: usize, value: u64) {
     let at = 1 + index * WORDS_PER_U64;
     words[at] = value as usize;
@@ -181,6 +182,7 @@ fn put(words: &mut Words, index: usize, value: u64) {
 }
 
 /// The `index`-th 64-bit number after the first word.
+#[inline]
 fn get(words: &Words, index: usize) -> u64 {
     let at = 1 + index * WORDS_PER_U64;
     let low = words[at] as u64;

@@ -298,3 +298,44 @@ fn a_clone_that_panics_leaves_nothing_of_a_batch() {
     let told: Vec<_> = core::iter::from_fn(|| changes.next(&guard)).collect();
     assert_eq!(told.len(), 2, "{told:?}");
 }
+
+/// The index grows while a batch goes into it: else the buckets there are would overflow, and look-ups go through
+/// what overflowed as long as the registry lives.
+#[test]
+fn a_large_batch_leaves_the_registry_as_single_registrations_do() {
+    const MANY: u64 = if cfg!(miri) { 300 } else { 70_000 };
+    let single = EpochRegistry::<u64, u64, _>::with_hasher(RandomState::new());
+    let handle = single.handle();
+    let mut owner = single.owner(pid(1));
+    for key in 0..MANY {
+        assert!(owner.register(&handle.pin(), key, key).is_ok());
+    }
+    let batch = EpochRegistry::<u64, u64, _>::with_hasher(RandomState::new());
+    let handle = batch.handle();
+    let mut other = batch.owner(pid(1));
+    let pairs: Vec<_> = (0..MANY).map(|key| (key, key)).collect();
+    assert!(other.register_many(&handle.pin(), pairs).is_ok());
+    assert_eq!(batch.len() as u64, MANY);
+    let (one_by_one, at_once) = (single.memory().index_bytes, batch.memory().index_bytes);
+    assert!(
+        at_once < 2 * one_by_one,
+        "{at_once} instead of {one_by_one}"
+    );
+
+    // Refused at its last key, it has grown the index, and is not worse off for it.
+    let refused = EpochRegistry::<u64, u64, _>::with_hasher(RandomState::new());
+    let handle = refused.handle();
+    let (mut owner, mut other) = (refused.owner(pid(1)), refused.owner(pid(2)));
+    assert!(other.register(&handle.pin(), MANY - 1, 0).is_ok());
+    let pairs: Vec<_> = (0..MANY).map(|key| (key, key)).collect();
+    let error = owner.register_many(&handle.pin(), pairs).unwrap_err();
+    assert!(
+        matches!(error, RegisterManyError::AlreadyRegistered { at, .. } if at as u64 == MANY - 1)
+    );
+    assert_eq!(refused.len(), 1);
+    let at_once = refused.memory().index_bytes;
+    assert!(
+        at_once < 2 * one_by_one,
+        "{at_once} instead of {one_by_one}"
+    );
+}

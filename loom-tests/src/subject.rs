@@ -1,5 +1,9 @@
 //! Both registries under one vocabulary, as the drivers see them.
 
+mod hashers;
+
+pub use hashers::{Constant, Mix};
+
 use bedplate_core::id::Pid;
 use bedplate_core::registry::{
     Change, Changes, EpochRegistry, FixedOwner, FixedRegistry, GiveAwayError, Guard, Handle,
@@ -15,10 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub type Key = u8;
 /// Values, to tell registrations apart.
 pub type Value = u32;
-
 /// The limit of the registries: fewer entries than the sequences have keys.
 pub const LIMIT: usize = 8;
-
 /// As many are registered together at most.
 pub const MOST_AT_ONCE: u8 = 4;
 
@@ -570,33 +572,4 @@ impl Subject for Fixed {
     fn len(&self) -> usize {
         self.len()
     }
-}
-
-/// A quick hasher that spreads small keys over all bits.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Mix(u64);
-
-impl Hasher for Mix {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            self.0 ^= self.0 >> 32;
-        }
-    }
-}
-
-/// A hasher that returns one value for all keys.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Constant;
-
-impl Hasher for Constant {
-    fn finish(&self) -> u64 {
-        7
-    }
-
-    fn write(&mut self, _: &[u8]) {}
 }

@@ -31,6 +31,11 @@ fn batches(id: &str, name: EventName<'_>, limits: Limits) -> mpsc::Receiver<(Clo
     receive
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the numbers of these tests are small and whole"
+)]
 fn number(event: &OwnedEvent) -> u64 {
     event.measurement("n").unwrap().as_f64() as u64
 }

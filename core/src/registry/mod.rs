@@ -84,7 +84,6 @@ pub use batch::RegisterManyError;
 pub use builder::{Builder, FeedTooLarge, LARGEST_FEED};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use epoch::{Entry, EpochRegistry, Guard, Handle, Iter, Memory};
-use error::TOO_MANY_COLLISIONS;
 pub use error::{GiveAwayError, NotHeld, RegisterError, UpdateError};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use feed::{Changes, News};

@@ -181,6 +181,7 @@ impl<K: Stored, V: Stored, S> Shared<K, V, S> {
             draft,
             telling,
             number: None,
+            is_made: false,
             node: None,
         }
     }
@@ -263,6 +264,8 @@ pub(super) struct Ticket<'w, K: Stored, V: Stored> {
     telling: Telling,
     /// The number of the present attempt.
     number: Option<usize>,
+    /// The change was made, and is to be told.
+    is_made: bool,
     /// For the feed; made before the first attempt, so that nothing can fail after it.
     node: Option<Box<Node<K, V>>>,
 }
@@ -276,6 +279,11 @@ impl<K: Stored, V: Stored> Ticket<'_, K, V> {
                 Telling::Loss => Feed::loss(),
             });
         }
+    }
+
+    /// The change was made. It is told as lost, should something panic before it is told otherwise.
+    pub(super) const fn made(&mut self) {
+        self.is_made = true;
     }
 
     /// The change was made. Returns what the audit is to be told.
@@ -305,6 +313,11 @@ impl<K: Stored, V: Stored> Ticket<'_, K, V> {
 
 impl<K: Stored, V: Stored> Drop for Ticket<'_, K, V> {
     fn drop(&mut self) {
+        if self.is_made
+            && let (Some(number), Some(feed)) = (self.number.take(), &self.watch.feed)
+        {
+            feed.publish(self.watch, self.pin, self.retired, number, Feed::loss());
+        }
         self.give_up();
     }
 }

@@ -2,7 +2,7 @@
 //! is defined behaviour and detected.
 
 use crate::event::{RECORD_WORDS, Words};
-use crate::sync::{AtomicUsize, Ordering, array, const_fn, fence};
+use crate::sync::{AtomicUsize, Ordering, array, const_fn, each_word, fence};
 
 /// A cache line on a 64-bit host, 32 bytes on a 32-bit target.
 #[cfg_attr(target_pointer_width = "64", repr(C, align(64)))]
@@ -73,11 +73,11 @@ impl Slot {
     pub(super) fn fill(&self, ticket: usize, words: Words, mut interrupt: impl FnMut()) {
         // Release: no payload word before the odd stamp; pairs with fence(Acquire) in `read` [E2].
         fence(Ordering::Release);
-        for (to, word) in self.words.iter().zip(words) {
+        each_word!(|at| {
             interrupt();
             // Relaxed: published by the even stamp.
-            to.store(word, Ordering::Relaxed);
-        }
+            self.words[at].store(words[at], Ordering::Relaxed);
+        });
         interrupt();
         // Release: the payload is there; pairs with Acquire in `read` and `take_shared` [E5].
         self.stamp.store(complete(ticket), Ordering::Release);
@@ -91,10 +91,10 @@ impl Slot {
         self.stamp.store(writing(ticket), Ordering::Relaxed);
         // Release: no payload word before the odd stamp; pairs with fence(Acquire) in `read` [E2].
         fence(Ordering::Release);
-        for (to, word) in self.words.iter().zip(words) {
+        each_word!(|at| {
             // Relaxed: published by the tail.
-            to.store(word, Ordering::Relaxed);
-        }
+            self.words[at].store(words[at], Ordering::Relaxed);
+        });
         // Relaxed: nobody looks for this ticket before the tail counts it [E1].
         self.stamp.store(complete(ticket), Ordering::Relaxed);
     }
@@ -108,10 +108,10 @@ impl Slot {
             return None;
         }
         let mut words = [0; RECORD_WORDS];
-        for (word, from) in words.iter_mut().zip(&self.words) {
+        each_word!(|at| {
             // Relaxed: validated by the second look at the stamp.
-            *word = from.load(Ordering::Relaxed);
-        }
+            words[at] = self.words[at].load(Ordering::Relaxed);
+        });
         // Acquire: had a word come from a later ticket, the stamp read next would be that ticket's
         // or later; pairs with fence(Release) in `write` and `fill` [E2].
         fence(Ordering::Acquire);

@@ -85,3 +85,28 @@ macro_rules! array {
     };
 }
 pub(crate) use array;
+
+/// Does something for the number of each word of a ring slot, in order: written out in ordinary builds, since a
+/// compiler that saves space would make a loop of it, which takes twice as long.
+#[cfg(not(bedplate_loom))]
+macro_rules! each_word {
+    (|$at:ident| $body:block) => {{
+        const { assert!(crate::sync::SLOT_WORDS == 7) };
+        each_word!(@ $at $body, 0 1 2 3 4 5 6);
+    }};
+    (@ $at:ident $body:block, $($number:literal)*) => {
+        $({
+            let $at: usize = $number;
+            $body
+        })*
+    };
+}
+#[cfg(bedplate_loom)]
+macro_rules! each_word {
+    (|$at:ident| $body:block) => {
+        for $at in 0..crate::sync::SLOT_WORDS {
+            $body
+        }
+    };
+}
+pub(crate) use each_word;

@@ -38,11 +38,13 @@ pub(crate) const BUCKET_LANES: usize = 6;
 
 /// Elements in the first step of an array that grows.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
-pub(crate) const FIRST_STEP: usize = 256;
+/// Memory is dearer than steps on a 32-bit target.
+pub(crate) const FIRST_STEP: usize = if usize::BITS == 64 { 256 } else { 32 };
 
 /// Counters among which entries are counted.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
-pub(crate) const COUNTERS: usize = 16;
+/// On a 32-bit target there are few cores.
+pub(crate) const COUNTERS: usize = if usize::BITS == 64 { 16 } else { 2 };
 
 /// Lanes in the roster of a group itself: with four words more, as large as a cache line.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]

@@ -20,10 +20,10 @@ use foldhash::fast::RandomState;
 /// let mut changes = prices.changes().expect("there is a feed");
 /// prices.register("tea", 7)?;
 /// let told = prices.with(|guard| match changes.next(guard) {
-///     Some(News::Change(change)) => Some((*change.key, *change.value)),
+///     Some(News::Change(change)) => Some((change.key.to_owned(), *change.value)),
 ///     _ => None,
 /// });
-/// assert_eq!(told, Some(("tea", 7)));
+/// assert_eq!(told, Some(("tea".to_owned(), 7)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a builder makes nothing before it is told to build"]

@@ -1,7 +1,6 @@
 //! The shared part of a supervisor, and the loop in which any thread runs it.
 //!
-//! There is no supervisor thread. Whoever has news, mostly a thread that is about to end, runs
-//! [`Tree::drive`]:
+//! There is no supervisor thread. Whoever has news, mostly a thread that is about to end, runs [`Tree::drive`]:
 //!
 //! ```text
 //! lock ── machine.step(now, event) ── note what follows as jobs ── unlock ── do the jobs
@@ -9,11 +8,10 @@
 //!   └─────────────────── a start succeeded or failed ◄───────────────────────────┘
 //! ```
 //!
-//! Under the lock there is only bookkeeping: no code of a user, no destructor of a user's value
-//! (they go out as [`Job::Drop`], [`Job::DropEntries`] and [`Job::Abandon`]), no thread is started and nobody is woken.
-//! So whoever asks about children never waits for a child. Two threads may do jobs of one supervisor at the same time;
-//! that is sound because the stop token and the identity of an incarnation exist before anybody
-//! can be told to stop it, and because the machine recognises late events.
+//! Under the lock there is only bookkeeping: no code of a user, no destructor of a user's value (they go out as
+//! [`Job::Drop`], [`Job::DropEntries`] and [`Job::Abandon`]), no thread is started and nobody is woken. So whoever asks
+//! about children never waits for a child. Two threads may do jobs of one supervisor at the same time; that is sound because
+//! stop token and identity of an incarnation exist before it can be stopped, and the machine recognises late events.
 
 use super::abandonment::Abandonment;
 use super::info::{ChildInfo, Counts, ShutdownReport};

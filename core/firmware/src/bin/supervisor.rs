@@ -15,11 +15,10 @@ use bedplate_core::supervision::{
     Action, ChildKey, ChildPlan, Config, End, Event, Exit, FixedChildren, IncarnationId, Machine,
     Phase, Ready, Restart, RestartIntensity, Stop, Strategy,
 };
-use bedplate_firmware::report;
-use bedplate_firmware::timer::Timer;
-use core::sync::atomic::{AtomicU32, Ordering};
+use bedplate_firmware::board::Timer;
+use bedplate_firmware::{proof, report};
 use core::time::Duration;
-use cortex_m_rt::{entry, exception};
+use portable_atomic::{AtomicU32, Ordering};
 
 /// What the main loop runs.
 const NAMES: [&str; 3] = ["sensor", "filter", "link"];
@@ -37,8 +36,9 @@ type Decisions = Machine<FixedChildren<&'static str, 3>, 4>;
 /// Only the handler writes it.
 static TICKS: AtomicU32 = AtomicU32::new(0);
 
-#[exception]
-fn SysTick() {
+proof!(main: main, timer: on_timer);
+
+fn on_timer() {
     // Relaxed: nothing is read through it.
     let ticks = TICKS.load(Ordering::Relaxed);
     TICKS.store(ticks + 1, Ordering::Relaxed);
@@ -68,9 +68,8 @@ struct Loop {
     end: Option<End>,
 }
 
-#[entry]
-fn main() -> ! {
-    let timer = Timer::start(4_000);
+fn main() {
+    let timer = Timer::every(100_000);
     let mut main = Loop::new();
     report::say!(
         "a machine for three tasks: {} bytes",
@@ -81,7 +80,6 @@ fn main() -> ! {
     abandoned_and_replaced(&mut main);
     given_up(&mut main);
     timer.stop();
-    report::passed("supervisor")
 }
 
 fn started_in_order(main: &mut Loop) {
@@ -126,7 +124,7 @@ fn given_up(main: &mut Loop) {
         main.turn();
     }
     let mut right = [11, 10];
-    if cfg!(feature = "planted-failure") {
+    if report::is_planted() {
         right.reverse();
     }
     main.expect(&right);

@@ -43,8 +43,9 @@ mod member;
 mod roster;
 mod shared;
 
+use super::error::TOO_MANY_COLLISIONS;
 use super::slab::Slab;
-use super::{Key, Stored, TOO_MANY_COLLISIONS};
+use super::{Key, Stored};
 use crate::id::Pid;
 use crate::sync::Ordering;
 use crate::sync::epoch::{LazyPin, LocalHandle};

@@ -147,9 +147,12 @@ impl Index {
 
 impl Bucket {
     /// The first lane that has an entry at `place`. All are compared, without a branch for each: which one it
-    /// is nobody can predict.
+    /// is nobody can predict. Small processors predict nothing, so for them that would only be more work.
     #[inline(always)]
     pub(super) fn lane_at(&self, place: Place) -> Option<&AtomicUsize> {
+        if usize::BITS == 32 {
+            return self.lanes.iter().find(|lane| load(lane).is_at(place));
+        }
         let mut at = BUCKET_LANES;
         for (number, lane) in self.lanes.iter().enumerate().rev() {
             let is_at = load(lane).is_at(place);

@@ -5,6 +5,9 @@ use crate::sync::fence;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+/// Above the marks of a sequence.
+const WRITTEN: usize = (Sequence::WRITING | Sequence::PENDING) + 1;
+
 /// Slots that hold a key and whose it is.
 struct Table {
     index: Index,
@@ -73,20 +76,20 @@ impl Table {
     fn write(&self, slot: usize, key: usize, whose: usize) {
         let [sequence, key_word, whose_word] = &self.slots[slot];
         // Relaxed: only the owner writes.
-        let next = sequence.load(Ordering::Relaxed) + 1;
+        let before = sequence.load(Ordering::Relaxed);
         // Release: whoever sees it sees the lane freed before.
-        sequence.store(next, Ordering::Release);
+        sequence.store(before | Sequence::WRITING, Ordering::Release);
         // Release: whoever sees what follows sees the sequence.
         fence(Ordering::Release);
         key_word.store(key, Ordering::Relaxed);
         whose_word.store(whose, Ordering::Relaxed);
         // Release: pairs with Acquire in `read`.
-        sequence.store(next + 1, Ordering::Release);
+        sequence.store(before + WRITTEN, Ordering::Release);
     }
 
     fn sequence(&self, slot: usize) -> usize {
         // Relaxed: only the owner writes.
-        self.slots[slot][0].load(Ordering::Relaxed) / 2
+        self.slots[slot][0].load(Ordering::Relaxed) / WRITTEN
     }
 
     fn find(&self, place: Place, key: usize) -> Option<(usize, usize)> {

@@ -346,6 +346,10 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
                 let rival = Rival::of(&self.shared.slab, &key, None);
                 if let Some(found) = self.shared.index.find(place, rival) {
                     if found.seen.sequence.is_pending() {
+                        // Nobody is called off for the sake of who is refused all the same.
+                        if self.shared.entries.sum() >= self.shared.entries.limit() {
+                            return Err((key, value, Why::NoRoom(NoRoom::Full)));
+                        }
                         self.clear_the_way(guard, &found);
                         continue;
                     }

@@ -11,7 +11,7 @@ use crate::registry::index::{Found, LONGEST, Lane, Place, Refused, Spot, Witness
 use crate::registry::look::{Probe, Rival};
 use crate::registry::offer::Offer;
 use crate::registry::slab::{Batch, Seen};
-use crate::registry::watch::{Reason, Telling};
+use crate::registry::watch::{Reason, Telling, Ticket};
 use crate::registry::{Key, RegisterManyError, Registration, Stored};
 use crate::sync::{Ordering, fence};
 use alloc::sync::Arc;
@@ -31,7 +31,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// as any others from then on, and can be given up one by one.
     ///
     /// An iterator may show some of them and not others, as of all entries that come while it is used;
-    /// a feed and an audit tell one after the other, after all took effect. Until it is decided, the pairs are
+    /// a feed and an audit tell one after the other, after all took effect; a feed tells a batch that is larger than
+    /// its capacity as lost. Until it is decided, the pairs are
     /// counted as if they were entries, and take room from others where there is a limit.
     ///
     /// # Errors
@@ -160,7 +161,6 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
             counted: offers.len(),
             slots: Vec::with_capacity(offers.len()),
             lanes: Vec::with_capacity(offers.len()),
-            is_full: false,
             owner: self,
             guard,
         };
@@ -179,6 +179,12 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
                 for ticket in &mut tickets {
                     ticket.prepare();
                 }
+                // Numbers that come to nothing push what others did out of the feed.
+                if shared.slab.is_called_off(attempt.leader()) {
+                    drop(tickets);
+                    attempt.take_back();
+                    continue;
+                }
                 // Directly before they take effect.
                 for ticket in &mut tickets {
                     ticket.changing();
@@ -189,13 +195,11 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
                 attempt.take_back();
                 continue;
             }
-            let (registrations, is_full) = attempt.hold();
+            tickets.iter_mut().for_each(Ticket::made);
+            let registrations = attempt.hold();
             for (key, value) in offers.drain(..) {
                 key.accepted();
                 value.accepted();
-            }
-            if is_full {
-                shared.index.grow(shared.entries.sum());
             }
             let told: Vec<_> = tickets.into_iter().map(|ticket| ticket.done()).collect();
             for told in told {
@@ -256,8 +260,6 @@ struct Attempt<'o, 'g, K: Key, V: Stored, S: BuildHasher> {
     slots: Vec<Spot>,
     /// Those that are in the index.
     lanes: Vec<Lane>,
-    /// A bucket was full.
-    is_full: bool,
 }
 
 impl<K: Key, V: Stored, S: BuildHasher> Attempt<'_, '_, K, V, S> {
@@ -283,7 +285,12 @@ impl<K: Key, V: Stored, S: BuildHasher> Attempt<'_, '_, K, V, S> {
     /// Puts all into the index. Returns whether that was done before the batch was called off.
     fn insert(&mut self, offers: &[(Offer<K>, Offer<V>)], places: &[Place]) -> Result<bool, Why> {
         let leader = self.leader();
-        let Shared { slab, index, .. } = &*self.owner.shared;
+        let Shared {
+            slab,
+            index,
+            entries,
+            ..
+        } = &*self.owner.shared;
         for (at, ((key, _), &place)) in offers.iter().zip(places).enumerate() {
             let slot = self.slots[at];
             loop {
@@ -294,7 +301,11 @@ impl<K: Key, V: Stored, S: BuildHasher> Attempt<'_, '_, K, V, S> {
                 match index.insert(place, slot, rival, &mut ()) {
                     Ok(is_full) => {
                         self.lanes.push(Lane::taken(place, slot));
-                        self.is_full |= is_full;
+                        // At once: the rest of a large batch would overflow the buckets there are, and what
+                        // overflowed stays.
+                        if is_full {
+                            index.grow(entries.sum());
+                        }
                         break;
                     }
                     Err(Refused::Present(found)) if found.seen.sequence.is_pending() => {
@@ -313,8 +324,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Attempt<'_, '_, K, V, S> {
         Ok(true)
     }
 
-    /// Notes what was registered; and whether a bucket was full.
-    fn hold(mut self) -> (Vec<Registration>, bool) {
+    /// Notes what was registered.
+    fn hold(mut self) -> Vec<Registration> {
         self.counted = 0;
         self.slots.clear();
         let lanes = core::mem::take(&mut self.lanes);
@@ -324,7 +335,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Attempt<'_, '_, K, V, S> {
             self.owner.hold(lane);
         }
         let registrations = lanes.into_iter().map(|lane| self.owner.registration(lane));
-        (registrations.collect(), self.is_full)
+        registrations.collect()
     }
 
     /// Takes out of the index what is in it, and gives the slots back.
