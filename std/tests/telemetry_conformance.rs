@@ -223,7 +223,7 @@ fn t7_a_detached_handler_is_not_called() {
 /// Stricter: no call begins after `detach` has returned, and none that began is still running.
 #[test]
 fn t7_detach_is_a_barrier_for_all_threads() {
-    const ROUNDS: usize = 300;
+    const ROUNDS: usize = 100;
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..2 {

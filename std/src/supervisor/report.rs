@@ -35,9 +35,10 @@ pub(super) fn ended(
     }))
 }
 
-/// What is to be told when the child `id` is started again; nothing if nobody wants to know.
-pub(super) fn restarted(supervisor: &str, id: &str, incarnation: u64) -> Option<UsersCode> {
-    if !own::restart_is_wanted() {
+/// What is to be told when an incarnation of the child `id` begins: nothing if it is the first, or if nobody wants to
+/// know.
+pub(super) fn begins(supervisor: &str, id: &str, incarnation: u64) -> Option<UsersCode> {
+    if incarnation == 1 || !own::restart_is_wanted() {
         return None;
     }
     let (supervisor, id) = (supervisor.to_owned(), id.to_owned());

@@ -490,10 +490,7 @@ impl State {
                     child: child.clone(),
                     stop: stop.clone(),
                 });
-                if id.number > 1 {
-                    let report = report::restarted(name, &entry.spec.id, id.number);
-                    jobs.extend(report.map(Job::Report));
-                }
+                jobs.extend(report::begins(name, &entry.spec.id, id.number).map(Job::Report));
                 let last_exit = entry.last_exit.clone();
                 let incarnation = Incarnation {
                     me: child,
