@@ -16,4 +16,4 @@ pub mod oracle;
 pub mod script;
 pub mod subject;
 
-pub use driver::{check, check_deeply, thread, with_room};
+pub use driver::{check, check_deeply, check_lightly, thread, with_room};

@@ -7,7 +7,7 @@
 use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{
     Action, ChildKey, ChildPlan, ChildState, Config, ControlError, Event, Exit, GrowingChildren,
-    IncarnationId, Machine, RestartIntensity, Stale, Strategy,
+    IncarnationId, Machine, Restart, RestartIntensity, Stale, Stop, Strategy,
 };
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -37,6 +37,24 @@ pub const fn config(strategy: Strategy, intensity: u32) -> Config<MAX> {
         Ok(limit) => Config::new(strategy, limit),
         Err(_) => panic!("no such limit"),
     }
+}
+
+/// The plan of a permanent child.
+#[must_use]
+pub fn p() -> ChildPlan {
+    ChildPlan::default()
+}
+
+/// The plan of a transient child.
+#[must_use]
+pub fn transient() -> ChildPlan {
+    ChildPlan::new(Restart::Transient, Stop::default())
+}
+
+/// The plan of a temporary child.
+#[must_use]
+pub fn temporary() -> ChildPlan {
+    ChildPlan::new(Restart::Temporary, Stop::default())
 }
 
 impl Script {

@@ -2,8 +2,8 @@
 
 use bedplate_core::id::Pid;
 use bedplate_core::registry::{
-    Change, Changes, EpochRegistry, FixedOwner, FixedRegistry, Guard, Handle, NameRef, News,
-    NotHeld, Owner, Reason, RegisterError, Registration, SpinLock,
+    Change, Changes, EpochRegistry, FixedOwner, FixedRegistry, GiveAwayError, Guard, Handle,
+    NameRef, News, Owner, Reason, RegisterError, RegisterManyError, Registration, SpinLock,
 };
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,6 +18,9 @@ pub type Value = u32;
 
 /// The limit of the registries: fewer entries than the sequences have keys.
 pub const LIMIT: usize = 8;
+
+/// As many are registered together at most.
+pub const MOST_AT_ONCE: u8 = 4;
 
 /// A registry as the drivers see it; what each operation does and answers is what the registries'
 /// own documentation says.
@@ -37,6 +40,12 @@ pub trait Subject {
         key: Key,
         value: Value,
     ) -> Result<Registration, RegisterError<Key, Value>>;
+    /// It registers all of these, at most [`MOST_AT_ONCE`], or none.
+    fn register_many(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        pairs: Vec<(Key, Value)>,
+    ) -> Result<Vec<Registration>, RegisterManyError<Vec<(Key, Value)>>>;
     /// It registers, or finds out.
     fn get_or_register(
         &self,
@@ -65,7 +74,7 @@ pub trait Subject {
         owner: &mut Self::Owner<'s>,
         key: Key,
         to: &mut Self::Owner<'s>,
-    ) -> Result<Registration, NotHeld>;
+    ) -> Result<Registration, GiveAwayError>;
     /// It updates a value; whether it could.
     fn update(
         &self,
@@ -206,6 +215,7 @@ impl<H> Epoch<H> {
                 audit.push(Event::from(change));
             })
             .feed(capacity)
+            .expect("not too large")
             .build();
         let handle = registry.handle();
         let guard = handle.pin();
@@ -250,6 +260,14 @@ impl<H: Hasher + Default + 'static> Subject for Epoch<H> {
         owner.register(&self.1.pin(), key, value)
     }
 
+    fn register_many(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        pairs: Vec<(Key, Value)>,
+    ) -> Result<Vec<Registration>, RegisterManyError<Vec<(Key, Value)>>> {
+        owner.register_many(&self.1.pin(), pairs)
+    }
+
     fn get_or_register(
         &self,
         owner: &mut Self::Owner<'_>,
@@ -291,7 +309,7 @@ impl<H: Hasher + Default + 'static> Subject for Epoch<H> {
         owner: &mut Self::Owner<'s>,
         key: Key,
         to: &mut Self::Owner<'s>,
-    ) -> Result<Registration, NotHeld> {
+    ) -> Result<Registration, GiveAwayError> {
         owner.give_away(&self.1.pin(), &key, to)
     }
 
@@ -410,6 +428,25 @@ impl<H: Hasher + Default + 'static> Subject for Epoch<H> {
     }
 }
 
+/// The error of an array, as that of a `Vec`.
+fn as_vec<T, const M: usize>(error: RegisterManyError<[T; M]>) -> RegisterManyError<Vec<T>> {
+    match error {
+        RegisterManyError::AlreadyRegistered { at, holder, pairs } => {
+            let pairs = Vec::from(pairs);
+            RegisterManyError::AlreadyRegistered { at, holder, pairs }
+        }
+        RegisterManyError::Repeated { at, pairs } => RegisterManyError::Repeated {
+            at,
+            pairs: Vec::from(pairs),
+        },
+        RegisterManyError::Full { limit, pairs } => RegisterManyError::Full {
+            limit,
+            pairs: Vec::from(pairs),
+        },
+        other => panic!("a registry with a lock has no reason for this: {other}"),
+    }
+}
+
 impl Subject for Fixed {
     type Owner<'s> = FixedOwner<'s, Key, Value, LIMIT, SpinLock>;
 
@@ -424,6 +461,31 @@ impl Subject for Fixed {
         value: Value,
     ) -> Result<Registration, RegisterError<Key, Value>> {
         owner.register(key, value)
+    }
+
+    fn register_many(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        pairs: Vec<(Key, Value)>,
+    ) -> Result<Vec<Registration>, RegisterManyError<Vec<(Key, Value)>>> {
+        fn of<const M: usize>(
+            owner: &mut FixedOwner<'_, Key, Value, LIMIT, SpinLock>,
+            pairs: &[(Key, Value)],
+        ) -> Result<Vec<Registration>, RegisterManyError<Vec<(Key, Value)>>> {
+            let pairs: [(Key, Value); M] = pairs.try_into().expect("as many as there are");
+            match owner.register_many(pairs) {
+                Ok(registrations) => Ok(registrations.to_vec()),
+                Err(error) => Err(as_vec(error)),
+            }
+        }
+        match pairs.len() {
+            0 => of::<0>(owner, &pairs),
+            1 => of::<1>(owner, &pairs),
+            2 => of::<2>(owner, &pairs),
+            3 => of::<3>(owner, &pairs),
+            4 => of::<4>(owner, &pairs),
+            more => panic!("{more} are more than {MOST_AT_ONCE}"),
+        }
     }
 
     fn get_or_register(
@@ -459,8 +521,9 @@ impl Subject for Fixed {
         owner: &mut Self::Owner<'s>,
         key: Key,
         to: &mut Self::Owner<'s>,
-    ) -> Result<Registration, NotHeld> {
-        owner.give_away(&key, to)
+    ) -> Result<Registration, GiveAwayError> {
+        let given = owner.give_away(&key, to);
+        given.map_err(|_| GiveAwayError::NotHeld)
     }
 
     fn update(

@@ -29,6 +29,7 @@ use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{
     Action, ChildKey, End, Event, Exit, GrowingChildren, IncarnationId, Machine, Phase, Stop,
 };
+use core::time::Duration;
 
 /// The largest restart intensity; a ring of so many instants is part of every supervisor.
 pub(super) const MAX_INTENSITY: usize = 128;
@@ -55,6 +56,8 @@ struct State {
     report: ShutdownReport,
     /// Threads that were abandoned and have not ended.
     abandoned: usize,
+    /// How long the last of them was waited for.
+    overrun: Duration,
     /// The deadline the timer was last told.
     scheduled: Option<Instant>,
     /// How many times entries, with what their bodies captured, are yet to be dropped, or incarnations
@@ -140,6 +143,7 @@ impl Tree {
             gave_up: None,
             report: ShutdownReport::default(),
             abandoned: 0,
+            overrun: Duration::ZERO,
             scheduled: None,
             dropping: 0,
             droppers: Vec::new(),
@@ -543,8 +547,8 @@ impl State {
         jobs.push(garbage(current));
         // Nobody is told that the supervisor has ended before that is done.
         self.dropping += 1;
-        // The machine will call its exit stale when it comes.
         self.abandoned += 1;
+        self.overrun = after;
     }
 
     /// Nobody is told that the supervisor has ended before this is done.
@@ -555,6 +559,9 @@ impl State {
 
     fn end(&mut self, end: End, jobs: &mut Vec<Job>) {
         let reason = match (end, &self.start_error, &self.gave_up) {
+            (End::Overrun(_), ..) => ExitReason::Abandoned {
+                after: self.overrun,
+            },
             (End::StartFailed(_), Some((_, error)), _) => ExitReason::NotStarted(error.clone()),
             (End::GaveUp(_), _, Some(why)) => ExitReason::GaveUp(why.clone()),
             _ => ExitReason::Shutdown,
