@@ -27,7 +27,7 @@ pub(crate) fn in_order() {}
 pub(crate) const SLOT_WORDS: usize = 2;
 
 /// Pushes that may be interrupted at once while they take their tickets of a nested ring.
-pub(crate) const NEST_LEVELS: usize = 3;
+pub(crate) const NEST_LEVELS: usize = 2;
 
 /// Lanes of a bucket: as few as can be full and half full.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
