@@ -84,6 +84,7 @@ pub use batch::RegisterManyError;
 pub use builder::{Builder, FeedTooLarge, LARGEST_FEED};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use epoch::{Entry, EpochRegistry, Guard, Handle, Iter, Memory};
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 use error::TOO_MANY_COLLISIONS;
 pub use error::{GiveAwayError, NotHeld, RegisterError, UpdateError};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
