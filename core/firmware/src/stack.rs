@@ -3,15 +3,14 @@
 use core::hint::black_box;
 
 /// As much is painted, and can be seen to be used.
-const PAINTED: usize = 8 * 1024
-    / if cfg!(target_has_atomic = "ptr") {
-        1
-    } else {
-        2
-    };
+const PAINTED: usize = if cfg!(target_has_atomic = "ptr") {
+    8 * 1024
+} else {
+    2 * 1024
+};
 const PAINT: u8 = 0xA5;
 
-/// Bytes of stack that `operation` takes; its caller must have eight KiB left, or four on a target without
+/// Bytes of stack that `operation` takes; its caller must have eight KiB left, or two on a target without
 /// compare-and-swap, and no interrupt may come meanwhile.
 ///
 /// What an operation reserves and does not write is not seen.

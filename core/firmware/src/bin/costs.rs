@@ -108,6 +108,7 @@ fn rings(counter: &Counter) {
 }
 
 /// Push, read, and read in vain.
+#[inline(never)]
 fn ring<const N: usize>(counter: &Counter) -> [Figure; 3] {
     // Twice the work exceeds the limit.
     let is_planted = black_box(report::is_planted());
@@ -148,6 +149,7 @@ fn ring<const N: usize>(counter: &Counter) -> [Figure; 3] {
 }
 
 /// Rings of several writers; and what they would cost a handler.
+#[inline(never)]
 fn shared_rings(counter: &Counter) {
     let ring = NestedRing::<16>::new();
     let mut reader = ring.claim_reader().expect("nobody else reads");
@@ -182,15 +184,27 @@ fn shared_rings(counter: &Counter) {
     }
 }
 
+#[inline(never)]
 fn windows(counter: &Counter) {
+    let shared = LockedDedupWindow::<8, CriticalSectionLock>::new(Duration::from_secs(1));
+    _ = shared.offer(3, at(0));
+    Figure::of(
+        counter,
+        "offer a duplicate, 8 windows under a lock",
+        (),
+        |_, number| (3, at(number)),
+        |_, (key, now)| shared.offer(key, now),
+    )
+    .is_at_most(INTERRUPT_LIMIT);
     let small = window::<8>(counter);
-    let large = window::<64>(counter);
+    let large = window::<32>(counter);
     for (small, large) in small.into_iter().zip(large) {
         small.is_flat(large, 8);
     }
 }
 
 /// A new key, a repeated one, and one for which another has to go.
+#[inline(never)]
 fn window<const N: usize>(counter: &Counter) -> [Figure; 3] {
     let mut window = DedupWindow::<N>::new(Duration::from_secs(1));
     let new = Figure::of(
@@ -227,16 +241,6 @@ fn window<const N: usize>(counter: &Counter) -> [Figure; 3] {
         },
         |window, (key, now)| window.offer(key, now),
     );
-    let shared = LockedDedupWindow::<N, CriticalSectionLock>::new(Duration::from_secs(1));
-    _ = shared.offer(3, at(0));
-    Figure::of(
-        counter,
-        format_args!("offer a duplicate, {N} windows under a lock"),
-        (),
-        |_, number| (3, at(number)),
-        |_, (key, now)| shared.offer(key, now),
-    )
-    .is_at_most(INTERRUPT_LIMIT);
     Figure::of(
         counter,
         format_args!("poll while nothing is over, {N} windows"),
@@ -266,6 +270,7 @@ fn owners(counter: &Counter, resident: Pid, visitor: Pid) {
 }
 
 /// An owner's beginning, its registering, its giving that up, and its end while it holds one.
+#[inline(never)]
 fn owner_of_one(counter: &Counter, place: &str, visitor: Pid) -> [Figure; 4] {
     let make = Figure::of(
         counter,
@@ -304,6 +309,7 @@ fn owner_of_one(counter: &Counter, place: &str, visitor: Pid) -> [Figure; 4] {
     [make, register, unregister, end].map(|figure| figure.is_at_most(INTERRUPT_LIMIT))
 }
 
+#[inline(never)]
 fn look_ups(counter: &Counter, resident: Pid) {
     let (mut numbers, mut names) = (NUMBERS.owner(resident), NAMES.owner(resident));
     let mut few = FEW.owner(resident);

@@ -105,12 +105,12 @@ fn work(context: usize) {
 fn main() {
     let mut log = Log::new(RING.claim_reader().expect("nobody else reads"));
     let mut windows = Windows::default();
-    let mut timer = Timer::every(60_000);
+    let mut timer = Timer::every(80_000);
     let mut round = 0_u32;
     while CLOCK.load(Ordering::Relaxed) < TICKS {
         round += 1;
         // Ever other distances, so that it comes at other instructions.
-        timer.set_period(20_000 + round % 97 * 120);
+        timer.set_period(60_000 + round % 97 * 120);
         work(MAIN);
         board::request_software_interrupt();
         work(MAIN);

@@ -31,7 +31,7 @@ const NANOS_PER_TICK: u64 = 1_000_000;
 /// How long it is not started again, in ticks.
 const DELAY: u64 = 20;
 /// How many ticks the loop may take for one round.
-const ROUND: u64 = 2;
+const ROUND: u64 = 3;
 
 static DIRECTORY: FixedRegistry<&str, usize, 4, CriticalSectionLock> = FixedRegistry::new();
 /// The clock. Relaxed throughout: there is one core.
@@ -44,7 +44,7 @@ fn on_timer() {
 }
 
 fn main() {
-    let timer = Timer::every(200_000);
+    let timer = Timer::every(400_000);
     // The crashing one alone; it and who was started after it; all.
     for (strategy, starts) in [
         (Strategy::OneForOne, [1, INTENSITY + 1, 1]),

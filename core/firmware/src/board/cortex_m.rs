@@ -38,8 +38,6 @@ fn SysTick() {
     // Relaxed: this core's own.
     if ONCE.load(Ordering::Relaxed) {
         systick().disable_counter();
-        // The shortest times are over again before this.
-        SCB::clear_pendst();
     }
     bedplate_proof_timer();
 }

@@ -49,6 +49,10 @@ fn scenarios() -> impl Iterator<Item = &'static Scenario> {
 proof!(main: main, timer: on_timer);
 
 fn on_timer() {
+    // The shortest times are over again before the timer is stopped.
+    if HAS_COME.load(Ordering::Relaxed) {
+        return;
+    }
     let scenario = scenarios().nth(PLAYED.load(Ordering::Relaxed));
     (scenario.expect("one is being played").interrupt)();
     HAS_COME.store(true, Ordering::Relaxed);
