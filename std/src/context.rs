@@ -50,12 +50,16 @@
 //! destructor) the current context is empty and scopes have no effect.
 
 mod chain;
+mod error;
 mod key;
 mod thread;
+mod trail;
 
 pub use self::chain::{Context, Iter, MAX_KEYS};
+pub use self::error::{Enrich, InContext, ResultExt};
 pub use self::key::{ContextValue, Key, Value};
 pub use self::thread::Attached;
+pub use self::trail::{Breadcrumbs, MAX_BREADCRUMBS};
 
 #[cfg(feature = "tracing")]
 pub(crate) use self::{
@@ -63,9 +67,15 @@ pub(crate) use self::{
     thread::{is_current, is_empty, watch},
 };
 
+/// By what a request is known in every program that it passes through, if it has such a name.
+///
+/// Not set by anything here: whoever accepts a request sets it, for instance to its trace id. What is inherited with
+/// a context is inherited with it; an error keeps the one it arose under ([`InContext::correlation_id`]).
+pub static CORRELATION_ID: Key<alloc::sync::Arc<str>> = Key::new("correlation_id");
+
 /// Runs `body` with `value` under `key` in the current context.
 ///
-/// When `body` returns or panics, the context is again what it was before the call. A key that is
+/// When `body` returns or panics, the context is again what it was before the call, whatever `body` did. A key that is
 /// already set is shadowed meanwhile. If the context holds [`MAX_KEYS`] other keys, `body` runs
 /// without the value and the context counts it as dropped. O(1).
 ///
@@ -76,8 +86,9 @@ pub(crate) use self::{
 /// assert_eq!(doubled, Some(42));
 /// assert_eq!(context::get(&JOB), None);
 /// ```
+#[inline]
 pub fn with<T: ContextValue, R>(key: &'static Key<T>, value: T, body: impl FnOnce() -> R) -> R {
-    let _scope = thread::Scope::enter(|current| current.push(key, value));
+    let _scope = thread::Scope::enter(key.identity(), value.into_value());
     body()
 }
 
@@ -85,8 +96,9 @@ pub fn with<T: ContextValue, R>(key: &'static Key<T>, value: T, body: impl FnOnc
 ///
 /// O(depth), comparing one address per frame; a `String` is copied, an `Arc<str>` shared.
 #[must_use]
+#[inline]
 pub fn get<T: ContextValue>(key: &'static Key<T>) -> Option<T> {
-    thread::peek(|current| current.get(key)).flatten()
+    thread::value_of(key.identity(), T::from_value)
 }
 
 /// Puts `value` under `key` in the current context until the enclosing scope ends.
@@ -104,29 +116,50 @@ pub fn get<T: ContextValue>(key: &'static Key<T>) -> Option<T> {
 /// assert_eq!(context::get(&USER), None);
 /// ```
 pub fn set<T: ContextValue>(key: &'static Key<T>, value: T) {
-    thread::replace(|current| current.push(key, value));
+    thread::set(key.identity(), value.into_value());
 }
 
 /// Empties the current context until the enclosing scope ends, which restores what it always would.
 ///
 /// On an empty context it does nothing.
 pub fn clear() {
-    thread::replace(|_| Context::empty());
+    thread::clear();
+}
+
+/// Leaves a breadcrumb in the current context: something that was done, or begun, worth knowing if it fails.
+///
+/// The newest [`MAX_BREADCRUMBS`] are kept, older ones counted. They belong to the piece of work, that is, to the
+/// innermost context that was [attached](Context::attach) or [run](Context::run) or has [replaced](clear)
+/// another in a scope, and go with it; [`with`] does not end them. They follow [`capture`] and [`current`], and stand
+/// on no log line. Allocates.
+///
+/// ```
+/// use bedplate::context::{self, Context};
+/// let kept = Context::empty().run(|| {
+///     context::breadcrumb("opened the file");
+///     context::breadcrumb("read the header");
+///     context::current()
+/// });
+/// assert_eq!(kept.breadcrumbs().to_string(), r#""read the header", "opened the file""#);
+/// assert_eq!(context::current().breadcrumbs().count(), 0);
+/// ```
+pub fn breadcrumb<T: ContextValue>(what: T) {
+    thread::breadcrumb(what.into_value());
 }
 
 /// The current context as a value, [`local`](Key::local) keys included: for use in this thread, for
 /// instance to keep it in an error.
 ///
-/// One reference count. To hand the context to another thread use [`capture`].
+/// One reference count, when the context has been shared before; else an allocation for each new frame. To hand the context to another thread use [`capture`].
 #[must_use]
 pub fn current() -> Context {
-    thread::peek(Context::clone).unwrap_or_default()
+    thread::current()
 }
 
 /// The current context without the keys that are [`local`](Key::local): what another thread may
 /// inherit.
 ///
-/// One reference count if no local key is set, else a copy of the frames. Later changes in this
+/// Costs what [`current`] does if no local key is set, else a copy of the frames. Later changes in this
 /// thread are not seen by whoever got the capture.
 ///
 /// ```
@@ -145,8 +178,9 @@ pub fn current() -> Context {
 /// }));
 /// ```
 #[must_use]
+#[inline]
 pub fn capture() -> Context {
-    thread::peek(Context::inheritable).unwrap_or_default()
+    thread::current().inheritable()
 }
 
 /// Wraps `body` so that it runs in the context captured now, on whatever thread calls it.

@@ -8,15 +8,18 @@
 use alloc::sync::Arc;
 use core::{fmt, iter, ptr};
 
+use bedplate_core::context::Base;
+
 use super::key::{ContextValue, Key, KeyIdentity, Value};
 use super::thread::{self, Attached};
+use super::trail::{Breadcrumbs, Trail};
 
 /// How many different keys a context can hold.
 pub const MAX_KEYS: usize = 32;
 
 /// An immutable set of key-value entries, in the order in which they were added.
 ///
-/// Cloning costs one reference count. It prints its entries newest first, `key=value` separated by
+/// Cloning costs one reference count, and another if there are breadcrumbs. It prints its entries newest first, `key=value` separated by
 /// spaces, each key once, with its newest value; if values were dropped at the limit of
 /// [`MAX_KEYS`], a last entry `context_dropped=` says how many.
 ///
@@ -33,9 +36,10 @@ pub const MAX_KEYS: usize = 32;
 pub struct Context {
     newest: Option<Arc<Frame>>,
     dropped: u32,
+    trail: Trail,
 }
 
-struct Frame {
+pub(super) struct Frame {
     key: &'static KeyIdentity,
     value: Value,
     depth: usize,
@@ -51,6 +55,7 @@ impl Context {
         Self {
             newest: None,
             dropped: 0,
+            trail: Trail::new(),
         }
     }
 
@@ -68,7 +73,7 @@ impl Context {
         self.push_frame(key.identity(), value.into_value())
     }
 
-    fn push_frame(&self, key: &'static KeyIdentity, value: Value) -> Self {
+    pub(super) fn push_frame(&self, key: &'static KeyIdentity, value: Value) -> Self {
         let full = self
             .newest
             .as_ref()
@@ -77,6 +82,7 @@ impl Context {
             return Self {
                 newest: Some(Frame::on(self.newest.clone(), key, value)),
                 dropped: self.dropped,
+                trail: self.trail.clone(),
             };
         }
         let mut tidied = self.rebuilt(|other| !ptr::eq(other, key));
@@ -104,13 +110,59 @@ impl Context {
         Self {
             newest,
             dropped: self.dropped,
+            trail: self.trail.clone(),
         }
     }
 
-    pub(super) fn inheritable(&self) -> Self {
+    /// These frames on this context.
+    pub(super) fn under(&self, newest: Option<Arc<Frame>>) -> Self {
+        Self {
+            newest,
+            dropped: self.dropped,
+            trail: self.trail.clone(),
+        }
+    }
+
+    pub(super) const fn newest(&self) -> Option<&Arc<Frame>> {
+        self.newest.as_ref()
+    }
+
+    /// Without the local keys.
+    pub(super) fn inheritable(self) -> Self {
         match &self.newest {
             Some(frame) if frame.holds_local => self.rebuilt(|key| !key.local),
-            _ => self.clone(),
+            _ => self,
+        }
+    }
+
+    /// This context, and from `ambient` the entries whose keys it does not have, as the oldest ones: as many of
+    /// the newest as there is room for, the others counted as dropped. Breadcrumbs of `ambient` are taken only
+    /// where there are none. O(depth²).
+    pub(crate) fn completed(self, ambient: &Self) -> Self {
+        let missing = |entry: &(&'static KeyIdentity, &Value)| self.value_of(entry.0).is_none();
+        let mut missing: Vec<_> = ambient.entries().filter(missing).collect();
+        let own: Vec<_> = self.entries().collect();
+        let room = MAX_KEYS - own.len();
+        let left_out = missing.len().saturating_sub(room);
+        missing.truncate(room);
+        let newest = if missing.is_empty() {
+            self.newest.clone()
+        } else {
+            let all = own.iter().chain(&missing).rev();
+            all.fold(None, |older, (key, value)| {
+                Some(Frame::on(older, key, (*value).clone()))
+            })
+        };
+        let left_out = u32::try_from(left_out).unwrap_or(u32::MAX);
+        let trail = if self.trail.is_empty() {
+            ambient.trail.clone()
+        } else {
+            self.trail.clone()
+        };
+        Self {
+            newest,
+            dropped: self.dropped.max(ambient.dropped).saturating_add(left_out),
+            trail,
         }
     }
 
@@ -126,7 +178,17 @@ impl Context {
             .map(|frame| &frame.value)
     }
 
-    /// True if there is no entry and none was dropped.
+    /// What was left in it with [`breadcrumb`](super::breadcrumb), newest first.
+    #[must_use]
+    pub const fn breadcrumbs(&self) -> Breadcrumbs<'_> {
+        self.trail.iter()
+    }
+
+    pub(super) const fn trail_mut(&mut self) -> &mut Trail {
+        &mut self.trail
+    }
+
+    /// True if there is no entry and none was dropped; breadcrumbs are not entries.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.newest.is_none() && self.dropped == 0
@@ -153,7 +215,8 @@ impl Context {
         }
     }
 
-    /// Makes this the current context of the calling thread until the guard is dropped.
+    /// Makes this the current context of the calling thread until the guard is dropped. To attach it more than
+    /// once, attach clones.
     ///
     /// It replaces the whole current context; nothing is merged. Guards may be dropped in any
     /// order. A guard that is forgotten keeps the context in force until the enclosing
@@ -169,16 +232,16 @@ impl Context {
     /// assert_eq!(context::get(&JOB), None);
     /// ```
     #[must_use = "the context is current only while the guard is held"]
-    pub fn attach(&self) -> Attached {
-        thread::attach(self.clone())
+    pub fn attach(self) -> Attached {
+        thread::attach(self)
     }
 
     /// Runs `body` in this context, and restores the caller's context when it returns or panics.
     ///
     /// It replaces the whole current context; nothing is merged. For a closure that another thread
     /// will call see [`in_context`](super::in_context).
-    pub fn run<R>(&self, body: impl FnOnce() -> R) -> R {
-        let _scope = thread::Scope::enter(|_| self.clone());
+    pub fn run<R>(self, body: impl FnOnce() -> R) -> R {
+        let _scope = thread::Scope::enter_context(self);
         body()
     }
 
@@ -193,8 +256,17 @@ impl Context {
         same_chain && self.dropped == other.dropped
     }
 
-    /// The visible entries with their keys' identities, newest first.
+    /// True if these are the newest frame and what was dropped.
     #[cfg(feature = "tracing")]
+    pub(super) fn is_chain(&self, newest: &Arc<Frame>, dropped: u32) -> bool {
+        let same_chain = self
+            .newest
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, newest));
+        same_chain && self.dropped == dropped
+    }
+
+    /// The visible entries with their keys' identities, newest first.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&'static KeyIdentity, &Value)> {
         self.visible_frames().map(|frame| (frame.key, &frame.value))
     }
@@ -216,7 +288,11 @@ impl Context {
 }
 
 impl Frame {
-    fn on(older: Option<Arc<Self>>, key: &'static KeyIdentity, value: Value) -> Arc<Self> {
+    pub(super) fn on(
+        older: Option<Arc<Self>>,
+        key: &'static KeyIdentity,
+        value: Value,
+    ) -> Arc<Self> {
         let (depth, older_local) = older
             .as_ref()
             .map_or((0, false), |frame| (frame.depth, frame.holds_local));
@@ -227,6 +303,13 @@ impl Frame {
             holds_local: older_local || key.local,
             older,
         })
+    }
+}
+
+/// What frames of a thread may lie on.
+impl Base for Context {
+    fn depth(&self) -> usize {
+        self.newest.as_ref().map_or(0, |frame| frame.depth)
     }
 }
 

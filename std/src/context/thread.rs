@@ -1,28 +1,23 @@
-//! The calling thread's current context and what its open scopes will restore.
+//! The calling thread's frames.
+//!
+//! Which frames are in force, and what restores which, is decided by [`Frames`]. Here is where a thread keeps
+//! its own, and how they become a [`Context`] that can be shared:
 //!
 //! ```text
-//!   saved:   [ attach ][ attach ] │ [ attach ]          each entry: the context to restore,
-//!                                 │                     and whether its guard is gone already
-//!                                floor
+//!   this thread's frames        shared, immutable, counted
+//!   ┌──────────────────┐
+//!   │ operation        │────▶ operation ─┐     made when the context is first captured, and kept beside
+//!   │ request_id       │────▶ request_id ┴▶…  the frame: captured again, only a count goes up
+//!   ├──────────────────┤
+//!   │ base ────────────┼────▶ what was attached
+//!   └──────────────────┘
 //! ```
 //!
-//! A guard of [`attach`] owns one entry of `saved`, named by its index and a serial number that is
-//! never used again. A [`Scope`] (a call of `with` or `run`) keeps its context on the caller's stack
-//! and moves `floor` up to the end of `saved`. Dropping a guard
+//! So [`with`](super::with) writes one frame into memory that the thread has already, and allocates nothing.
 //!
-//! * whose entry is the last one above the floor restores it, and the entries below it whose guards
-//!   went earlier;
-//! * whose entry lies deeper marks it as closed: something newer is in force;
-//! * whose entry is gone (its scope ended first) does nothing.
-//!
-//! The end of a scope cuts `saved` back to the floor, restores its own context, and then does as for
-//! a guard with the closed entries it uncovers.
-//!
-//! `saved` grows by one entry for each guard that is held (or was forgotten at the outermost level),
-//! so it is as long as what the caller holds.
-//!
-//! No code but this module's runs while a cell is borrowed: a replaced context is handed out and
-//! dropped, and the tracing bridge is told, after the borrow has ended.
+//! No code of a user runs while the frames are borrowed: values are of a closed set of types, and the tracing
+//! bridge is told after the borrow has ended. The exception is a global allocator that uses the context; it is
+//! told that there is none.
 
 use core::{
     cell::{Cell, RefCell},
@@ -30,76 +25,114 @@ use core::{
     marker::PhantomData,
 };
 
-use super::Context;
+use alloc::sync::Arc;
+use bedplate_core::context::{self as core_context, Attachment, Entry, Full};
+
+use super::chain::{Context, Frame, MAX_KEYS};
+use super::key::{KeyIdentity, Value};
+
+/// A key, compared by its address.
+#[derive(Clone, Copy)]
+struct KeyRef(&'static KeyIdentity);
+
+impl PartialEq for KeyRef {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        core::ptr::eq(self.0, other.0)
+    }
+}
+
+/// A value, and its frame as it is shared, once it has been.
+struct Held {
+    value: Value,
+    shared: Option<Arc<Frame>>,
+}
+
+type Frames = core_context::Frames<KeyRef, Held, Context, Vec<Entry<KeyRef, Held, Context>>>;
 
 struct Thread {
-    current: RefCell<Context>,
-    saved: RefCell<Vec<Saved>>,
-    floor: Cell<usize>,
-    next_serial: Cell<u64>,
+    frames: RefCell<Frames>,
     /// True while the tracing bridge has something open that depends on the current context.
     #[cfg(feature = "tracing")]
     watched: Cell<bool>,
 }
 
-struct Saved {
-    serial: u64,
-    previous: Context,
-    closed: bool,
-}
-
 thread_local! {
     static THREAD: Thread = const {
         Thread {
-            current: RefCell::new(Context::empty()),
-            saved: RefCell::new(Vec::new()),
-            floor: Cell::new(0),
-            next_serial: Cell::new(0),
+            frames: RefCell::new(Frames::new(Vec::new(), Context::empty(), MAX_KEYS)),
             #[cfg(feature = "tracing")]
             watched: Cell::new(false),
         }
     };
 }
 
-impl Thread {
-    /// Replaces the current context; the old one is returned so that it is dropped outside.
-    fn swap(&self, next: Context) -> Context {
-        self.current.replace(next)
-    }
-
-    fn derive(&self, next: impl FnOnce(&Context) -> Context) -> Context {
-        let current = self.current.borrow();
-        next(&current)
-    }
-
-    /// Removes the closed entries that end `saved`; the context that the last of them restores.
-    fn uncover(&self, saved: &mut Vec<Saved>, mut restored: Context) -> Context {
-        while saved.len() > self.floor.get() && saved.last().is_some_and(|entry| entry.closed) {
-            if let Some(entry) = saved.pop() {
-                restored = entry.previous;
-            }
-        }
-        restored
-    }
+/// Calls `look` with the thread's frames; `None` if its state is destroyed or in use.
+#[inline]
+fn peek<R>(look: impl FnOnce(&Frames) -> R) -> Option<R> {
+    let looked = THREAD.try_with(|thread| Some(look(&*thread.frames.try_borrow().ok()?)));
+    looked.ok().flatten()
 }
 
-/// Calls `look` with the current context; `None` if the thread's state is destroyed.
-pub(super) fn peek<R>(look: impl FnOnce(&Context) -> R) -> Option<R> {
-    THREAD
-        .try_with(|thread| look(&thread.current.borrow()))
-        .ok()
+/// Calls `change` with the thread's frames; `None` if its state is destroyed or in use.
+#[inline]
+fn change<R>(change: impl FnOnce(&mut Frames) -> R) -> Option<R> {
+    let changed =
+        THREAD.try_with(|thread| Some(change(&mut *thread.frames.try_borrow_mut().ok()?)));
+    changed.ok().flatten()
+}
+
+/// Calls `change`, and tells the bridge.
+#[inline]
+fn change_and_tell<R>(change: impl FnOnce(&mut Frames) -> R) -> Option<R> {
+    let changed = THREAD.try_with(|thread| {
+        let changed = change(&mut *thread.frames.try_borrow_mut().ok()?);
+        #[cfg(feature = "tracing")]
+        if thread.watched.get() {
+            tell_bridge();
+        }
+        Some(changed)
+    });
+    changed.ok().flatten()
+}
+
+#[cfg(feature = "tracing")]
+#[cold]
+fn tell_bridge() {
+    crate::tracing_bridge::context_changed();
+}
+
+/// Calls `look` with the value of a key, if it is set.
+#[inline]
+pub(super) fn value_of<R>(
+    key: &'static KeyIdentity,
+    look: impl Fn(&Value) -> Option<R>,
+) -> Option<R> {
+    peek(|frames| match frames.find(&KeyRef(key)) {
+        Ok(held) => look(&held.value),
+        Err(base) => base.value_of(key).and_then(look),
+    })
+    .flatten()
 }
 
 /// True if there is no context to show.
 #[cfg(feature = "tracing")]
 pub(crate) fn is_empty() -> bool {
-    peek(Context::is_empty).unwrap_or(true)
+    peek(|frames| frames.iter().next().is_none() && frames.base().is_empty()).unwrap_or(true)
 }
 
 /// True if `context` is the very chain that is current.
 #[cfg(feature = "tracing")]
 pub(crate) fn is_current(context: &Context) -> bool {
-    peek(|current| current.is_same(context)).unwrap_or(false)
+    peek(|frames| {
+        let base = frames.base();
+        let newest = match frames.iter().next() {
+            Some((_, held)) => held.shared.as_ref(),
+            None => return base.is_same(context),
+        };
+        newest.is_some_and(|newest| context.is_chain(newest, base.dropped()))
+    })
+    .unwrap_or(false)
 }
 
 /// Says whether the tracing bridge wants to hear of changes.
@@ -108,66 +141,70 @@ pub(crate) fn watch(wanted: bool) {
     let _destroyed = THREAD.try_with(|thread| thread.watched.set(wanted));
 }
 
-pub(super) fn replace(next: impl FnOnce(&Context) -> Context) {
-    let _old = THREAD.try_with(|thread| thread.swap(thread.derive(next)));
-    tell_bridge();
+/// The current context as a value that can be shared.
+pub(super) fn current() -> Context {
+    change(shared).unwrap_or_default()
 }
 
-pub(super) fn attach(context: Context) -> Attached {
-    let entry = THREAD
-        .try_with(|thread| {
-            let serial = thread.next_serial.get();
-            thread.next_serial.set(serial + 1);
-            let previous = thread.swap(context);
-            let mut saved = thread.saved.borrow_mut();
-            saved.push(Saved {
-                serial,
-                previous,
-                closed: false,
-            });
-            Entry {
-                index: saved.len() - 1,
-                serial,
+#[inline]
+fn shared(frames: &mut Frames) -> Context {
+    let newest = match frames.iter().next() {
+        None => return frames.base().clone(),
+        Some((_, held)) => held.shared.clone(),
+    };
+    if newest.is_some() {
+        return frames.base().under(newest);
+    }
+    share(frames)
+}
+
+/// Makes the frames that are not shared yet.
+#[cold]
+fn share(frames: &mut Frames) -> Context {
+    let mut newest = frames.base().newest().cloned();
+    for (key, held) in frames.iter_mut().rev() {
+        let older = newest.take();
+        let make = || Frame::on(older, key.0, held.value.clone());
+        newest = Some(Arc::clone(held.shared.get_or_insert_with(make)));
+    }
+    frames.base().under(newest)
+}
+
+pub(super) fn set(key: &'static KeyIdentity, value: Value) {
+    change_and_tell(|frames| {
+        let held = Held {
+            value,
+            shared: None,
+        };
+        match frames.set(KeyRef(key), held) {
+            Ok(false) => {}
+            // Frames above the one that went were shared as lying on it.
+            Ok(true) => frames.iter_mut().for_each(|(_, held)| held.shared = None),
+            Err(Full { value: held, .. }) => {
+                let next = shared(frames).push_frame(key, held.value);
+                // There is always room: the store grows.
+                let _full = frames.reset(next);
             }
-        })
-        .ok();
-    tell_bridge();
+        }
+    });
+}
+
+pub(super) fn clear() {
+    change_and_tell(|frames| frames.reset(Context::empty()));
+}
+
+pub(super) fn breadcrumb(value: Value) {
+    change(|frames| frames.base_mut().trail_mut().push(value));
+}
+
+#[inline]
+pub(super) fn attach(context: Context) -> Attached {
+    let attachment = change_and_tell(|frames| frames.attach(context).ok()).flatten();
     Attached {
-        entry,
+        attachment,
         not_send: PhantomData,
     }
 }
-
-fn detach(entry: Entry) {
-    let _old = THREAD.try_with(|thread| {
-        let mut saved = thread.saved.borrow_mut();
-        let is_last = entry.index + 1 == saved.len() && entry.index >= thread.floor.get();
-        let found = saved
-            .get_mut(entry.index)
-            .filter(|found| found.serial == entry.serial)?;
-        found.closed = true;
-        if !is_last {
-            return None;
-        }
-        let restored = thread.uncover(&mut saved, Context::empty());
-        drop(saved);
-        Some(thread.swap(restored))
-    });
-    tell_bridge();
-}
-
-#[cfg(feature = "tracing")]
-fn tell_bridge() {
-    let watched = THREAD
-        .try_with(|thread| thread.watched.get())
-        .unwrap_or(false);
-    if watched {
-        crate::tracing_bridge::context_changed();
-    }
-}
-
-#[cfg(not(feature = "tracing"))]
-fn tell_bridge() {}
 
 /// The context is in force while this is held; made by [`Context::attach`].
 ///
@@ -180,20 +217,15 @@ fn tell_bridge() {}
 /// ```
 pub struct Attached {
     /// `None` if the thread's state was already destroyed.
-    entry: Option<Entry>,
+    attachment: Option<Attachment>,
     not_send: PhantomData<*const ()>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    index: usize,
-    serial: u64,
-}
-
 impl Drop for Attached {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(entry) = self.entry {
-            detach(entry);
+        if let Some(attachment) = self.attachment {
+            change_and_tell(|frames| frames.detach(attachment));
         }
     }
 }
@@ -207,40 +239,51 @@ impl fmt::Debug for Attached {
 /// A scope of the program's text. Its drop restores, so it must not leave this crate.
 pub(super) struct Scope {
     /// `None` if the thread's state was already destroyed.
-    outside: Option<Outside>,
-}
-
-struct Outside {
-    context: Context,
-    floor: usize,
+    scope: Option<core_context::Scope>,
 }
 
 impl Scope {
-    pub(super) fn enter(next: impl FnOnce(&Context) -> Context) -> Self {
-        let outside = THREAD
-            .try_with(|thread| Outside {
-                context: thread.swap(thread.derive(next)),
-                floor: thread.floor.replace(thread.saved.borrow().len()),
-            })
-            .ok();
-        tell_bridge();
-        Self { outside }
+    #[inline]
+    pub(super) fn enter(key: &'static KeyIdentity, value: Value) -> Self {
+        let scope = change_and_tell(|frames| {
+            let held = Held {
+                value,
+                shared: None,
+            };
+            match frames.enter(KeyRef(key), held) {
+                Ok(scope) => Some(scope),
+                Err(Full { value: held, .. }) => enter_full(frames, key, held.value),
+            }
+        });
+        Self {
+            scope: scope.flatten(),
+        }
+    }
+
+    pub(super) fn enter_context(context: Context) -> Self {
+        let scope = change_and_tell(|frames| frames.enter_base(context).ok());
+        Self {
+            scope: scope.flatten(),
+        }
     }
 }
 
+/// As many frames as there may be: they are shared without those that are hidden.
+#[cold]
+fn enter_full(
+    frames: &mut Frames,
+    key: &'static KeyIdentity,
+    value: Value,
+) -> Option<core_context::Scope> {
+    let next = shared(frames).push_frame(key, value);
+    frames.enter_base(next).ok()
+}
+
 impl Drop for Scope {
+    #[inline]
     fn drop(&mut self) {
-        let Some(outside) = self.outside.take() else {
-            return;
-        };
-        let _old = THREAD.try_with(|thread| {
-            let mut saved = thread.saved.borrow_mut();
-            let base = thread.floor.replace(outside.floor);
-            saved.truncate(base);
-            let restored = thread.uncover(&mut saved, outside.context);
-            drop(saved);
-            thread.swap(restored)
-        });
-        tell_bridge();
+        if let Some(scope) = self.scope.take() {
+            change_and_tell(|frames| frames.leave(scope));
+        }
     }
 }
