@@ -7,6 +7,7 @@
 //! Each group is a module with one function, `run`, which measures its cases and adds rows to the
 //! table; what is common to all of them is in [`harness`].
 
+mod context;
 mod harness;
 mod logwatch;
 mod memory;
@@ -38,6 +39,8 @@ struct Args {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Group {
+    /// Values that are carried along, and log lines that show them
+    Context,
     /// The example application on a generated log
     Logwatch,
     /// Names and who holds them, against concurrent maps
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     };
     let mut table = Table::default();
     let measured = match args.group {
+        Group::Context => context::run(&settings, &mut table),
         Group::Logwatch => logwatch::run(&settings, &mut table),
         Group::Registry => registry::run(&settings, &mut table),
     };

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 type Run = fn(&[u8]);
 
 const TARGETS: &[(&str, Run)] = &[
+    ("context_frames", op::context::run),
     ("dedup_window", op::dedup::run),
     ("groups_ops", op::groups::run),
     ("registry_ops", op::registry::run),
@@ -17,6 +18,7 @@ const TARGETS: &[(&str, Run)] = &[
         op::supervision::run(bytes);
         op::supervision::run_late(bytes);
     }),
+    ("traceparent", op::trace::run),
 ];
 
 fn fuzz() -> PathBuf {

@@ -49,14 +49,22 @@
 //! thread whose thread-locals are already destroyed (code that runs in another thread-local's
 //! destructor) the current context is empty and scopes have no effect.
 
+mod carry;
 mod chain;
 mod error;
+#[cfg(feature = "future")]
+mod future;
 mod key;
+#[cfg(feature = "rayon")]
+pub mod rayon;
 mod thread;
 mod trail;
 
+pub use self::carry::{Scope, Scoped, SpawnError, scope, spawn};
 pub use self::chain::{Context, Iter, MAX_KEYS};
 pub use self::error::{Enrich, InContext, ResultExt};
+#[cfg(feature = "future")]
+pub use self::future::{FutureExt, InContextFuture};
 pub use self::key::{ContextValue, Key, Value};
 pub use self::thread::Attached;
 pub use self::trail::{Breadcrumbs, MAX_BREADCRUMBS};
@@ -88,8 +96,7 @@ pub static CORRELATION_ID: Key<alloc::sync::Arc<str>> = Key::new("correlation_id
 /// ```
 #[inline]
 pub fn with<T: ContextValue, R>(key: &'static Key<T>, value: T, body: impl FnOnce() -> R) -> R {
-    let _scope = thread::Scope::enter(key.identity(), value.into_value());
-    body()
+    thread::with(key.identity(), value.into_value(), body)
 }
 
 /// The current value of `key`, or `None` if it is not set.
@@ -200,4 +207,57 @@ pub fn capture() -> Context {
 pub fn in_context<R>(body: impl FnOnce() -> R) -> impl FnOnce() -> R {
     let captured = capture();
     move || captured.run(body)
+}
+
+/// Wraps `body`, which may be called many times and by many threads, so that each call runs in the context
+/// captured now.
+///
+/// ```
+/// use bedplate::context::{self, Key};
+///
+/// static REQUEST_ID: Key<u64> = Key::new("request_id");
+/// let add = context::with(&REQUEST_ID, 7, || {
+///     context::in_context_each(|more: u64| context::get(&REQUEST_ID).map(|id| id + more))
+/// });
+/// let sums: Vec<_> = [1, 2].into_iter().map(add).collect();
+/// assert_eq!(sums, [Some(8), Some(9)]);
+/// ```
+pub fn in_context_each<A, R>(body: impl Fn(A) -> R) -> impl Fn(A) -> R {
+    let captured = capture();
+    move |argument| captured.clone().run(|| body(argument))
+}
+
+/// Runs `body` in `context` and in nothing else, and restores the caller's context when it returns or panics.
+///
+/// ```
+/// use bedplate::context::{self, Context, Key};
+///
+/// static REQUEST_ID: Key<u64> = Key::new("request_id");
+/// context::with(&REQUEST_ID, 7, || {
+///     context::temporary(Context::empty(), || assert_eq!(context::get(&REQUEST_ID), None));
+///     assert_eq!(context::get(&REQUEST_ID), Some(7));
+/// });
+/// ```
+pub fn temporary<R>(context: Context, body: impl FnOnce() -> R) -> R {
+    context.run(body)
+}
+
+/// What a piece of work may begin with that is started from here: the [capture] of the current context, with one
+/// breadcrumb more, which says for what.
+///
+/// ```
+/// use bedplate::context::{self, Key};
+///
+/// static REQUEST_ID: Key<u64> = Key::new("request_id");
+/// let child = context::with(&REQUEST_ID, 7, || context::child_context("send the mail"));
+/// child.run(|| {
+///     assert_eq!(context::get(&REQUEST_ID), Some(7));
+///     assert_eq!(context::current().breadcrumbs().count(), 1);
+/// });
+/// ```
+#[must_use]
+pub fn child_context<T: ContextValue>(what: T) -> Context {
+    let mut child = capture();
+    child.leave_crumb(what.into_value());
+    child
 }

@@ -28,6 +28,7 @@
 
 use super::Store;
 use core::marker::PhantomData;
+use core::num::NonZeroU64;
 
 /// What frames lie on: a context that was made elsewhere.
 pub trait Base: Default {
@@ -47,24 +48,34 @@ pub struct Entry<K, V, B>(Inside<K, V, B>);
 
 #[derive(Clone, Debug)]
 enum Inside<K, V, B> {
-    Frame(K, V),
+    Frame {
+        key: K,
+        value: V,
+        /// If a scope begins with it: the floor outside of that.
+        outer: usize,
+    },
     Base {
         base: B,
-        /// Where the base below this one is.
-        below: usize,
+        /// If a scope begins with it: the floor outside of that.
+        outer: usize,
+        /// The `base` and `full` below this one.
+        below: (usize, usize),
         /// Of the attachment that it belongs to; 0 if it belongs to none.
         serial: u64,
         closed: bool,
     },
 }
 
-/// Where the innermost scope and the current base are.
-#[derive(Clone, Copy, Debug)]
-struct Region {
-    floor: usize,
-    base: usize,
-    /// How many entries there are when the current context is full.
-    full: usize,
+/// In place of the floor outside, of an entry with which no scope begins.
+const NO_SCOPE: usize = usize::MAX;
+
+impl<K, V, B> Entry<K, V, B> {
+    #[inline]
+    const fn outer(&self) -> usize {
+        match &self.0 {
+            Inside::Frame { outer, .. } | Inside::Base { outer, .. } => *outer,
+        }
+    }
 }
 
 /// Key-value frames that nest, one thread's or one task's. A plain value, without atomics.
@@ -91,11 +102,33 @@ struct Region {
 pub struct Frames<K, V, B, S> {
     entries: S,
     bottom: B,
-    region: Region,
+    /// Where the innermost scope begins to be what is in it.
+    floor: usize,
+    /// Where the frames of the current context begin.
+    base: usize,
+    /// How many entries there are when the current context is full.
+    full: usize,
+    /// Bases that are closed, and still here.
+    closed: usize,
     limit: usize,
-    next_serial: u64,
+    next_serial: NonZeroU64,
     dropped: u32,
     entry: PhantomData<(K, V)>,
+}
+
+/// Ends a call of [`Frames::with`], however it ends.
+struct Leave<'a, K: PartialEq, V, B: Base, S: Store<Entry<K, V, B>>> {
+    frames: &'a mut Frames<K, V, B, S>,
+    index: usize,
+    outer: usize,
+}
+
+impl<K: PartialEq, V, B: Base, S: Store<Entry<K, V, B>>> Drop for Leave<'_, K, V, B, S> {
+    fn drop(&mut self) {
+        self.frames.floor = self.outer;
+        self.frames.truncate(self.index);
+        self.frames.settle();
+    }
 }
 
 /// A scope that was entered, to be given to [`Frames::leave`].
@@ -103,7 +136,6 @@ pub struct Frames<K, V, B, S> {
 #[must_use = "what was entered must be left"]
 pub struct Scope {
     index: usize,
-    outside: Region,
 }
 
 /// A base that was attached, to be given to [`Frames::detach`].
@@ -111,7 +143,7 @@ pub struct Scope {
 #[must_use = "what was attached must be detached"]
 pub struct Attachment {
     index: usize,
-    serial: u64,
+    serial: NonZeroU64,
 }
 
 /// There is no room for an entry, which comes back.
@@ -140,13 +172,12 @@ impl<K, V, B, S> Frames<K, V, B, S> {
         Self {
             entries,
             bottom,
-            region: Region {
-                floor: 0,
-                base: 0,
-                full: limit,
-            },
+            floor: 0,
+            base: 0,
+            full: limit,
+            closed: 0,
             limit,
-            next_serial: 1,
+            next_serial: NonZeroU64::MIN,
             dropped: 0,
             entry: PhantomData,
         }
@@ -168,30 +199,27 @@ where
     /// Runs `body` with `value` under `key`, and restores the context when it returns or panics, whatever was
     /// done in it.
     ///
-    /// If there is no room, `body` runs without the value and [`dropped`](Self::dropped) counts it.
+    /// If there is no room, `body` runs without the value and [`dropped`](Self::dropped) counts it; what is changed in it
+    /// is undone all the same.
     pub fn with<R>(&mut self, key: K, value: V, body: impl FnOnce(&mut Self) -> R) -> R {
-        struct Leave<'a, K: PartialEq, V, B: Base, S: Store<Entry<K, V, B>>> {
-            frames: &'a mut Frames<K, V, B, S>,
-            scope: Option<Scope>,
-        }
-
-        impl<K: PartialEq, V, B: Base, S: Store<Entry<K, V, B>>> Drop for Leave<'_, K, V, B, S> {
-            fn drop(&mut self) {
-                if let Some(scope) = self.scope.take() {
-                    self.frames.leave(scope);
-                }
-            }
-        }
-
-        let scope = self.enter(key, value).ok();
-        if scope.is_none() {
+        let (index, outer) = (self.len(), self.floor);
+        if self.enter(key, value).is_err() {
             self.dropped = self.dropped.saturating_add(1);
+            self.floor = index;
         }
         let leave = Leave {
             frames: self,
-            scope,
+            index,
+            outer,
         };
         body(&mut *leave.frames)
+    }
+
+    /// For how many more entries there is room in the current context, as far as its limit is concerned.
+    #[inline]
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.full.saturating_sub(self.len())
     }
 
     /// Begins a scope in which `value` stands under `key`. O(1).
@@ -200,49 +228,56 @@ where
     /// [`Full`] if the context or the store is; nothing was entered.
     #[inline]
     pub fn enter(&mut self, key: K, value: V) -> Result<Scope, Full<K, V>> {
-        let outside = self.region;
         let index = self.len();
-        if index >= outside.full {
+        if index >= self.full {
             return Err(Full { key, value });
         }
-        self.push_frame(key, value)?;
-        self.region.floor = index + 1;
-        Ok(Scope { index, outside })
+        self.push_frame(key, value, self.floor)?;
+        self.floor = index + 1;
+        Ok(Scope { index })
     }
 
     /// Begins a scope in which the context is `base`, and nothing else. O(1).
     ///
     /// # Errors
     /// The base, if the store is full; nothing was entered.
+    #[inline]
     pub fn enter_base(&mut self, base: B) -> Result<Scope, B> {
-        let outside = self.region;
         let index = self.len();
-        self.push_base(base, 0)?;
-        self.region.floor = index + 1;
-        Ok(Scope { index, outside })
+        self.push_base(base, self.floor, 0)?;
+        self.floor = index + 1;
+        Ok(Scope { index })
     }
 
-    /// Ends a scope: the context is what it was before, whatever happened in the scope. O(entries that go).
+    /// Ends a scope: the context is what it was before, whatever happened in the scope. O(entries that go). The entry
+    /// with which it began is returned, so that the caller decides where it is dropped.
     ///
     /// Scopes are left in the reverse order of their beginning. Leaving one whose outer scope has been left already
     /// does nothing, unless another has begun in its place since, which it then ends.
     #[inline]
-    pub fn leave(&mut self, scope: Scope) {
-        let Scope { index, outside } = scope;
-        let len = self.len();
-        if index >= len {
-            return;
+    pub fn leave(&mut self, scope: Scope) -> Option<Entry<K, V, B>> {
+        let Scope { index } = scope;
+        let outer = self.entries.entries().get(index)?.outer();
+        if outer == NO_SCOPE {
+            return None;
         }
         // First: should a destructor panic, all is consistent but for entries above the scope.
-        self.region = outside;
-        if len == index + 1 {
-            drop(self.entries.pop());
-        } else {
-            self.truncate(index);
+        self.floor = outer;
+        if self.len() > index + 1 {
+            self.truncate(index + 1);
         }
-        if outside.base > outside.floor {
+        let entry = self.pop();
+        if self.closed > 0 {
             self.settle();
         }
+        entry
+    }
+
+    /// [Leaves](Self::leave) the innermost scope, if there is one.
+    #[inline]
+    pub fn leave_innermost(&mut self) -> Option<Entry<K, V, B>> {
+        let index = self.floor.checked_sub(1)?;
+        self.leave(Scope { index })
     }
 
     /// Makes `base` the context, and nothing else, until it is [detached](Self::detach), the scope ends, or
@@ -254,23 +289,39 @@ where
     pub fn attach(&mut self, base: B) -> Result<Attachment, B> {
         let serial = self.next_serial;
         let index = self.len();
-        self.push_base(base, serial)?;
-        self.next_serial += 1;
+        self.push_base(base, NO_SCOPE, serial.get())?;
+        self.next_serial = serial.saturating_add(1);
         Ok(Attachment { index, serial })
     }
 
     /// Restores what was the context before, or, if something newer is in force, sees to it that it is
     /// restored when that goes. Does nothing if the scope in which it was attached has ended. O(1) and the entries
-    /// that go.
+    /// that go. What was attached is returned if it goes at once and nothing was on it, so that the caller decides
+    /// where it is dropped.
     #[inline]
-    pub fn detach(&mut self, attachment: Attachment) {
-        if let Some(Entry(Inside::Base { serial, closed, .. })) =
-            self.entries.entries_mut().get_mut(attachment.index)
-            && *serial == attachment.serial
-        {
-            *closed = true;
-            self.settle();
+    pub fn detach(&mut self, attachment: Attachment) -> Option<Entry<K, V, B>> {
+        let Attachment { index, serial: own } = attachment;
+        let is_last = index + 1 == self.len();
+        let Entry(Inside::Base { serial, closed, .. }) =
+            self.entries.entries_mut().get_mut(index)?
+        else {
+            return None;
+        };
+        if *serial != own.get() {
+            return None;
         }
+        if is_last && index >= self.floor {
+            let entry = self.pop();
+            if self.closed > 0 {
+                self.settle();
+            }
+            return entry;
+        }
+        if !core::mem::replace(closed, true) {
+            self.closed += 1;
+        }
+        self.settle();
+        None
     }
 
     /// Puts `value` under `key` until the innermost scope or attachment ends. Says whether an entry that was
@@ -279,21 +330,19 @@ where
     /// # Errors
     /// [`Full`] if the context or the store is; nothing has changed.
     pub fn set(&mut self, key: K, value: V) -> Result<bool, Full<K, V>> {
-        let region = self.region;
-        let start = region.floor.max(region.base);
+        let start = self.floor.max(self.base);
         let entries = self.entries.entries();
         let own = entries.get(start..).unwrap_or_default();
-        let same =
-            |entry: &Entry<K, V, B>| matches!(&entry.0, Inside::Frame(other, _) if *other == key);
+        let same = |Entry(inside): &Entry<K, V, B>| matches!(inside, Inside::Frame { key: other, .. } if *other == key);
         if let Some(place) = own.iter().rposition(same) {
             drop(self.entries.remove(start + place));
-            self.push_frame(key, value)?;
+            self.push_frame(key, value, NO_SCOPE)?;
             return Ok(true);
         }
-        if entries.len() >= region.full {
+        if self.room() == 0 {
             return Err(Full { key, value });
         }
-        self.push_frame(key, value)?;
+        self.push_frame(key, value, NO_SCOPE)?;
         Ok(false)
     }
 
@@ -301,18 +350,16 @@ where
     /// that go).
     ///
     /// # Errors
-    /// The base, if the store is full; then all that was set in the scope is gone, and what is around it is in force.
+    /// The base, if the store is full; nothing has changed.
     pub fn reset(&mut self, base: B) -> Result<(), B> {
-        let Region {
-            floor, base: at, ..
-        } = self.region;
-        if at < floor {
-            self.truncate(floor);
-            return self.push_base(base, 0);
+        if self.base < self.floor {
+            // If this removes anything there is room afterwards, so nothing is lost in a refusal.
+            self.truncate(self.floor);
+            return self.push_base(base, NO_SCOPE, 0);
         }
-        self.truncate(at);
+        self.truncate(self.base);
+        self.full = self.full_on(&base);
         *self.base_mut() = base;
-        self.region.full = self.full_at(at);
         Ok(())
     }
 
@@ -322,8 +369,10 @@ where
     /// The base.
     #[inline]
     pub fn find(&self, key: &K) -> Result<&V, &B> {
-        for entry in self.current().iter().rev() {
-            if let Entry(Inside::Frame(other, value)) = entry
+        for Entry(inside) in self.current().iter().rev() {
+            if let Inside::Frame {
+                key: other, value, ..
+            } = inside
                 && other == key
             {
                 return Ok(value);
@@ -332,24 +381,30 @@ where
         Err(self.base())
     }
 
+    /// The newest frame, if one lies on the base.
+    #[inline]
+    pub fn newest(&self) -> Option<(&K, &V)> {
+        match self.current().last()? {
+            Entry(Inside::Frame { key, value, .. }) => Some((key, value)),
+            Entry(Inside::Base { .. }) => None,
+        }
+    }
+
     /// The frames above the current base, newest first, hidden ones too.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> + Clone {
         self.current().iter().rev().filter_map(|entry| match entry {
-            Entry(Inside::Frame(key, value)) => Some((key, value)),
+            Entry(Inside::Frame { key, value, .. }) => Some((key, value)),
             Entry(Inside::Base { .. }) => None,
         })
     }
 
     /// The same, with values that can be changed.
     pub fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = (&K, &mut V)> {
-        let base = self.region.base;
-        let current = self
-            .entries
-            .entries_mut()
-            .get_mut(base..)
-            .unwrap_or_default();
+        let base = self.base;
+        let entries = self.entries.entries_mut();
+        let current = entries.get_mut(base..).unwrap_or_default();
         current.iter_mut().rev().filter_map(|entry| match entry {
-            Entry(Inside::Frame(key, value)) => Some((&*key, value)),
+            Entry(Inside::Frame { key, value, .. }) => Some((&*key, value)),
             Entry(Inside::Base { .. }) => None,
         })
     }
@@ -358,7 +413,7 @@ where
     #[inline]
     #[must_use]
     pub fn base(&self) -> &B {
-        let place = self.region.base.checked_sub(1);
+        let place = self.base.checked_sub(1);
         match place.and_then(|place| self.entries.entries().get(place)) {
             Some(Entry(Inside::Base { base, .. })) => base,
             _ => &self.bottom,
@@ -367,7 +422,7 @@ where
 
     /// The same, to be changed. Its [depth](Base::depth) must stay.
     pub fn base_mut(&mut self) -> &mut B {
-        let place = self.region.base.checked_sub(1);
+        let place = self.base.checked_sub(1);
         match place.and_then(|place| self.entries.entries_mut().get_mut(place)) {
             Some(Entry(Inside::Base { base, .. })) => base,
             _ => &mut self.bottom,
@@ -380,34 +435,44 @@ where
         self.current().len() + self.base().depth()
     }
 
+    #[inline]
     fn len(&self) -> usize {
         self.entries.entries().len()
     }
 
+    #[inline]
     fn current(&self) -> &[Entry<K, V, B>] {
         let entries = self.entries.entries();
-        entries.get(self.region.base..).unwrap_or_default()
+        entries.get(self.base..).unwrap_or_default()
     }
 
-    fn push_frame(&mut self, key: K, value: V) -> Result<(), Full<K, V>> {
-        match self.entries.push(Entry(Inside::Frame(key, value))) {
+    #[inline]
+    fn push_frame(&mut self, key: K, value: V, outer: usize) -> Result<(), Full<K, V>> {
+        match self
+            .entries
+            .push(Entry(Inside::Frame { key, value, outer }))
+        {
             Ok(()) => Ok(()),
-            Err(Entry(Inside::Frame(key, value))) => Err(Full { key, value }),
+            Err(Entry(Inside::Frame { key, value, .. })) => Err(Full { key, value }),
             Err(_) => unreachable!("a store gives back what it was given"),
         }
     }
 
-    fn push_base(&mut self, base: B, serial: u64) -> Result<(), B> {
+    #[inline]
+    fn push_base(&mut self, base: B, outer: usize, serial: u64) -> Result<(), B> {
+        let start = self.len() + 1;
+        let full = start + self.full_on(&base) - self.base;
         let entry = Inside::Base {
             base,
-            below: self.region.base,
+            outer,
+            below: (self.base, self.full),
             serial,
             closed: false,
         };
         match self.entries.push(Entry(entry)) {
             Ok(()) => {
-                self.region.base = self.len();
-                self.region.full = self.full_at(self.region.base);
+                self.base = start;
+                self.full = full;
                 Ok(())
             }
             Err(Entry(Inside::Base { base, .. })) => Err(base),
@@ -415,32 +480,40 @@ where
         }
     }
 
-    /// How many entries make a context full whose frames begin at `start`.
-    fn full_at(&self, start: usize) -> usize {
-        start + self.limit.saturating_sub(self.base().depth())
+    /// How many entries make a context full whose frames begin at the present base, and lie on this one.
+    #[inline]
+    fn full_on(&self, base: &B) -> usize {
+        self.base + self.limit.saturating_sub(base.depth())
     }
 
     /// Removes the closed bases that nothing holds in force any more.
+    #[cold]
     fn settle(&mut self) {
-        while self.region.base > self.region.floor {
-            let place = self.region.base - 1;
-            let Some(&Entry(Inside::Base {
-                below,
-                closed: true,
-                ..
-            })) = self.entries.entries().get(place)
-            else {
+        while self.base > self.floor {
+            let place = self.base - 1;
+            let entry = self.entries.entries().get(place);
+            let Some(Entry(Inside::Base { closed: true, .. })) = entry else {
                 return;
             };
-            self.region.base = below;
-            self.region.full = self.full_at(below);
             self.truncate(place);
         }
     }
 
+    #[cold]
     fn truncate(&mut self, len: usize) {
         while self.len() > len {
-            drop(self.entries.pop());
+            drop(self.pop());
         }
+    }
+
+    /// Takes the last entry away; what it had changed is as before.
+    #[inline]
+    fn pop(&mut self) -> Option<Entry<K, V, B>> {
+        let entry = self.entries.pop()?;
+        if let Inside::Base { below, closed, .. } = &entry.0 {
+            (self.base, self.full) = *below;
+            self.closed -= usize::from(*closed);
+        }
+        Some(entry)
     }
 }

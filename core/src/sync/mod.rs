@@ -26,7 +26,6 @@ pub(crate) use self::native::{
 };
 
 /// For one thread only, so the same under loom.
-#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) use core::cell::Cell;
 
 /// Here where the target has what crossbeam-epoch needs.

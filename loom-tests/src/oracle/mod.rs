@@ -1,8 +1,10 @@
 //! The sequential truth about each structure, in obvious code.
 
+pub mod context;
 pub mod dedup;
 pub mod groups;
 pub mod intensity;
 pub mod registry;
 pub mod ring;
 pub mod supervision;
+pub mod trace;

@@ -35,6 +35,12 @@ pub const MAX_KEYS: usize = 32;
 #[derive(Clone, Default)]
 pub struct Context {
     newest: Option<Arc<Frame>>,
+    rest: Option<Arc<Rest>>,
+}
+
+/// What few contexts have, so that the others are two words.
+#[derive(Clone, Default)]
+struct Rest {
     dropped: u32,
     trail: Trail,
 }
@@ -54,8 +60,7 @@ impl Context {
     pub const fn empty() -> Self {
         Self {
             newest: None,
-            dropped: 0,
-            trail: Trail::new(),
+            rest: None,
         }
     }
 
@@ -81,8 +86,7 @@ impl Context {
         if !full {
             return Self {
                 newest: Some(Frame::on(self.newest.clone(), key, value)),
-                dropped: self.dropped,
-                trail: self.trail.clone(),
+                rest: self.rest.clone(),
             };
         }
         let mut tidied = self.rebuilt(|other| !ptr::eq(other, key));
@@ -91,7 +95,8 @@ impl Context {
             .as_ref()
             .is_some_and(|frame| frame.depth == MAX_KEYS)
         {
-            tidied.dropped = tidied.dropped.saturating_add(1);
+            let rest = tidied.rest_mut();
+            rest.dropped = rest.dropped.saturating_add(1);
         } else {
             tidied.newest = Some(Frame::on(tidied.newest.take(), key, value));
         }
@@ -99,6 +104,7 @@ impl Context {
     }
 
     /// A new chain of the visible frames whose key is wanted.
+    #[cold]
     fn rebuilt(&self, wanted: impl Fn(&'static KeyIdentity) -> bool) -> Self {
         let visible: Vec<&Frame> = self
             .visible_frames()
@@ -109,8 +115,7 @@ impl Context {
         });
         Self {
             newest,
-            dropped: self.dropped,
-            trail: self.trail.clone(),
+            rest: self.rest.clone(),
         }
     }
 
@@ -118,8 +123,7 @@ impl Context {
     pub(super) fn under(&self, newest: Option<Arc<Frame>>) -> Self {
         Self {
             newest,
-            dropped: self.dropped,
-            trail: self.trail.clone(),
+            rest: self.rest.clone(),
         }
     }
 
@@ -154,16 +158,17 @@ impl Context {
             })
         };
         let left_out = u32::try_from(left_out).unwrap_or(u32::MAX);
-        let trail = if self.trail.is_empty() {
-            ambient.trail.clone()
+        let dropped = self.dropped().max(ambient.dropped());
+        let crumbs = if self.trail().is_some() {
+            &self
         } else {
-            self.trail.clone()
+            ambient
         };
-        Self {
+        Self::made_of(
             newest,
-            dropped: self.dropped.max(ambient.dropped).saturating_add(left_out),
-            trail,
-        }
+            dropped.saturating_add(left_out),
+            crumbs.trail().cloned().unwrap_or_default(),
+        )
     }
 
     /// The value of `key`, or `None` if it is not set. O(depth).
@@ -180,18 +185,35 @@ impl Context {
 
     /// What was left in it with [`breadcrumb`](super::breadcrumb), newest first.
     #[must_use]
-    pub const fn breadcrumbs(&self) -> Breadcrumbs<'_> {
-        self.trail.iter()
+    pub fn breadcrumbs(&self) -> Breadcrumbs<'_> {
+        Breadcrumbs::of(self.trail())
     }
 
-    pub(super) const fn trail_mut(&mut self) -> &mut Trail {
-        &mut self.trail
+    fn trail(&self) -> Option<&Trail> {
+        let trail = self.rest.as_ref().map(|rest| &rest.trail);
+        trail.filter(|trail| !trail.is_empty())
+    }
+
+    pub(super) fn leave_crumb(&mut self, what: Value) {
+        self.rest_mut().trail.push(what);
+    }
+
+    fn rest_mut(&mut self) -> &mut Rest {
+        Arc::make_mut(self.rest.get_or_insert_default())
+    }
+
+    fn made_of(newest: Option<Arc<Frame>>, dropped: u32, trail: Trail) -> Self {
+        let mut context = Self { newest, rest: None };
+        if dropped > 0 || !trail.is_empty() {
+            *context.rest_mut() = Rest { dropped, trail };
+        }
+        context
     }
 
     /// True if there is no entry and none was dropped; breadcrumbs are not entries.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.newest.is_none() && self.dropped == 0
+    pub fn is_empty(&self) -> bool {
+        self.newest.is_none() && self.dropped() == 0
     }
 
     /// How many entries it has, hidden values not counted. O(depth²), at most [`MAX_KEYS`]².
@@ -202,8 +224,8 @@ impl Context {
 
     /// How many values were left out because the context was full.
     #[must_use]
-    pub const fn dropped(&self) -> u32 {
-        self.dropped
+    pub fn dropped(&self) -> u32 {
+        self.rest.as_ref().map_or(0, |rest| rest.dropped)
     }
 
     /// The entries, newest first, each key once with its newest value.
@@ -241,8 +263,7 @@ impl Context {
     /// It replaces the whole current context; nothing is merged. For a closure that another thread
     /// will call see [`in_context`](super::in_context).
     pub fn run<R>(self, body: impl FnOnce() -> R) -> R {
-        let _scope = thread::Scope::enter_context(self);
-        body()
+        thread::run(self, body)
     }
 
     /// True if both are the very same chain, which implies that they hold the same entries.
@@ -253,7 +274,7 @@ impl Context {
             (None, None) => true,
             _ => false,
         };
-        same_chain && self.dropped == other.dropped
+        same_chain && self.dropped() == other.dropped()
     }
 
     /// True if these are the newest frame and what was dropped.
@@ -263,7 +284,7 @@ impl Context {
             .newest
             .as_ref()
             .is_some_and(|own| Arc::ptr_eq(own, newest));
-        same_chain && self.dropped == dropped
+        same_chain && self.dropped() == dropped
     }
 
     /// The visible entries with their keys' identities, newest first.
@@ -315,7 +336,8 @@ impl Base for Context {
 
 impl fmt::Display for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let dropped = (self.dropped > 0).then_some(self.dropped);
+        let dropped = self.dropped();
+        let dropped = (dropped > 0).then_some(dropped);
         write_entries(f, self.iter(), dropped)
     }
 }

@@ -4,16 +4,20 @@
 //! its own, and how they become a [`Context`] that can be shared:
 //!
 //! ```text
-//!   this thread's frames        shared, immutable, counted
-//!   ┌──────────────────┐
-//!   │ operation        │────▶ operation ─┐     made when the context is first captured, and kept beside
-//!   │ request_id       │────▶ request_id ┴▶…  the frame: captured again, only a count goes up
-//!   ├──────────────────┤
-//!   │ base ────────────┼────▶ what was attached
-//!   └──────────────────┘
+//!   on the stack of `with`      this thread's frames       shared, immutable, counted
+//!                               ┌──────────────────┐
+//!   operation                   │                  │
+//!      └─────── when anything ─▶│ operation        │──▶ operation ─┐   made when the context is first
+//!   request_id   but `with` and │                  │               │   captured, and kept beside the frame:
+//!      └─────── `get` is done ─▶│ request_id       │──▶ request_id ┴▶… captured again, only a count goes up
+//!                               ├──────────────────┤
+//!                               │ base ────────────┼──▶ what was attached
+//!                               └──────────────────┘
 //! ```
 //!
-//! So [`with`](super::with) writes one frame into memory that the thread has already, and allocates nothing.
+//! So a call of [`with`](super::with) in which nothing happens but calls of [`with`](super::with) and
+//! [`get`](super::get) writes five words to its own stack, and nothing else. What is moved stays moved: the calls it
+//! came from find out when they end.
 //!
 //! No code of a user runs while the frames are borrowed: values are of a closed set of types, and the tracing
 //! bridge is told after the borrow has ended. The exception is a global allocator that uses the context; it is
@@ -26,7 +30,7 @@ use core::{
 };
 
 use alloc::sync::Arc;
-use bedplate_core::context::{self as core_context, Attachment, Entry, Full};
+use bedplate_core::context::{self as core_context, Attachment, CallFrames, Entry, Full};
 
 use super::chain::{Context, Frame, MAX_KEYS};
 use super::key::{KeyIdentity, Value};
@@ -50,48 +54,73 @@ struct Held {
 
 type Frames = core_context::Frames<KeyRef, Held, Context, Vec<Entry<KeyRef, Held, Context>>>;
 
+/// What a call of [`with`] keeps on its stack.
+struct Call {
+    key: &'static KeyIdentity,
+    value: Value,
+}
+
 struct Thread {
     frames: RefCell<Frames>,
     /// True while the tracing bridge has something open that depends on the current context.
-    #[cfg(feature = "tracing")]
     watched: Cell<bool>,
 }
 
 thread_local! {
+    /// On top of the frames of [`THREAD`]. It has room for what fits into the context, and for nothing while every
+    /// change must be told. Without a destructor, so that it needs not be asked whether it is still there.
+    static CALLS: CallFrames<Call> = const { CallFrames::new(MAX_KEYS) };
+
     static THREAD: Thread = const {
         Thread {
             frames: RefCell::new(Frames::new(Vec::new(), Context::empty(), MAX_KEYS)),
-            #[cfg(feature = "tracing")]
             watched: Cell::new(false),
         }
     };
 }
 
-/// Calls `look` with the thread's frames; `None` if its state is destroyed or in use.
+impl Thread {
+    /// Calls `change` with all frames; `None` if they are in use.
+    #[inline]
+    fn change<R>(&self, change: impl FnOnce(&mut Frames) -> R) -> Option<R> {
+        let mut frames = self.frames.try_borrow_mut().ok()?;
+        let frames = &mut *frames;
+        CALLS.with(|calls| {
+            calls.take(|call| enter(frames, call.key, call.value.clone()));
+            let changed = change(frames);
+            let room = if self.watched.get() { 0 } else { frames.room() };
+            calls.set_room(room);
+            Some(changed)
+        })
+    }
+}
+
+/// Calls `look` with the thread's frames below those on the stack; `None` if they are destroyed or in use.
 #[inline]
 fn peek<R>(look: impl FnOnce(&Frames) -> R) -> Option<R> {
     let looked = THREAD.try_with(|thread| Some(look(&*thread.frames.try_borrow().ok()?)));
     looked.ok().flatten()
 }
 
-/// Calls `change` with the thread's frames; `None` if its state is destroyed or in use.
+/// Calls `change` with all of the thread's frames; `None` if they are destroyed or in use.
 #[inline]
 fn change<R>(change: impl FnOnce(&mut Frames) -> R) -> Option<R> {
-    let changed =
-        THREAD.try_with(|thread| Some(change(&mut *thread.frames.try_borrow_mut().ok()?)));
-    changed.ok().flatten()
+    THREAD
+        .try_with(|thread| thread.change(change))
+        .ok()
+        .flatten()
 }
 
 /// Calls `change`, and tells the bridge.
 #[inline]
 fn change_and_tell<R>(change: impl FnOnce(&mut Frames) -> R) -> Option<R> {
     let changed = THREAD.try_with(|thread| {
-        let changed = change(&mut *thread.frames.try_borrow_mut().ok()?);
+        let changed = thread.change(change);
         #[cfg(feature = "tracing")]
         if thread.watched.get() {
             tell_bridge();
         }
-        Some(changed)
+        changed
     });
     changed.ok().flatten()
 }
@@ -102,12 +131,17 @@ fn tell_bridge() {
     crate::tracing_bridge::context_changed();
 }
 
-/// Calls `look` with the value of a key, if it is set.
+/// What `look` makes of the value of a key, if it is set.
 #[inline]
 pub(super) fn value_of<R>(
     key: &'static KeyIdentity,
     look: impl Fn(&Value) -> Option<R>,
 ) -> Option<R> {
+    let on_the_stack = CALLS
+        .with(|calls| calls.find(|call| core::ptr::eq(call.key, key).then(|| look(&call.value))));
+    if let Some(found) = on_the_stack {
+        return found;
+    }
     peek(|frames| match frames.find(&KeyRef(key)) {
         Ok(held) => look(&held.value),
         Err(base) => base.value_of(key).and_then(look),
@@ -118,27 +152,32 @@ pub(super) fn value_of<R>(
 /// True if there is no context to show.
 #[cfg(feature = "tracing")]
 pub(crate) fn is_empty() -> bool {
-    peek(|frames| frames.iter().next().is_none() && frames.base().is_empty()).unwrap_or(true)
+    let none = |frames: &Frames| frames.newest().is_none() && frames.base().is_empty();
+    CALLS.with(CallFrames::is_empty) && peek(none).unwrap_or(true)
 }
 
 /// True if `context` is the very chain that is current.
 #[cfg(feature = "tracing")]
 pub(crate) fn is_current(context: &Context) -> bool {
-    peek(|frames| {
+    let same = |frames: &Frames| {
         let base = frames.base();
-        let newest = match frames.iter().next() {
+        let newest = match frames.newest() {
             Some((_, held)) => held.shared.as_ref(),
             None => return base.is_same(context),
         };
         newest.is_some_and(|newest| context.is_chain(newest, base.dropped()))
-    })
-    .unwrap_or(false)
+    };
+    CALLS.with(CallFrames::is_empty) && peek(same).unwrap_or(false)
 }
 
 /// Says whether the tracing bridge wants to hear of changes.
 #[cfg(feature = "tracing")]
 pub(crate) fn watch(wanted: bool) {
-    let _destroyed = THREAD.try_with(|thread| thread.watched.set(wanted));
+    let _destroyed = THREAD.try_with(|thread| {
+        thread.watched.set(wanted);
+        // Those on the stack are moved, so that their ends are told, and there is no room for more of them.
+        thread.change(|_| ())
+    });
 }
 
 /// The current context as a value that can be shared.
@@ -148,14 +187,11 @@ pub(super) fn current() -> Context {
 
 #[inline]
 fn shared(frames: &mut Frames) -> Context {
-    let newest = match frames.iter().next() {
-        None => return frames.base().clone(),
-        Some((_, held)) => held.shared.clone(),
-    };
-    if newest.is_some() {
-        return frames.base().under(newest);
+    match frames.newest() {
+        None => frames.base().clone(),
+        Some((_, held)) if held.shared.is_some() => frames.base().under(held.shared.clone()),
+        Some(_) => share(frames),
     }
-    share(frames)
 }
 
 /// Makes the frames that are not shared yet.
@@ -194,7 +230,7 @@ pub(super) fn clear() {
 }
 
 pub(super) fn breadcrumb(value: Value) {
-    change(|frames| frames.base_mut().trail_mut().push(value));
+    change(|frames| frames.base_mut().leave_crumb(value));
 }
 
 #[inline]
@@ -225,7 +261,7 @@ impl Drop for Attached {
     #[inline]
     fn drop(&mut self) {
         if let Some(attachment) = self.attachment {
-            change_and_tell(|frames| frames.detach(attachment));
+            change_and_tell(|frames| drop(frames.detach(attachment)));
         }
     }
 }
@@ -236,54 +272,63 @@ impl fmt::Debug for Attached {
     }
 }
 
-/// A scope of the program's text. Its drop restores, so it must not leave this crate.
-pub(super) struct Scope {
-    /// `None` if the thread's state was already destroyed.
-    scope: Option<core_context::Scope>,
-}
-
-impl Scope {
-    #[inline]
-    pub(super) fn enter(key: &'static KeyIdentity, value: Value) -> Self {
-        let scope = change_and_tell(|frames| {
-            let held = Held {
-                value,
-                shared: None,
-            };
-            match frames.enter(KeyRef(key), held) {
-                Ok(scope) => Some(scope),
-                Err(Full { value: held, .. }) => enter_full(frames, key, held.value),
-            }
-        });
-        Self {
-            scope: scope.flatten(),
-        }
-    }
-
-    pub(super) fn enter_context(context: Context) -> Self {
-        let scope = change_and_tell(|frames| frames.enter_base(context).ok());
-        Self {
-            scope: scope.flatten(),
-        }
+/// Runs `body` with a value.
+#[inline]
+pub(super) fn with<R>(key: &'static KeyIdentity, value: Value, body: impl FnOnce() -> R) -> R {
+    let ran = CALLS.with(|calls| calls.with(Call { key, value }, body, leave));
+    match ran {
+        Ok(result) => result,
+        Err((Call { key, value }, body)) => with_told(key, value, body),
     }
 }
 
-/// As many frames as there may be: they are shared without those that are hidden.
+/// The same, when there is no room on the stack.
 #[cold]
-fn enter_full(
-    frames: &mut Frames,
-    key: &'static KeyIdentity,
-    value: Value,
-) -> Option<core_context::Scope> {
-    let next = shared(frames).push_frame(key, value);
-    frames.enter_base(next).ok()
+fn with_told<R>(key: &'static KeyIdentity, value: Value, body: impl FnOnce() -> R) -> R {
+    let _scope = Scope(change_and_tell(|frames| enter(frames, key, value)));
+    body()
 }
+
+/// Runs `body` in a context.
+#[inline]
+pub(super) fn run<R>(context: Context, body: impl FnOnce() -> R) -> R {
+    let _scope = Scope(change_and_tell(|frames| enter_context(frames, context)));
+    body()
+}
+
+/// Ends with a call of this module.
+struct Scope(Option<()>);
 
 impl Drop for Scope {
-    #[inline]
     fn drop(&mut self) {
-        if let Some(scope) = self.scope.take() {
-            change_and_tell(|frames| frames.leave(scope));
+        if self.0.is_some() {
+            leave();
         }
     }
+}
+
+/// Begins a scope. Where there are as many frames as there may be, they are shared without those that are hidden.
+fn enter(frames: &mut Frames, key: &'static KeyIdentity, value: Value) {
+    let held = Held {
+        value,
+        shared: None,
+    };
+    match frames.enter(KeyRef(key), held) {
+        // Scopes are closures, so the one to be left is always the innermost.
+        Ok(_innermost) => {}
+        Err(Full { value: held, .. }) => {
+            let next = shared(frames).push_frame(key, held.value);
+            enter_context(frames, next);
+        }
+    }
+}
+
+fn enter_context(frames: &mut Frames, context: Context) {
+    // There is always room: the store grows.
+    let _innermost = frames.enter_base(context);
+}
+
+#[cold]
+fn leave() {
+    change_and_tell(|frames| drop(frames.leave_innermost()));
 }

@@ -24,10 +24,6 @@ struct Crumb {
 }
 
 impl Trail {
-    pub(super) const fn new() -> Self {
-        Self(None)
-    }
-
     pub(super) const fn is_empty(&self) -> bool {
         self.0.is_none()
     }
@@ -46,13 +42,6 @@ impl Trail {
             self.0 = copied;
         }
         self.0 = Some(Crumb::on(self.0.take(), value, number + 1));
-    }
-
-    pub(super) const fn iter(&self) -> Breadcrumbs<'_> {
-        Breadcrumbs {
-            next: self.0.as_ref(),
-            left: MAX_BREADCRUMBS,
-        }
     }
 
     fn crumbs(&self) -> impl Iterator<Item = &Crumb> {
@@ -81,7 +70,14 @@ pub struct Breadcrumbs<'a> {
     left: usize,
 }
 
-impl Breadcrumbs<'_> {
+impl<'a> Breadcrumbs<'a> {
+    pub(super) fn of(trail: Option<&'a Trail>) -> Self {
+        Self {
+            next: trail.and_then(|trail| trail.0.as_ref()),
+            left: MAX_BREADCRUMBS,
+        }
+    }
+
     /// How many older ones were forgotten. Before the first call of `next`, that is of all that were left.
     #[must_use]
     pub fn forgotten(&self) -> u64 {
@@ -130,17 +126,17 @@ mod tests {
 
     #[test]
     fn the_newest_are_kept_and_the_others_counted() {
-        let mut trail = Trail::new();
+        let mut trail = Trail::default();
         for number in 1..=1000_u64 {
             trail.push(Value::Unsigned(number));
             assert!(trail.crumbs().count() <= 2 * MAX_BREADCRUMBS);
-            let kept: Vec<_> = trail.iter().cloned().collect();
+            let kept: Vec<_> = Breadcrumbs::of(Some(&trail)).cloned().collect();
             let from = number.saturating_sub(15).max(1);
             let expected: Vec<_> = (from..=number).rev().map(Value::Unsigned).collect();
             assert_eq!(kept, expected);
-            assert_eq!(trail.iter().forgotten(), from - 1);
+            assert_eq!(Breadcrumbs::of(Some(&trail)).forgotten(), from - 1);
         }
-        let mut crumbs = trail.iter();
+        let mut crumbs = Breadcrumbs::of(Some(&trail));
         assert!(crumbs.by_ref().count() == 16 && crumbs.next().is_none());
     }
 }
