@@ -19,35 +19,39 @@
 //! # How it works
 //!
 //! A [`Context`] is an immutable chain of frames, newest first; two contexts that share a beginning
-//! share the frames. A thread has one current context and the list of what to restore:
+//! share the frames. A thread has a current context, and makes a [`Context`] of it when it is asked for one:
 //!
 //! ```text
-//!   current ──▶ operation=validate ──▶ request_id=123 ──▶ (end)
-//!                                       ▲
-//!   scopes:  with(..) keeps ────────────┘  on the caller's stack,
-//!            attach() keeps its own in the thread's list of saved contexts
+//!   operation ──▶ request_id ──▶ job ──▶ (end)
+//!   └ on the stack of `with`      └ attached: shared, counted
 //! ```
 //!
 //! * [`with`] is a scope of the program's text. When its closure returns, fails or panics, the
-//!   context is what it was before, whatever happened inside, guards that were forgotten included.
+//!   context is what it was before, whatever happened inside, guards that were forgotten included. It allocates
+//!   nothing: its frame is on the caller's stack, until something else than [`with`] and [`get`] needs it elsewhere.
 //! * [`Context::attach`] returns a guard. Guards may be dropped in any order: the context of a
 //!   guard that is still held stays in force, and what it hides is restored when it goes.
 //! * [`set`] and [`clear`] change the current context until the enclosing scope ends.
 //!
 //! Nothing is inherited by a thread on its own, because a pool's threads would keep what they
 //! inherited for ever. [`capture`] takes the context along on purpose, without the keys that are
-//! [`local`](Key::local).
+//! [`local`](Key::local); [`spawn`], [`scope`] and [`in_context`] do so by themselves.
+//!
+//! An error keeps the context in which it arose: [`ResultExt::in_context`].
 //!
 //! # Limits
 //!
 //! A context holds at most [`MAX_KEYS`] different keys. A value for one key more is not stored;
-//! [`Context::dropped`] counts it and the printed context says so.
+//! [`Context::dropped`] counts it and the printed context says so. Of breadcrumbs the newest [`MAX_BREADCRUMBS`] are
+//! kept.
 //!
 //! # Concurrency
 //!
-//! Everything here is wait-free: a thread touches only its own state, and frames are immutable. In a
+//! Everything here is wait-free, but for allocation, and for [`spawn`] and [`scope`], which start threads: a thread
+//! touches only its own state, and what is shared is immutable. In a
 //! thread whose thread-locals are already destroyed (code that runs in another thread-local's
-//! destructor) the current context is empty and scopes have no effect.
+//! destructor) only [`with`] and [`get`] have an effect. The same goes for a global allocator that is
+//! called while the context is changed.
 
 mod carry;
 mod chain;

@@ -38,7 +38,7 @@ pub fn state(header: &str) -> Option<Vec<(String, String)>> {
         let (key, value) = (&member[..at], &member[at + 1..]);
         let key_fits = !key.is_empty()
             && key.len() <= 256
-            && !"_-*/@".contains(&key[..1])
+            && !key.starts_with(['_', '-', '*', '/', '@'])
             && key
                 .chars()
                 .all(|c| "abcdefghijklmnopqrstuvwxyz0123456789_-*/@".contains(c));
