@@ -73,6 +73,8 @@ pub use self::key::{ContextValue, Key, Value};
 pub use self::thread::Attached;
 pub use self::trail::{Breadcrumbs, MAX_BREADCRUMBS};
 
+#[cfg(feature = "fmt")]
+pub(crate) use self::thread::Here;
 #[cfg(feature = "tracing")]
 pub(crate) use self::{
     chain::write_entries,

@@ -24,7 +24,7 @@ static OPERATION: Key<&'static str> = Key::new("operation");
 static USER: Key<String> = Key::new("user");
 static BUFFER: Key<u64> = Key::new("buffer").local();
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Broken {
     request_id: u64,
 }

@@ -41,9 +41,12 @@ fn nothing() -> InContext<io::Error> {
 
 /// All that a report would print, in order.
 fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect()
+    let (mut all, mut next) = (Vec::new(), Some(error));
+    while let Some(error) = next {
+        all.push(error.to_string());
+        next = error.source();
+    }
+    all
 }
 
 #[test]

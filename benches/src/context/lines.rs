@@ -15,6 +15,7 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
 const BEDPLATE: &str = "bedplate";
+const FORMATTER: &str = "bedplate's formatter";
 const WITHOUT: &str = "without context";
 const BY_HAND: &str = "a span by hand";
 const TWO_BY_HAND: &str = "two spans by hand";
@@ -44,6 +45,9 @@ pub(super) const CASES: &[Case] = &[
             (BEDPLATE, |gate| {
                 with_default(bridged(), || in_context(|| lines(gate, line)))
             }),
+            (FORMATTER, |gate| {
+                with_default(formatted(), || in_context(|| lines(gate, line)))
+            }),
             (WITHOUT, |gate| with_default(plain(), || lines(gate, line))),
             ("bedplate's bridge without context", |gate| {
                 with_default(bridged(), || lines(gate, line))
@@ -63,6 +67,11 @@ pub(super) const CASES: &[Case] = &[
         contenders: &[
             (BEDPLATE, |gate| {
                 with_default(bridged(), || {
+                    lines(gate, |number| in_context(|| line(number)))
+                })
+            }),
+            (FORMATTER, |gate| {
+                with_default(formatted(), || {
                     lines(gate, |number| in_context(|| line(number)))
                 })
             }),
@@ -89,6 +98,17 @@ fn bridged() -> impl Subscriber + Send + Sync {
     tracing_subscriber::registry()
         .with(formatter())
         .with(bedplate::tracing_bridge::layer())
+}
+
+fn formatted() -> impl Subscriber + Send + Sync {
+    let format = bedplate::tracing_bridge::format(fmt::format().with_ansi(false));
+    tracing_subscriber::registry().with(
+        fmt::layer()
+            .with_writer(io::sink)
+            .with_ansi(false)
+            .event_format(format)
+            .with_filter(LevelFilter::INFO),
+    )
 }
 
 fn formatter<S>() -> impl tracing_subscriber::Layer<S>

@@ -60,14 +60,19 @@ enum Inside<K, V, B> {
         outer: usize,
         /// The `base` and `full` below this one.
         below: (usize, usize),
-        /// Of the attachment that it belongs to; 0 if it belongs to none.
+        /// Of the attachment that it belongs to, [`NO_ATTACHMENT`], or [`CLOSED`].
         serial: u64,
-        closed: bool,
     },
 }
 
 /// In place of the floor outside, of an entry with which no scope begins.
 const NO_SCOPE: usize = usize::MAX;
+
+/// In place of a serial number, of a base that belongs to no attachment.
+const NO_ATTACHMENT: u64 = 0;
+
+/// In place of a serial number, of a base whose attachment is gone.
+const CLOSED: u64 = u64::MAX;
 
 impl<K, V, B> Entry<K, V, B> {
     #[inline]
@@ -110,6 +115,9 @@ pub struct Frames<K, V, B, S> {
     full: usize,
     /// Bases that are closed, and still here.
     closed: usize,
+    /// Calls of `with` that found no room for an entry. As nothing could say what to restore, nothing can be
+    /// changed while there are any.
+    bare: usize,
     limit: usize,
     next_serial: NonZeroU64,
     dropped: u32,
@@ -121,13 +129,13 @@ struct Leave<'a, K: PartialEq, V, B: Base, S: Store<Entry<K, V, B>>> {
     frames: &'a mut Frames<K, V, B, S>,
     index: usize,
     outer: usize,
+    is_bare: bool,
 }
 
 impl<K: PartialEq, V, B: Base, S: Store<Entry<K, V, B>>> Drop for Leave<'_, K, V, B, S> {
     fn drop(&mut self) {
-        self.frames.floor = self.outer;
-        self.frames.truncate(self.index);
-        self.frames.settle();
+        self.frames.bare -= usize::from(self.is_bare);
+        self.frames.cut(self.index, self.outer);
     }
 }
 
@@ -176,6 +184,7 @@ impl<K, V, B, S> Frames<K, V, B, S> {
             base: 0,
             full: limit,
             closed: 0,
+            bare: 0,
             limit,
             next_serial: NonZeroU64::MIN,
             dropped: 0,
@@ -199,18 +208,21 @@ where
     /// Runs `body` with `value` under `key`, and restores the context when it returns or panics, whatever was
     /// done in it.
     ///
-    /// If there is no room, `body` runs without the value and [`dropped`](Self::dropped) counts it; what is changed in it
-    /// is undone all the same.
+    /// If there is no room, `body` runs without the value, [`dropped`](Self::dropped) counts it, and until it ends there
+    /// is no room for anything else either.
     pub fn with<R>(&mut self, key: K, value: V, body: impl FnOnce(&mut Self) -> R) -> R {
         let (index, outer) = (self.len(), self.floor);
-        if self.enter(key, value).is_err() {
+        let is_bare = self.enter(key, value).is_err();
+        if is_bare {
             self.dropped = self.dropped.saturating_add(1);
+            self.bare += 1;
             self.floor = index;
         }
         let leave = Leave {
             frames: self,
             index,
             outer,
+            is_bare,
         };
         body(&mut *leave.frames)
     }
@@ -229,7 +241,7 @@ where
     #[inline]
     pub fn enter(&mut self, key: K, value: V) -> Result<Scope, Full<K, V>> {
         let index = self.len();
-        if index >= self.full {
+        if index >= self.full || self.bare > 0 {
             return Err(Full { key, value });
         }
         self.push_frame(key, value, self.floor)?;
@@ -244,40 +256,35 @@ where
     #[inline]
     pub fn enter_base(&mut self, base: B) -> Result<Scope, B> {
         let index = self.len();
-        self.push_base(base, self.floor, 0)?;
+        self.push_base(base, self.floor, NO_ATTACHMENT)?;
         self.floor = index + 1;
         Ok(Scope { index })
     }
 
-    /// Ends a scope: the context is what it was before, whatever happened in the scope. O(entries that go). The entry
-    /// with which it began is returned, so that the caller decides where it is dropped.
+    /// Ends a scope: the context is what it was before, whatever happened in the scope. O(entries that go).
     ///
     /// Scopes are left in the reverse order of their beginning. Leaving one whose outer scope has been left already
     /// does nothing, unless another has begun in its place since, which it then ends.
     #[inline]
-    pub fn leave(&mut self, scope: Scope) -> Option<Entry<K, V, B>> {
+    pub fn leave(&mut self, scope: Scope) {
         let Scope { index } = scope;
-        let outer = self.entries.entries().get(index)?.outer();
-        if outer == NO_SCOPE {
-            return None;
+        let outer = self
+            .entries
+            .entries()
+            .get(index)
+            .map_or(NO_SCOPE, Entry::outer);
+        if outer != NO_SCOPE {
+            self.cut(index, outer);
         }
-        // First: should a destructor panic, all is consistent but for entries above the scope.
-        self.floor = outer;
-        if self.len() > index + 1 {
-            self.truncate(index + 1);
-        }
-        let entry = self.pop();
-        if self.closed > 0 {
-            self.settle();
-        }
-        entry
     }
 
-    /// [Leaves](Self::leave) the innermost scope, if there is one.
+    /// [Leaves](Self::leave) the innermost scope that was entered, if there is one. Not for what [`with`](Self::with)
+    /// has begun.
     #[inline]
-    pub fn leave_innermost(&mut self) -> Option<Entry<K, V, B>> {
-        let index = self.floor.checked_sub(1)?;
-        self.leave(Scope { index })
+    pub fn leave_innermost(&mut self) {
+        if let Some(index) = self.floor.checked_sub(1) {
+            self.leave(Scope { index });
+        }
     }
 
     /// Makes `base` the context, and nothing else, until it is [detached](Self::detach), the scope ends, or
@@ -296,32 +303,18 @@ where
 
     /// Restores what was the context before, or, if something newer is in force, sees to it that it is
     /// restored when that goes. Does nothing if the scope in which it was attached has ended. O(1) and the entries
-    /// that go. What was attached is returned if it goes at once and nothing was on it, so that the caller decides
-    /// where it is dropped.
+    /// that go.
     #[inline]
-    pub fn detach(&mut self, attachment: Attachment) -> Option<Entry<K, V, B>> {
+    pub fn detach(&mut self, attachment: Attachment) {
         let Attachment { index, serial: own } = attachment;
-        let is_last = index + 1 == self.len();
-        let Entry(Inside::Base { serial, closed, .. }) =
-            self.entries.entries_mut().get_mut(index)?
-        else {
-            return None;
-        };
-        if *serial != own.get() {
-            return None;
-        }
-        if is_last && index >= self.floor {
-            let entry = self.pop();
-            if self.closed > 0 {
-                self.settle();
-            }
-            return entry;
-        }
-        if !core::mem::replace(closed, true) {
+        let entry = self.entries.entries_mut().get_mut(index);
+        if let Some(Entry(Inside::Base { serial, .. })) = entry
+            && *serial == own.get()
+        {
+            *serial = CLOSED;
             self.closed += 1;
+            self.settle();
         }
-        self.settle();
-        None
     }
 
     /// Puts `value` under `key` until the innermost scope or attachment ends. Says whether an entry that was
@@ -339,7 +332,7 @@ where
             self.push_frame(key, value, NO_SCOPE)?;
             return Ok(true);
         }
-        if self.room() == 0 {
+        if self.room() == 0 || self.bare > 0 {
             return Err(Full { key, value });
         }
         self.push_frame(key, value, NO_SCOPE)?;
@@ -352,10 +345,13 @@ where
     /// # Errors
     /// The base, if the store is full; nothing has changed.
     pub fn reset(&mut self, base: B) -> Result<(), B> {
+        if self.bare > 0 {
+            return Err(base);
+        }
         if self.base < self.floor {
             // If this removes anything there is room afterwards, so nothing is lost in a refusal.
             self.truncate(self.floor);
-            return self.push_base(base, NO_SCOPE, 0);
+            return self.push_base(base, NO_SCOPE, NO_ATTACHMENT);
         }
         self.truncate(self.base);
         self.full = self.full_on(&base);
@@ -460,6 +456,9 @@ where
 
     #[inline]
     fn push_base(&mut self, base: B, outer: usize, serial: u64) -> Result<(), B> {
+        if self.bare > 0 {
+            return Err(base);
+        }
         let start = self.len() + 1;
         let full = start + self.full_on(&base) - self.base;
         let entry = Inside::Base {
@@ -467,7 +466,6 @@ where
             outer,
             below: (self.base, self.full),
             serial,
-            closed: false,
         };
         match self.entries.push(Entry(entry)) {
             Ok(()) => {
@@ -487,33 +485,40 @@ where
     }
 
     /// Removes the closed bases that nothing holds in force any more.
-    #[cold]
+    #[inline]
     fn settle(&mut self) {
         while self.base > self.floor {
             let place = self.base - 1;
             let entry = self.entries.entries().get(place);
-            let Some(Entry(Inside::Base { closed: true, .. })) = entry else {
+            let Some(Entry(Inside::Base { serial: CLOSED, .. })) = entry else {
                 return;
             };
             self.truncate(place);
         }
     }
 
-    #[cold]
-    fn truncate(&mut self, len: usize) {
-        while self.len() > len {
-            drop(self.pop());
+    /// Ends a scope, which began at `index`.
+    #[inline]
+    fn cut(&mut self, index: usize, outer: usize) {
+        // First: should a destructor panic, all is consistent but for entries above the scope.
+        self.floor = outer;
+        self.truncate(index);
+        if self.closed > 0 {
+            self.settle();
         }
     }
 
-    /// Takes the last entry away; what it had changed is as before.
+    /// Removes the entries from `len` on, and restores what bases among them have changed.
     #[inline]
-    fn pop(&mut self) -> Option<Entry<K, V, B>> {
-        let entry = self.entries.pop()?;
-        if let Inside::Base { below, closed, .. } = &entry.0 {
+    fn truncate(&mut self, len: usize) {
+        while self.base > len {
+            let entry = self.entries.entries().get(self.base - 1);
+            let Some(Entry(Inside::Base { below, serial, .. })) = entry else {
+                break;
+            };
+            self.closed -= usize::from(*serial == CLOSED);
             (self.base, self.full) = *below;
-            self.closed -= usize::from(*closed);
         }
-        Some(entry)
+        self.entries.truncate(len);
     }
 }

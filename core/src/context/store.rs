@@ -16,8 +16,8 @@ pub trait Store<T> {
     /// The entry, if there is no room for it.
     fn push(&mut self, entry: T) -> Result<(), T>;
 
-    /// Takes the last entry away.
-    fn pop(&mut self) -> Option<T>;
+    /// Drops the entries from `len` on, where they are; the last one first, or all in order.
+    fn truncate(&mut self, len: usize);
 
     /// Takes out the entry at `index`, which is there; later ones move down. O(entries after it).
     fn remove(&mut self, index: usize) -> T;
@@ -36,8 +36,8 @@ impl<T, const N: usize> Store<T> for heapless::Vec<T, N> {
         Self::push(self, entry)
     }
 
-    fn pop(&mut self) -> Option<T> {
-        Self::pop(self)
+    fn truncate(&mut self, len: usize) {
+        Self::truncate(self, len);
     }
 
     fn remove(&mut self, index: usize) -> T {
@@ -64,8 +64,8 @@ impl<T> Store<T> for alloc::vec::Vec<T> {
     }
 
     #[inline]
-    fn pop(&mut self) -> Option<T> {
-        Self::pop(self)
+    fn truncate(&mut self, len: usize) {
+        Self::truncate(self, len);
     }
 
     fn remove(&mut self, index: usize) -> T {

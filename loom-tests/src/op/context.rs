@@ -38,7 +38,7 @@ pub enum Operation {
     Set(u8, u32),
     /// Replace all.
     Reset(Option<u8>),
-    /// A scope with a value that ends in a panic, in which another is set.
+    /// A scope with a value that ends in a panic, in which all is changed.
     Panic(u8, u32),
 }
 
@@ -202,6 +202,9 @@ where
                 let caught = catch_unwind(AssertUnwindSafe(|| {
                     self.frames.with(key, value, |frames| {
                         let _full = frames.set(key, value + 1);
+                        let _full = frames.reset(None);
+                        let _full = frames.set(key, value + 2);
+                        let _forgotten = frames.attach(None);
                         resume_unwind(Box::new("on purpose"));
                     });
                 }));

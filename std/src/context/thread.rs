@@ -156,6 +156,51 @@ pub(crate) fn is_empty() -> bool {
     CALLS.with(CallFrames::is_empty) && peek(none).unwrap_or(true)
 }
 
+/// Prints the current context where it is, without sharing it. What is written to must not use the context.
+#[cfg(feature = "fmt")]
+pub(crate) struct Here;
+
+#[cfg(feature = "fmt")]
+impl fmt::Display for Here {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut seen = [None; MAX_KEYS];
+        let mut count = 0;
+        let mut write = |key: &'static KeyIdentity, value: &Value| {
+            let known = seen[..count].iter().flatten();
+            if known.into_iter().any(|other| core::ptr::eq(*other, key)) {
+                return Ok(());
+            }
+            // A context has no more keys than that.
+            if let Some(place) = seen.get_mut(count) {
+                *place = Some(key);
+                count += 1;
+            }
+            let separator = if count > 1 { " " } else { "" };
+            write!(f, "{separator}{}={value}", key.name)
+        };
+        let failed = CALLS.with(|calls| calls.find(|call| write(call.key, &call.value).err()));
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let below = peek(|frames| {
+            for (key, held) in frames.iter() {
+                write(key.0, &held.value)?;
+            }
+            for (key, value) in frames.base().entries() {
+                write(key, value)?;
+            }
+            Ok(frames.base().dropped())
+        });
+        match below.transpose()? {
+            None | Some(0) => Ok(()),
+            Some(dropped) => {
+                let separator = if count > 0 { " " } else { "" };
+                write!(f, "{separator}context_dropped={dropped}")
+            }
+        }
+    }
+}
+
 /// True if `context` is the very chain that is current.
 #[cfg(feature = "tracing")]
 pub(crate) fn is_current(context: &Context) -> bool {
@@ -181,21 +226,38 @@ pub(crate) fn watch(wanted: bool) {
 }
 
 /// The current context as a value that can be shared.
+#[inline]
 pub(super) fn current() -> Context {
+    let known = if CALLS.with(CallFrames::is_empty) {
+        peek(shared_before).flatten()
+    } else {
+        None
+    };
+    known.unwrap_or_else(share_now)
+}
+
+#[cold]
+fn share_now() -> Context {
     change(shared).unwrap_or_default()
 }
 
+/// The context, if all of its frames are shared already.
 #[inline]
-fn shared(frames: &mut Frames) -> Context {
+fn shared_before(frames: &Frames) -> Option<Context> {
     match frames.newest() {
-        None => frames.base().clone(),
-        Some((_, held)) if held.shared.is_some() => frames.base().under(held.shared.clone()),
-        Some(_) => share(frames),
+        None => Some(frames.base().clone()),
+        Some((_, held)) => {
+            let newest = Arc::clone(held.shared.as_ref()?);
+            Some(frames.base().under(Some(newest)))
+        }
     }
 }
 
+fn shared(frames: &mut Frames) -> Context {
+    shared_before(frames).unwrap_or_else(|| share(frames))
+}
+
 /// Makes the frames that are not shared yet.
-#[cold]
 fn share(frames: &mut Frames) -> Context {
     let mut newest = frames.base().newest().cloned();
     for (key, held) in frames.iter_mut().rev() {
@@ -261,7 +323,7 @@ impl Drop for Attached {
     #[inline]
     fn drop(&mut self) {
         if let Some(attachment) = self.attachment {
-            change_and_tell(|frames| drop(frames.detach(attachment)));
+            change_and_tell(|frames| frames.detach(attachment));
         }
     }
 }
@@ -330,5 +392,5 @@ fn enter_context(frames: &mut Frames, context: Context) {
 
 #[cold]
 fn leave() {
-    change_and_tell(|frames| drop(frames.leave_innermost()));
+    change_and_tell(|frames| frames.leave_innermost());
 }
