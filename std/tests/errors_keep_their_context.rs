@@ -23,13 +23,11 @@ fn parse() -> Result<u8, InContext<std::num::ParseIntError>> {
 }
 
 fn read() -> Result<(), InContext<io::Error>> {
-    context::with(&REQUEST, 7, || {
-        Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            LoadError::from(nothing()),
-        ))
-        .in_context()
-    })
+    let inner = LoadError::Parse {
+        what: "a number",
+        source: parse().unwrap_err(),
+    };
+    context::with(&REQUEST, 8, || Err(io::Error::other(inner)).in_context())
 }
 
 fn nothing() -> InContext<io::Error> {
@@ -68,12 +66,15 @@ fn it_prints_as_the_error_with_the_context_behind_it() {
 #[test]
 fn the_sources_are_those_of_the_error_and_nothing_is_told_twice() {
     let error = read().unwrap_err();
-    assert_eq!(chain(&error).len(), chain(error.error()).len());
-    let source = error.source().expect("that of the io::Error");
-    assert!(
-        source.is::<LoadError>() || source.is::<io::Error>(),
-        "{source:?}"
+    assert_eq!(
+        chain(&error),
+        [
+            "cannot parse a number (request_id=8)",
+            "invalid digit found in string (request_id=7)"
+        ]
     );
+    let source = error.source().expect("that of the error");
+    assert!(source.is::<InContext<std::num::ParseIntError>>());
     assert!(parse().unwrap_err().source().is_none());
 }
 
@@ -90,10 +91,10 @@ fn thiserror_takes_it_as_source_and_by_from() {
     );
     let io = || -> Result<(), LoadError> { Ok(read()?) };
     let error = io().unwrap_err();
-    assert!(matches!(&error, LoadError::Io(inner) if inner.context().get(&REQUEST) == Some(7)));
+    assert!(matches!(&error, LoadError::Io(inner) if inner.context().get(&REQUEST) == Some(8)));
     // And the other way: an error of theirs, in a context of ours.
-    let error = context::with(&REQUEST, 8, || Err::<(), _>(error).in_context()).unwrap_err();
-    assert!(error.to_string().ends_with("(request_id=8)"), "{error}");
+    let error = context::with(&REQUEST, 9, || Err::<(), _>(error).in_context()).unwrap_err();
+    assert!(error.to_string().ends_with("(request_id=8) (request_id=9)"), "{error}");
 }
 
 #[test]

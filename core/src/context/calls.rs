@@ -70,18 +70,20 @@ impl<T> CallFrames<T> {
         body: F,
         taken: impl FnMut(),
     ) -> Result<R, (T, F)> {
-        let Some(left) = self.room.get().checked_sub(1) else {
+        let (room, older) = (self.room.get(), self.newest.get());
+        let Some(left) = room.checked_sub(1) else {
             return Err((value, body));
         };
         self.room.set(left);
         let node = Node {
             value,
-            older: Cell::new(self.newest.get()),
+            older: Cell::new(older),
         };
         self.newest.set(&raw const node);
         let _leave = Leave {
             frames: self,
             node: &node,
+            before: (room, older),
             taken,
         };
         Ok(body())
@@ -145,7 +147,8 @@ impl<T> CallFrames<T> {
         self.room.get()
     }
 
-    /// Sets for how many more values there is room, from now on. Calls that end without having been taken each add one.
+    /// Sets for how many more values there is room. Calls whose values have not been taken restore what room there was
+    /// before them.
     #[inline]
     pub fn set_room(&self, room: usize) {
         self.room.set(room);
@@ -156,6 +159,8 @@ impl<T> CallFrames<T> {
 struct Leave<'a, T, F: FnMut()> {
     frames: &'a CallFrames<T>,
     node: &'a Node<T>,
+    /// What was there before, not looked up again: it would be waited for.
+    before: (usize, *const Node<T>),
     taken: F,
 }
 
@@ -164,8 +169,9 @@ impl<T, F: FnMut()> Drop for Leave<'_, T, F> {
     fn drop(&mut self) {
         let CallFrames { newest, room } = self.frames;
         if ptr::eq(newest.get(), self.node) {
-            newest.set(self.node.older.get());
-            room.set(room.get() + 1);
+            let (before, older) = self.before;
+            newest.set(older);
+            room.set(before);
         } else {
             newest.set(ptr::null());
             (self.taken)();
@@ -267,6 +273,7 @@ mod tests {
         drop(Leave {
             frames: &frames,
             node: &nodes[0],
+            before: (8, ptr::null()),
             taken: || (),
         });
         assert!(frames.is_empty());
