@@ -8,6 +8,7 @@
 //! table; what is common to all of them is in [`harness`].
 
 mod context;
+mod emit;
 mod harness;
 mod logwatch;
 mod memory;
@@ -41,6 +42,8 @@ struct Args {
 enum Group {
     /// Values that are carried along, and log lines that show them
     Context,
+    /// Events that are suppressed, and events that pass and are stored
+    Emit,
     /// The example application on a generated log
     Logwatch,
     /// Names and who holds them, against concurrent maps
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
     let mut table = Table::default();
     let measured = match args.group {
         Group::Context => context::run(&settings, &mut table),
+        Group::Emit => emit::run(&settings, &mut table),
         Group::Logwatch => logwatch::run(&settings, &mut table),
         Group::Registry => registry::run(&settings, &mut table),
     };

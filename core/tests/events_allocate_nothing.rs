@@ -1,7 +1,8 @@
 //! The path of an event, from the ring to the summary, and the fixed registry never allocate.
 
 use bedplate_core::clock::Instant;
-use bedplate_core::dedup::DedupWindow;
+use bedplate_core::dedup::{DedupWindow, OncePer, SharedDedupWindow};
+use bedplate_core::drain::{Batch, Drain, Limits};
 use bedplate_core::event::{Event, EventKind, Level};
 use bedplate_core::id::FixedPidAllocator;
 use bedplate_core::registry::{FixedRegistry, SpinLock};
@@ -49,6 +50,8 @@ fn the_counter_counts() {
 fn the_event_path_allocates_nothing() {
     static OVERWRITING: EventRing<8> = EventRing::new();
     static REJECTING: EventRing<8, Reject> = EventRing::new();
+    static SHARED: SharedDedupWindow<4, 1> = SharedDedupWindow::new(Duration::from_nanos(10));
+    static ONCE: OncePer = OncePer::new(Duration::from_nanos(10));
     static NAMES: FixedRegistry<u32, u32, 8, SpinLock> = FixedRegistry::new();
 
     let count = allocations(|| {
@@ -61,9 +64,22 @@ fn the_event_path_allocates_nothing() {
         let mut overwriting = OVERWRITING.claim_writer().expect("free");
         let mut rejecting = REJECTING.claim_writer().expect("free");
         let mut window = DedupWindow::<16>::new(Duration::from_nanos(10));
+        let mut source = SHARED.claim_source().expect("free");
+        let mut batches = Drain::<Event, 8>::new(Limits::DEFAULT);
         let mut suppressed = 0;
+        let mut batched = 0;
         for time in 0..100 {
             let event = event(time);
+            let _ = ONCE.passes(event.time);
+            if source.offer(event.key, event.time).passes() {
+                let sink = &mut |batch: &Batch<'_, Event, 8>| {
+                    batched += batch.aggregates::<8>().iter().len();
+                    Ok::<(), ()>(())
+                };
+                batches.poll(event.time, 8, sink);
+                let _ = batches.add(event.time, event);
+            }
+            SHARED.poll(event.time, |summary| suppressed += summary.suppressed);
             if window.offer(event.key, event.time).passes() {
                 overwriting.push(event);
                 let _ = rejecting.push(event);
@@ -71,7 +87,7 @@ fn the_event_path_allocates_nothing() {
             window.poll(event.time, |summary| suppressed += summary.suppressed);
         }
         window.flush(|summary| suppressed += summary.suppressed);
-        assert!(suppressed > 0);
+        assert!(suppressed > 0 && batched > 0);
         OVERWRITING.claim_reader().expect("free").drain(100, |_| ());
         REJECTING.claim_reader().expect("free").drain(100, |_| ());
 

@@ -10,4 +10,10 @@ proptest! {
     fn dedup_agrees_with_its_oracle(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         op::dedup::run(&bytes);
     }
+
+    #[test]
+    fn a_shared_window_agrees_with_the_same_oracle(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        op::dedup_shared::run(&bytes);
+        op::dedup_shared::run_every_nth(&bytes);
+    }
 }

@@ -73,6 +73,8 @@ pub use self::key::{ContextValue, Key, Value};
 pub use self::thread::Attached;
 pub use self::trail::{Breadcrumbs, MAX_BREADCRUMBS};
 
+use crate::telemetry::own;
+
 #[cfg(feature = "fmt")]
 pub(crate) use self::thread::Here;
 #[cfg(feature = "tracing")]
@@ -102,6 +104,10 @@ pub static CORRELATION_ID: Key<alloc::sync::Arc<str>> = Key::new("correlation_id
 /// ```
 #[inline]
 pub fn with<T: ContextValue, R>(key: &'static Key<T>, value: T, body: impl FnOnce() -> R) -> R {
+    let body = || {
+        own::context_set(thread::depth);
+        body()
+    };
     thread::with(key.identity(), value.into_value(), body)
 }
 
@@ -130,6 +136,7 @@ pub fn get<T: ContextValue>(key: &'static Key<T>) -> Option<T> {
 /// ```
 pub fn set<T: ContextValue>(key: &'static Key<T>, value: T) {
     thread::set(key.identity(), value.into_value());
+    own::context_set(thread::depth);
 }
 
 /// Empties the current context until the enclosing scope ends, which restores what it always would.

@@ -94,7 +94,10 @@ fn thiserror_takes_it_as_source_and_by_from() {
     assert!(matches!(&error, LoadError::Io(inner) if inner.context().get(&REQUEST) == Some(8)));
     // And the other way: an error of theirs, in a context of ours.
     let error = context::with(&REQUEST, 9, || Err::<(), _>(error).in_context()).unwrap_err();
-    assert!(error.to_string().ends_with("(request_id=8) (request_id=9)"), "{error}");
+    assert!(
+        error.to_string().ends_with("(request_id=8) (request_id=9)"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -67,6 +67,7 @@ pub fn run(bytes: &[u8]) {
                         assert!(!oracle.offer(key, now), "never a false suppression");
                         assert_eq!(slots[slot], Some(key), "in the slot in which it passed");
                     }
+                    Decision::Repeat { .. } => panic!("no repetition passes in this mode"),
                     Decision::Pass { slot, closed } => {
                         if let Some(summary) = closed {
                             assert_eq!(summary.slot, slot, "it made room");

@@ -2,7 +2,9 @@
 
 pub mod context;
 pub mod dedup;
+pub mod drain;
 pub mod groups;
+pub mod handlers;
 pub mod intensity;
 pub mod registry;
 pub mod ring;

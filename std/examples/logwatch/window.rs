@@ -146,7 +146,8 @@ impl Repetitions {
             }
         }
         match self.window.offer(key, now) {
-            Decision::Suppress { slot } => {
+            // The window's mode lets no repetition pass.
+            Decision::Suppress { slot } | Decision::Repeat { slot, .. } => {
                 self.exemplars[slot].last = self.clock.stamp;
                 false
             }

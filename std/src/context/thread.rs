@@ -149,6 +149,19 @@ pub(super) fn value_of<R>(
     .flatten()
 }
 
+/// How many frames the current context has.
+#[cold]
+pub(super) fn depth() -> usize {
+    let mut on_the_stack = 0;
+    CALLS.with(|calls| {
+        calls.find(|_| {
+            on_the_stack += 1;
+            None::<()>
+        })
+    });
+    on_the_stack + peek(Frames::depth).unwrap_or_default()
+}
+
 /// True if there is no context to show.
 #[cfg(feature = "tracing")]
 pub(crate) fn is_empty() -> bool {
