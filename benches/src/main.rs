@@ -7,6 +7,7 @@
 //! Each group is a module with one function, `run`, which measures its cases and adds rows to the
 //! table; what is common to all of them is in [`harness`].
 
+mod context;
 mod emit;
 mod harness;
 mod logwatch;
@@ -39,6 +40,8 @@ struct Args {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Group {
+    /// Values that are carried along, and log lines that show them
+    Context,
     /// Events that are suppressed, and events that pass and are stored
     Emit,
     /// The example application on a generated log
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
     };
     let mut table = Table::default();
     let measured = match args.group {
+        Group::Context => context::run(&settings, &mut table),
         Group::Emit => emit::run(&settings, &mut table),
         Group::Logwatch => logwatch::run(&settings, &mut table),
         Group::Registry => registry::run(&settings, &mut table),

@@ -12,6 +12,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod clock;
+pub mod context;
 pub mod dedup;
 pub mod drain;
 pub mod event;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 type Run = fn(&[u8]);
 
 const TARGETS: &[(&str, Run)] = &[
+    ("context_frames", op::context::run),
     ("dedup_window", |bytes| {
         op::dedup::run(bytes);
         op::dedup_shared::run(bytes);
@@ -24,6 +25,7 @@ const TARGETS: &[(&str, Run)] = &[
         op::supervision::run(bytes);
         op::supervision::late::run(bytes);
     }),
+    ("traceparent", op::trace::run),
 ];
 
 fn fuzz() -> PathBuf {

@@ -38,6 +38,8 @@ extern crate alloc;
 pub mod clock;
 pub mod context;
 pub mod groups;
+#[cfg(feature = "log")]
+pub mod log_bridge;
 pub mod monitor;
 pub mod process;
 pub mod registry;

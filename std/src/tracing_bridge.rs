@@ -79,7 +79,12 @@ use crate::{
     sync::OnceLock,
 };
 
+#[cfg(feature = "fmt")]
+mod format;
 mod opened;
+
+#[cfg(feature = "fmt")]
+pub use self::format::{InContext, format};
 
 pub(crate) use self::opened::context_changed;
 

@@ -551,7 +551,7 @@ fn the_end_of_a_thread_closes_its_spans() {
         for _ in 0..2 {
             let worker = scope.spawn(|| {
                 tracing::dispatcher::with_default(&dispatch, || {
-                    captured.run(|| info!("captured"));
+                    captured.clone().run(|| info!("captured"));
                     context::set(&OPERATION, "for ever");
                     info!("set");
                 });

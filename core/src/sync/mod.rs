@@ -39,7 +39,6 @@ pub(crate) use self::native::{
 };
 
 /// For one thread only, so the same under loom.
-#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) use core::cell::Cell;
 
 /// The plain one, also under loom: it holds users' values, and those of models watch themselves.

@@ -1,5 +1,6 @@
 //! What can be asked of each structure, and sequences of it read from bytes.
 
+pub mod context;
 pub mod dedup;
 pub mod dedup_shared;
 pub mod drain;
@@ -9,6 +10,7 @@ pub mod intensity;
 pub mod registry;
 pub mod ring;
 pub mod supervision;
+pub mod trace;
 
 /// Bytes as a source of decisions; after the last one there are only zeros and no more operations.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! The sequential truth about each structure, in obvious code.
 
+pub mod context;
 pub mod dedup;
 pub mod drain;
 pub mod groups;
@@ -8,3 +9,4 @@ pub mod intensity;
 pub mod registry;
 pub mod ring;
 pub mod supervision;
+pub mod trace;

@@ -8,15 +8,18 @@
 use alloc::sync::Arc;
 use core::{fmt, iter, ptr};
 
+use bedplate_core::context::Base;
+
 use super::key::{ContextValue, Key, KeyIdentity, Value};
 use super::thread::{self, Attached};
+use super::trail::{Breadcrumbs, Trail};
 
 /// How many different keys a context can hold.
 pub const MAX_KEYS: usize = 32;
 
 /// An immutable set of key-value entries, in the order in which they were added.
 ///
-/// Cloning costs one reference count. It prints its entries newest first, `key=value` separated by
+/// Cloning costs one reference count, and another if there are breadcrumbs. It prints its entries newest first, `key=value` separated by
 /// spaces, each key once, with its newest value; if values were dropped at the limit of
 /// [`MAX_KEYS`], a last entry `context_dropped=` says how many.
 ///
@@ -32,10 +35,17 @@ pub const MAX_KEYS: usize = 32;
 #[derive(Clone, Default)]
 pub struct Context {
     newest: Option<Arc<Frame>>,
-    dropped: u32,
+    rest: Option<Arc<Rest>>,
 }
 
-struct Frame {
+/// What few contexts have, so that the others are two words.
+#[derive(Clone, Default)]
+struct Rest {
+    dropped: u32,
+    trail: Trail,
+}
+
+pub(super) struct Frame {
     key: &'static KeyIdentity,
     value: Value,
     depth: usize,
@@ -50,7 +60,7 @@ impl Context {
     pub const fn empty() -> Self {
         Self {
             newest: None,
-            dropped: 0,
+            rest: None,
         }
     }
 
@@ -68,7 +78,7 @@ impl Context {
         self.push_frame(key.identity(), value.into_value())
     }
 
-    fn push_frame(&self, key: &'static KeyIdentity, value: Value) -> Self {
+    pub(super) fn push_frame(&self, key: &'static KeyIdentity, value: Value) -> Self {
         let full = self
             .newest
             .as_ref()
@@ -76,7 +86,7 @@ impl Context {
         if !full {
             return Self {
                 newest: Some(Frame::on(self.newest.clone(), key, value)),
-                dropped: self.dropped,
+                rest: self.rest.clone(),
             };
         }
         let mut tidied = self.rebuilt(|other| !ptr::eq(other, key));
@@ -85,7 +95,8 @@ impl Context {
             .as_ref()
             .is_some_and(|frame| frame.depth == MAX_KEYS)
         {
-            tidied.dropped = tidied.dropped.saturating_add(1);
+            let rest = tidied.rest_mut();
+            rest.dropped = rest.dropped.saturating_add(1);
         } else {
             tidied.newest = Some(Frame::on(tidied.newest.take(), key, value));
         }
@@ -93,6 +104,7 @@ impl Context {
     }
 
     /// A new chain of the visible frames whose key is wanted.
+    #[cold]
     fn rebuilt(&self, wanted: impl Fn(&'static KeyIdentity) -> bool) -> Self {
         let visible: Vec<&Frame> = self
             .visible_frames()
@@ -103,20 +115,60 @@ impl Context {
         });
         Self {
             newest,
-            dropped: self.dropped,
+            rest: self.rest.clone(),
         }
     }
 
-    /// How many frames there are, hidden ones too.
-    pub(super) fn depth(&self) -> usize {
-        self.newest.as_ref().map_or(0, |frame| frame.depth)
+    /// These frames on this context.
+    pub(super) fn under(&self, newest: Option<Arc<Frame>>) -> Self {
+        Self {
+            newest,
+            rest: self.rest.clone(),
+        }
     }
 
-    pub(super) fn inheritable(&self) -> Self {
+    pub(super) const fn newest(&self) -> Option<&Arc<Frame>> {
+        self.newest.as_ref()
+    }
+
+    /// Without the local keys.
+    pub(super) fn inheritable(self) -> Self {
         match &self.newest {
             Some(frame) if frame.holds_local => self.rebuilt(|key| !key.local),
-            _ => self.clone(),
+            _ => self,
         }
+    }
+
+    /// This context, and from `ambient` the entries whose keys it does not have, as the oldest ones: as many of
+    /// the newest as there is room for, the others counted as dropped. Breadcrumbs of `ambient` are taken only
+    /// where there are none. O(depth²).
+    pub(crate) fn completed(self, ambient: &Self) -> Self {
+        let missing = |entry: &(&'static KeyIdentity, &Value)| self.value_of(entry.0).is_none();
+        let mut missing: Vec<_> = ambient.entries().filter(missing).collect();
+        let own: Vec<_> = self.entries().collect();
+        let room = MAX_KEYS - own.len();
+        let left_out = missing.len().saturating_sub(room);
+        missing.truncate(room);
+        let newest = if missing.is_empty() {
+            self.newest.clone()
+        } else {
+            let all = own.iter().chain(&missing).rev();
+            all.fold(None, |older, (key, value)| {
+                Some(Frame::on(older, key, (*value).clone()))
+            })
+        };
+        let left_out = u32::try_from(left_out).unwrap_or(u32::MAX);
+        let dropped = self.dropped().max(ambient.dropped());
+        let crumbs = if self.trail().is_some() {
+            &self
+        } else {
+            ambient
+        };
+        Self::made_of(
+            newest,
+            dropped.saturating_add(left_out),
+            crumbs.trail().cloned().unwrap_or_default(),
+        )
     }
 
     /// The value of `key`, or `None` if it is not set. O(depth).
@@ -131,10 +183,37 @@ impl Context {
             .map(|frame| &frame.value)
     }
 
-    /// True if there is no entry and none was dropped.
+    /// What was left in it with [`breadcrumb`](super::breadcrumb), newest first.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.newest.is_none() && self.dropped == 0
+    pub fn breadcrumbs(&self) -> Breadcrumbs<'_> {
+        Breadcrumbs::of(self.trail())
+    }
+
+    fn trail(&self) -> Option<&Trail> {
+        let trail = self.rest.as_ref().map(|rest| &rest.trail);
+        trail.filter(|trail| !trail.is_empty())
+    }
+
+    pub(super) fn leave_crumb(&mut self, what: Value) {
+        self.rest_mut().trail.push(what);
+    }
+
+    fn rest_mut(&mut self) -> &mut Rest {
+        Arc::make_mut(self.rest.get_or_insert_default())
+    }
+
+    fn made_of(newest: Option<Arc<Frame>>, dropped: u32, trail: Trail) -> Self {
+        let mut context = Self { newest, rest: None };
+        if dropped > 0 || !trail.is_empty() {
+            *context.rest_mut() = Rest { dropped, trail };
+        }
+        context
+    }
+
+    /// True if there is no entry and none was dropped; breadcrumbs are not entries.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.newest.is_none() && self.dropped() == 0
     }
 
     /// How many entries it has, hidden values not counted. O(depth²), at most [`MAX_KEYS`]².
@@ -145,8 +224,8 @@ impl Context {
 
     /// How many values were left out because the context was full.
     #[must_use]
-    pub const fn dropped(&self) -> u32 {
-        self.dropped
+    pub fn dropped(&self) -> u32 {
+        self.rest.as_ref().map_or(0, |rest| rest.dropped)
     }
 
     /// The entries, newest first, each key once with its newest value.
@@ -158,7 +237,8 @@ impl Context {
         }
     }
 
-    /// Makes this the current context of the calling thread until the guard is dropped.
+    /// Makes this the current context of the calling thread until the guard is dropped. To attach it more than
+    /// once, attach clones.
     ///
     /// It replaces the whole current context; nothing is merged. Guards may be dropped in any
     /// order. A guard that is forgotten keeps the context in force until the enclosing
@@ -174,17 +254,16 @@ impl Context {
     /// assert_eq!(context::get(&JOB), None);
     /// ```
     #[must_use = "the context is current only while the guard is held"]
-    pub fn attach(&self) -> Attached {
-        thread::attach(self.clone())
+    pub fn attach(self) -> Attached {
+        thread::attach(self)
     }
 
     /// Runs `body` in this context, and restores the caller's context when it returns or panics.
     ///
     /// It replaces the whole current context; nothing is merged. For a closure that another thread
     /// will call see [`in_context`](super::in_context).
-    pub fn run<R>(&self, body: impl FnOnce() -> R) -> R {
-        let _scope = thread::Scope::enter(|_| self.clone());
-        body()
+    pub fn run<R>(self, body: impl FnOnce() -> R) -> R {
+        thread::run(self, body)
     }
 
     /// True if both are the very same chain, which implies that they hold the same entries.
@@ -195,11 +274,20 @@ impl Context {
             (None, None) => true,
             _ => false,
         };
-        same_chain && self.dropped == other.dropped
+        same_chain && self.dropped() == other.dropped()
+    }
+
+    /// True if these are the newest frame and what was dropped.
+    #[cfg(feature = "tracing")]
+    pub(super) fn is_chain(&self, newest: &Arc<Frame>, dropped: u32) -> bool {
+        let same_chain = self
+            .newest
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, newest));
+        same_chain && self.dropped() == dropped
     }
 
     /// The visible entries with their keys' identities, newest first.
-    #[cfg(feature = "tracing")]
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&'static KeyIdentity, &Value)> {
         self.visible_frames().map(|frame| (frame.key, &frame.value))
     }
@@ -221,7 +309,11 @@ impl Context {
 }
 
 impl Frame {
-    fn on(older: Option<Arc<Self>>, key: &'static KeyIdentity, value: Value) -> Arc<Self> {
+    pub(super) fn on(
+        older: Option<Arc<Self>>,
+        key: &'static KeyIdentity,
+        value: Value,
+    ) -> Arc<Self> {
         let (depth, older_local) = older
             .as_ref()
             .map_or((0, false), |frame| (frame.depth, frame.holds_local));
@@ -235,9 +327,17 @@ impl Frame {
     }
 }
 
+/// What frames of a thread may lie on.
+impl Base for Context {
+    fn depth(&self) -> usize {
+        self.newest.as_ref().map_or(0, |frame| frame.depth)
+    }
+}
+
 impl fmt::Display for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let dropped = (self.dropped > 0).then_some(self.dropped);
+        let dropped = self.dropped();
+        let dropped = (dropped > 0).then_some(dropped);
         write_entries(f, self.iter(), dropped)
     }
 }

@@ -22,14 +22,15 @@ static BUDGET: Mutex<Budget> = Mutex::new(Budget {
 
 /// Sets how many supervised threads may live at a time in this process; 8,000 unless set.
 ///
-/// Threads of a [parallel dispatch](crate::groups::dispatch_in_parallel) count among them; where there is none
+/// Threads that [`context::spawn`](crate::context::spawn) and [`context::scope`](crate::context::scope) start, and those
+/// of a [parallel dispatch](crate::groups::dispatch_in_parallel), count among them; for the latter, where there is none
 /// left for one, the caller does its work. Threads that already run are not affected. A child that is refused a thread is a child that
 /// could not be started: it counts against its supervisor's restart intensity.
 pub fn limit_threads(limit: usize) {
     BUDGET.lock().limit = limit;
 }
 
-/// How many supervised threads are alive, abandoned ones and those of a parallel dispatch included.
+/// How many supervised threads are alive, abandoned ones and those of a parallel dispatch and of `context` included.
 #[must_use]
 pub fn threads() -> usize {
     BUDGET.lock().live

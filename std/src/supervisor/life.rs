@@ -73,7 +73,7 @@ fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit
     me.holdings().belong_to_this_thread();
     // Also when it has been asked to stop meanwhile: what was started runs, and sees it at once.
     let reason = match catch(tree.is_quiet(), || {
-        spec.context.run(|| (spec.body)(&incarnation))
+        spec.context.clone().run(|| (spec.body)(&incarnation))
     }) {
         Ok(ExitReason::Normal) if incarnation.stop.is_stopped() => ExitReason::Shutdown,
         Ok(reason) => reason,
