@@ -77,7 +77,7 @@ fn contexts_of_many_threads_do_not_mix() {
             scope.spawn(move || {
                 together.wait();
                 for round in 0..500 {
-                    let _attached = Context::clone(&shared).attach();
+                    let _attached = Context::clone(shared).attach();
                     let request = id * 1000 + round;
                     context::with(&REQUEST, request, || {
                         if round % 50 == 0 {
