@@ -54,6 +54,16 @@
 //!
 //! Literature: M. M. Michael, *Hazard Pointers: Safe Memory Reclamation for Lock-Free Objects* (IEEE TPDS 2004),
 //! for the notes.
+//!
+// What is not there cannot be linked to.
+#![cfg_attr(
+    not(all(feature = "alloc", target_has_atomic = "ptr")),
+    doc = "[`Handlers`]: self",
+    doc = "[`MAX_HANDLERS`]: self",
+    doc = "[`MAX_PATTERNS`]: self",
+    doc = "[`MAX_CALLERS`]: self",
+    doc = "[`MAX_DEPTH`]: self"
+)]
 
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod caller;
