@@ -360,7 +360,7 @@ fn f100_helpers_of_a_scope() {
     let child = context::with(&REQUEST, 1, || {
         let running = Arc::clone(&running);
         ChildSpec::worker("child", move |me| {
-            let helpers = context::scope(|scope| {
+            context::scope(|scope| {
                 let help = || {
                     running.fetch_add(1, Ordering::Relaxed);
                     ready.send(context::get(&REQUEST)).unwrap();
@@ -371,7 +371,6 @@ fn f100_helpers_of_a_scope() {
                 scope.spawn(help).unwrap();
             });
             assert_eq!(running.load(Ordering::Relaxed), 0, "both have ended");
-            helpers
         })
     });
     let supervisor = Supervisor::builder("f100").child(child).start().unwrap();
@@ -392,7 +391,7 @@ fn f100_the_panic_of_a_helper_is_that_of_its_child() {
             let joined = scope
                 .spawn(|| std::panic::resume_unwind(Box::new("joined")))
                 .unwrap();
-            let payload: Box<dyn std::any::Any + Send> = joined.join().map(|()| ()).unwrap_err();
+            let payload: Box<dyn std::any::Any + Send> = joined.join().unwrap_err();
             assert_eq!(
                 payload.downcast_ref(),
                 Some(&"joined"),

@@ -182,9 +182,10 @@ impl<T, F: FnMut()> Drop for Leave<'_, T, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::string::String;
-    use std::vec::Vec;
+    use alloc::string::String;
+    use alloc::vec::Vec;
+    use core::panic::AssertUnwindSafe;
+    use std::panic::catch_unwind;
 
     fn all(frames: &CallFrames<String>) -> Vec<String> {
         let mut all = Vec::new();
