@@ -5,6 +5,9 @@ use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Bytes of what is not looked at.
+const SMALL: u64 = 64;
+
 /// An ELF file of any target.
 pub(super) struct Program {
     path: PathBuf,
@@ -60,7 +63,8 @@ impl Program {
         sizes
     }
 
-    /// The symbols of the crate `of` in this section, as the linker knows them.
+    /// The symbols of the crate `of` in this section, as the linker knows them, of what is larger than a few words:
+    /// small things of a proof's own may have a value.
     pub(super) fn statics_in(&self, section: &str, of: &str) -> Vec<String> {
         let Ok(file) = self.parse() else {
             unreachable!("it was parsed when it was read");
@@ -71,7 +75,7 @@ impl Program {
         // Both ways of mangling write a name behind its length.
         let mangled = format!("{}{of}", of.len());
         file.symbols()
-            .filter(|symbol| symbol.section_index() == Some(index))
+            .filter(|symbol| symbol.section_index() == Some(index) && symbol.size() > SMALL)
             .filter_map(|symbol| symbol.name().ok())
             .filter(|name| name.contains(&mangled))
             .map(str::to_owned)
