@@ -116,8 +116,9 @@ fn one_key_passes_once_a_window_and_every_event_is_in_a_summary() {
     );
     assert_eq!((counts.evicted, counts.crowded), (0, 0));
     assert_eq!(counts.summarised, summarised.into_inner());
-    // Those that came while the window was being opened could not be counted in it.
-    assert!(counts.suppressed - counts.summarised <= WINDOWS * THREADS as u64);
+    // Those that came while the window was being opened could not be counted in it: as many as the others offer while
+    // whoever opens it is suspended.
+    assert!(counts.summarised <= counts.suppressed);
 }
 
 /// All contexts have the same time in a round: who is late would find windows closed that he is in.
