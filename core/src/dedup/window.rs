@@ -158,9 +158,9 @@ impl<const N: usize> DedupWindow<N> {
                 place = slot;
                 break;
             }
-            if entry.precedes(&self.entries[place]) {
-                place = slot;
-            }
+            // Nobody can foresee which one it is.
+            let precedes = entry.precedes(&self.entries[place]);
+            place = core::hint::select_unpredictable(precedes, slot, place);
         }
         let closed = self.close(place, now);
         self.entries[place] = Entry {
