@@ -75,6 +75,12 @@ impl Level {
     }
 }
 
+/// A record that knows how much it matters; what [`RejectBelow`](crate::ring::RejectBelow) asks for.
+pub trait Leveled: Record {
+    /// How much it matters.
+    fn level(&self) -> Level;
+}
+
 /// What happened: a [`Level`] and a number the application gives the event, in one 32-bit word.
 ///
 /// ```
@@ -129,6 +135,7 @@ pub struct Event {
 }
 
 impl Record for Event {
+    #[inline]
     fn encode(self) -> Words {
         let mut words = [0; RECORD_WORDS];
         words[0] = self.kind.0 as usize;
@@ -138,6 +145,7 @@ impl Record for Event {
         words
     }
 
+    #[inline]
     fn decode(words: Words) -> Self {
         Self {
             #[expect(clippy::cast_possible_truncation, reason = "encoded from 32 bits")]
@@ -149,6 +157,13 @@ impl Record for Event {
     }
 }
 
+impl Leveled for Event {
+    #[inline]
+    fn level(&self) -> Level {
+        self.kind.level()
+    }
+}
+
 /// How many words a 64-bit number takes here.
 const WORDS_PER_U64: usize = (u64::BITS / usize::BITS) as usize;
 
@@ -157,6 +172,7 @@ const WORDS_PER_U64: usize = (u64::BITS / usize::BITS) as usize;
     clippy::cast_possible_truncation,
     reason = "the number is split into words"
 )]
+#[inline]
 fn put(words: &mut Words, index: usize, value: u64) {
     let at = 1 + index * WORDS_PER_U64;
     words[at] = value as usize;
@@ -166,6 +182,7 @@ fn put(words: &mut Words, index: usize, value: u64) {
 }
 
 /// The `index`-th 64-bit number after the first word.
+#[inline]
 fn get(words: &Words, index: usize) -> u64 {
     let at = 1 + index * WORDS_PER_U64;
     let low = words[at] as u64;

@@ -6,7 +6,7 @@ use bedplate_core::dedup::{
 use bedplate_core::drain::Drain;
 use bedplate_core::event::Event;
 use bedplate_core::registry::{FixedOwner, FixedRegistry, SpinLock};
-use bedplate_core::ring::{EventRing, Overwrite, Reader, Writer};
+use bedplate_core::ring::{EventRing, NestedRing, Overwrite, Reader, SharedRing, Writer};
 
 fn send<T: Send>() {}
 fn sync<T: Sync>() {}
@@ -16,7 +16,11 @@ fn rings_are_shared_and_their_ends_are_sent() {
     sync::<EventRing<8>>();
     send::<EventRing<8>>();
     send::<Writer<'static, 8, Overwrite, Event>>();
-    send::<Reader<'static, 8, Overwrite, Event>>();
+    send::<Reader<'static, Event>>();
+    sync::<NestedRing<8>>();
+    send::<NestedRing<8>>();
+    sync::<SharedRing<8>>();
+    send::<SharedRing<8>>();
 }
 
 #[test]

@@ -4,7 +4,9 @@
 
 use bedplate_core::id::Pid;
 use bedplate_core::registry::groups::{EpochGroups, JoinError};
-use bedplate_core::registry::{EpochRegistry, Handle, News, Owner, RegisterError};
+use bedplate_core::registry::{
+    EpochRegistry, FixedRegistry, Handle, LARGEST_FEED, News, Owner, RegisterError, SpinLock,
+};
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasherDefault, Hash, Hasher, RandomState};
 use std::num::NonZeroU32;
@@ -23,6 +25,7 @@ fn a_registry_for_no_entries_refuses_all() {
     let registry = EpochRegistry::<String, String, _>::builder(RandomState::new())
         .limit(0)
         .feed(8)
+        .expect("not too large")
         .build();
     let handle = registry.handle();
     let guard = handle.pin();
@@ -64,6 +67,7 @@ fn groups_for_no_members_refuse_all() {
 fn a_feed_for_no_changes_tells_the_last_one() {
     let registry = EpochRegistry::<u8, u8, _>::builder(RandomState::new())
         .feed(0)
+        .expect("not too large")
         .build();
     let handle = registry.handle();
     let guard = handle.pin();
@@ -85,12 +89,25 @@ fn a_feed_for_no_changes_tells_the_last_one() {
     assert!(changes.next(&guard).is_none());
 }
 
-/// It once became one that had room for none, where numbers do not overflow but wrap around.
+/// It once became one that had room for none, where numbers do not overflow but wrap around; panicked; or aborted
+/// the process, where memory could not hold what numbers could count.
 #[test]
 fn a_feed_for_more_than_there_can_be_is_refused_at_once() {
-    for capacity in [usize::MAX, usize::MAX / 2 + 2, usize::MAX / 2] {
+    let too_large = [
+        usize::MAX,
+        usize::MAX / 2 + 2,
+        usize::MAX / 2,
+        1 << (usize::BITS - 24),
+        LARGEST_FEED + 1,
+    ];
+    for capacity in too_large {
         let builder = EpochRegistry::<u8, u8, _>::builder(RandomState::new());
-        assert!(panics(|| builder.feed(capacity)), "{capacity}");
+        let refused = builder.feed(capacity).map(drop);
+        assert_eq!(
+            refused.map_err(|refused| refused.limit),
+            Err(LARGEST_FEED),
+            "{capacity}"
+        );
     }
 }
 
@@ -107,8 +124,8 @@ impl Hasher for Constant {
 
 type Hashed = BuildHasherDefault<Constant>;
 
-/// With one hash for all, everything works, slowly, up to some 65,000 keys; then the registry is full, until one
-/// is given up. In debug builds this is asked of the first 2,000, and how it ends only where it is optimized.
+/// With one hash for all, everything works, slowly, up to some 65,000 keys; then another is refused, until one is
+/// given up. In debug builds this is asked of the first 2,000, and how it ends only where it is optimized.
 #[test]
 fn one_hash_for_all_keys_is_slow_and_right() {
     let registry = EpochRegistry::<u32, u32, Hashed>::with_hasher(Hashed::default());
@@ -124,8 +141,11 @@ fn one_hash_for_all_keys_is_slow_and_right() {
     for key in 0..most {
         match owner.register(&guard, key, key) {
             Ok(_) => count += 1,
-            Err(RegisterError::Full { key: refused, .. }) => {
-                assert_eq!(refused, key);
+            Err(RegisterError::TooManyCollisions {
+                key: refused,
+                value,
+            }) => {
+                assert_eq!((refused, value), (key, key));
                 break;
             }
             Err(other) => panic!("{other}"),
@@ -207,6 +227,7 @@ fn keys_that_panic_when_compared_change_nothing() {
     let registry = EpochRegistry::<Box<Touchy>, u32, Hashed>::builder(Hashed::default())
         .limit(3)
         .feed(64)
+        .expect("not too large")
         .build();
     let handle = registry.handle();
     let (mut one, mut other) = (registry.owner(pid(1)), registry.owner(pid(2)));
@@ -380,6 +401,7 @@ fn guards_of_others_are_refused() {
     let new = || {
         EpochRegistry::<u8, u8, _>::builder(RandomState::new())
             .feed(4)
+            .expect("not too large")
             .build()
     };
     let (one, other) = (new(), new());
@@ -401,4 +423,54 @@ fn guards_of_others_are_refused() {
     assert!(panics(|| owner.give_away(&mine.pin(), &1, &mut stranger)));
     assert_eq!((one.len(), other.len()), (1, 0));
     assert_eq!(mine.pin().whereis(&1), Some(pid(1)));
+}
+
+/// The same hasher, process, key, and number in each: with nothing but those, one would stand for the other.
+#[test]
+fn a_registration_in_another_registry_is_the_proof_of_nothing() {
+    let new = || EpochRegistry::<u32, u32, Hashed>::with_hasher(Hashed::default());
+    let (one, other) = (new(), new());
+    let (mine, theirs) = (one.handle(), other.handle());
+    let (mut owner, mut stranger) = (one.owner(pid(1)), other.owner(pid(1)));
+    let registration = owner.register(&mine.pin(), 1, 1).expect("free");
+    let theirs_alike = stranger.register(&theirs.pin(), 1, 1).expect("free");
+    assert_ne!(registration, theirs_alike);
+    let guard = mine.pin();
+    let seen = guard.lookup(&1).map(|entry| entry.registration());
+    assert_eq!(seen, Some(registration));
+    assert!(!stranger.release(&theirs.pin(), registration));
+    assert!(!owner.release(&guard, theirs_alike));
+    assert_eq!((one.len(), other.len()), (1, 1));
+    assert!(owner.release(&guard, registration) && stranger.release(&theirs.pin(), theirs_alike));
+}
+
+#[test]
+fn a_registration_in_another_fixed_registry_is_the_proof_of_nothing() {
+    let new = FixedRegistry::<u32, u32, 4, SpinLock>::new;
+    let (one, other) = (new(), new());
+    let (mut owner, mut stranger) = (one.owner(pid(1)), other.owner(pid(1)));
+    let registration = owner.register(1, 1).expect("free");
+    let theirs_alike = stranger.register(1, 1).expect("free");
+    assert_ne!(registration, theirs_alike);
+    assert!(!stranger.release(registration) && !owner.release(theirs_alike));
+    assert_eq!((one.len(), other.len()), (1, 1));
+    assert!(owner.release(registration) && stranger.release(theirs_alike));
+}
+
+#[test]
+fn a_membership_of_other_groups_is_the_proof_of_nothing() {
+    let new = || EpochGroups::<u32, u32, Hashed>::with_hasher(Hashed::default());
+    let (one, other) = (new(), new());
+    let (mine, theirs) = (one.handle(), other.handle());
+    let (mut member, mut stranger) = (one.member(pid(1)), other.member(pid(1)));
+    let membership = member.join(&mine.pin(), 1, 1).expect("there is room");
+    let theirs_alike = stranger.join(&theirs.pin(), 1, 1).expect("there is room");
+    assert_ne!(membership, theirs_alike);
+    let guard = mine.pin();
+    let seen = guard.members(&1).next().map(|entry| entry.membership());
+    assert_eq!(seen, Some(membership));
+    assert!(!stranger.leave(&theirs.pin(), membership));
+    assert!(!member.leave(&guard, theirs_alike));
+    assert_eq!((one.len(), other.len()), (1, 1));
+    assert!(member.leave(&guard, membership) && stranger.leave(&theirs.pin(), theirs_alike));
 }

@@ -75,6 +75,7 @@ fn watched(capacity: usize, audit: &Arc<Mutex<Vec<Event>>>) -> Names {
             audit.lock().expect("no panic").push(event);
         })
         .feed(capacity)
+        .expect("not too large")
         .build()
 }
 
@@ -277,6 +278,7 @@ fn a_clone_that_panics_changes_nothing() {
     }
     let registry = EpochRegistry::<u64, Box<Touchy>, _>::builder(RandomState::new())
         .feed(4)
+        .expect("not too large")
         .build();
     let handle = registry.handle();
     let mut owner = registry.owner(pid(1));

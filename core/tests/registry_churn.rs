@@ -84,6 +84,7 @@ fn what_stays_is_found_and_nothing_is_left() {
     static ALIVE: AtomicI64 = AtomicI64::new(0);
     let registry: Registry = EpochRegistry::builder(RandomState::new())
         .feed(1024)
+        .expect("not too large")
         .build();
     let groups = EpochGroups::<String, Box<Held>, _>::with_hasher(RandomState::new());
     let handle = registry.handle();

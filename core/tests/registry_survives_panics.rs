@@ -43,6 +43,7 @@ fn an_audit_that_always_panics_leaves_no_name_behind() {
             }
         })
         .feed(16)
+        .expect("not too large")
         .build();
     let handle = registry.handle();
     let mut owner = registry.owner(pid(1));
@@ -71,6 +72,7 @@ fn a_clone_that_panics_leaves_no_name_behind_when_its_owner_goes() {
     let touchy = Arc::new(AtomicBool::new(false));
     let registry = EpochRegistry::<u64, Box<Touchy>, _>::builder(RandomState::new())
         .feed(16)
+        .expect("not too large")
         .build();
     let handle = registry.handle();
     let mut owner = registry.owner(pid(1));
@@ -98,6 +100,7 @@ fn a_clone_that_panics_leaves_a_name_with_who_holds_it() {
     let touchy = Arc::new(AtomicBool::new(false));
     let registry = EpochRegistry::<u64, Box<Touchy>, _>::builder(RandomState::new())
         .feed(16)
+        .expect("not too large")
         .build();
     let handle = registry.handle();
     let (mut one, mut other) = (registry.owner(pid(1)), registry.owner(pid(2)));
@@ -160,6 +163,47 @@ fn a_destructor_that_panics_leaves_no_name_behind_when_an_owner_goes() {
         assert_eq!((registry.len(), handle.pin().iter().count()), (0, 0));
     }
     assert!(panicked > 0, "it never came to that");
+}
+
+/// What was to be freed together with the one that panics leaks, and is still counted: as many as never came to be
+/// dropped, no more and no less.
+#[test]
+fn what_leaks_with_a_destructor_that_panics_counts_as_retired() {
+    struct Counted(Arc<AtomicUsize>, bool);
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+            assert!(!self.1, "dropped");
+        }
+    }
+
+    let alive = Arc::new(AtomicUsize::new(0));
+    let value = |panics| {
+        alive.fetch_add(1, Ordering::Relaxed);
+        Box::new(Counted(Arc::clone(&alive), panics))
+    };
+    let registry = EpochRegistry::<u64, Box<Counted>, _>::with_hasher(RandomState::new());
+    let handle = registry.handle();
+    let mut owner = registry.owner(pid(1));
+    let mut panicked = 0;
+    let mut flush = || panicked += usize::from(panics(|| handle.pin().flush()));
+    for _ in 0..10 {
+        // Freed together, as far as they are retired under one pin: with one in their midst that panics.
+        let guard = handle.pin();
+        for key in 0..20 {
+            let registered = owner.register(&guard, key, value(key == 10));
+            registered.expect("free");
+        }
+        assert_eq!(owner.unregister_if(&guard, |_| true), 20);
+        drop(guard);
+        for _ in 0..10 {
+            flush();
+        }
+        let left = alive.load(Ordering::Relaxed);
+        assert_eq!(registry.memory().retired, left);
+    }
+    assert!(panicked > 0, "it never came to that");
+    assert!(alive.load(Ordering::Relaxed) > 0, "nothing leaked");
 }
 
 #[test]

@@ -4,5 +4,5 @@
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     loom_tests::op::supervision::run(bytes);
-    loom_tests::op::supervision::run_late(bytes);
+    loom_tests::op::supervision::late::run(bytes);
 });

@@ -38,6 +38,23 @@ pub fn check_deeply(preemptions: usize, scenario: impl Fn() + Send + Sync + 'sta
     }
 }
 
+/// As [`check`], with at most so many preemptions in one execution, for a model that takes too many steps to be
+/// explored with as many as others.
+pub fn check_lightly(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
+    #[cfg(bedplate_loom)]
+    {
+        let mut model = model();
+        let bound = model.preemption_bound.unwrap_or(preemptions);
+        model.preemption_bound = Some(bound.min(preemptions));
+        explore(model, scenario);
+    }
+    #[cfg(not(bedplate_loom))]
+    {
+        let _ = preemptions;
+        check(scenario);
+    }
+}
+
 /// Makes something that is large while it is made: loom's threads have 32 KiB of stack, unless they ask for more.
 pub fn with_room<T: Send + 'static>(make: impl FnOnce() -> T + Send + 'static) -> T {
     #[cfg(bedplate_loom)]
@@ -63,7 +80,16 @@ fn model() -> loom::model::Builder {
 fn explore(model: loom::model::Builder, scenario: impl Fn() + Send + Sync + 'static) {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::util::SubscriberInitExt;
 
+    // What is explored, for whoever asks by `LOOM_LOG`; shown if the model fails, or with `--nocapture`.
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::from_env("LOOM_LOG"))
+        .with_test_writer()
+        .without_time()
+        .finish();
+    let _logged = log.set_default();
     let executions = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&executions);
     model.check(move || {

@@ -13,6 +13,7 @@ mod driver;
 pub mod linearize;
 pub mod op;
 pub mod oracle;
+pub mod script;
 pub mod subject;
 
-pub use driver::{check, check_deeply, thread, with_room};
+pub use driver::{check, check_deeply, check_lightly, thread, with_room};

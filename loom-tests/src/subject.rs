@@ -1,9 +1,13 @@
 //! Both registries under one vocabulary, as the drivers see them.
 
+mod hashers;
+
+pub use hashers::{Constant, Mix};
+
 use bedplate_core::id::Pid;
 use bedplate_core::registry::{
-    Change, Changes, EpochRegistry, FixedOwner, FixedRegistry, Guard, Handle, NameRef, News,
-    NotHeld, Owner, Reason, RegisterError, Registration, SpinLock,
+    Change, Changes, EpochRegistry, FixedOwner, FixedRegistry, GiveAwayError, Guard, Handle,
+    NameRef, News, Owner, Reason, RegisterError, RegisterManyError, Registration, SpinLock,
 };
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -15,9 +19,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub type Key = u8;
 /// Values, to tell registrations apart.
 pub type Value = u32;
-
 /// The limit of the registries: fewer entries than the sequences have keys.
 pub const LIMIT: usize = 8;
+/// As many are registered together at most.
+pub const MOST_AT_ONCE: u8 = 4;
 
 /// A registry as the drivers see it; what each operation does and answers is what the registries'
 /// own documentation says.
@@ -37,6 +42,12 @@ pub trait Subject {
         key: Key,
         value: Value,
     ) -> Result<Registration, RegisterError<Key, Value>>;
+    /// It registers all of these, at most [`MOST_AT_ONCE`], or none.
+    fn register_many(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        pairs: Vec<(Key, Value)>,
+    ) -> Result<Vec<Registration>, RegisterManyError<Vec<(Key, Value)>>>;
     /// It registers, or finds out.
     fn get_or_register(
         &self,
@@ -65,7 +76,7 @@ pub trait Subject {
         owner: &mut Self::Owner<'s>,
         key: Key,
         to: &mut Self::Owner<'s>,
-    ) -> Result<Registration, NotHeld>;
+    ) -> Result<Registration, GiveAwayError>;
     /// It updates a value; whether it could.
     fn update(
         &self,
@@ -206,6 +217,7 @@ impl<H> Epoch<H> {
                 audit.push(Event::from(change));
             })
             .feed(capacity)
+            .expect("not too large")
             .build();
         let handle = registry.handle();
         let guard = handle.pin();
@@ -250,6 +262,14 @@ impl<H: Hasher + Default + 'static> Subject for Epoch<H> {
         owner.register(&self.1.pin(), key, value)
     }
 
+    fn register_many(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        pairs: Vec<(Key, Value)>,
+    ) -> Result<Vec<Registration>, RegisterManyError<Vec<(Key, Value)>>> {
+        owner.register_many(&self.1.pin(), pairs)
+    }
+
     fn get_or_register(
         &self,
         owner: &mut Self::Owner<'_>,
@@ -291,7 +311,7 @@ impl<H: Hasher + Default + 'static> Subject for Epoch<H> {
         owner: &mut Self::Owner<'s>,
         key: Key,
         to: &mut Self::Owner<'s>,
-    ) -> Result<Registration, NotHeld> {
+    ) -> Result<Registration, GiveAwayError> {
         owner.give_away(&self.1.pin(), &key, to)
     }
 
@@ -410,6 +430,25 @@ impl<H: Hasher + Default + 'static> Subject for Epoch<H> {
     }
 }
 
+/// The error of an array, as that of a `Vec`.
+fn as_vec<T, const M: usize>(error: RegisterManyError<[T; M]>) -> RegisterManyError<Vec<T>> {
+    match error {
+        RegisterManyError::AlreadyRegistered { at, holder, pairs } => {
+            let pairs = Vec::from(pairs);
+            RegisterManyError::AlreadyRegistered { at, holder, pairs }
+        }
+        RegisterManyError::Repeated { at, pairs } => RegisterManyError::Repeated {
+            at,
+            pairs: Vec::from(pairs),
+        },
+        RegisterManyError::Full { limit, pairs } => RegisterManyError::Full {
+            limit,
+            pairs: Vec::from(pairs),
+        },
+        other => panic!("a registry with a lock has no reason for this: {other}"),
+    }
+}
+
 impl Subject for Fixed {
     type Owner<'s> = FixedOwner<'s, Key, Value, LIMIT, SpinLock>;
 
@@ -424,6 +463,31 @@ impl Subject for Fixed {
         value: Value,
     ) -> Result<Registration, RegisterError<Key, Value>> {
         owner.register(key, value)
+    }
+
+    fn register_many(
+        &self,
+        owner: &mut Self::Owner<'_>,
+        pairs: Vec<(Key, Value)>,
+    ) -> Result<Vec<Registration>, RegisterManyError<Vec<(Key, Value)>>> {
+        fn of<const M: usize>(
+            owner: &mut FixedOwner<'_, Key, Value, LIMIT, SpinLock>,
+            pairs: &[(Key, Value)],
+        ) -> Result<Vec<Registration>, RegisterManyError<Vec<(Key, Value)>>> {
+            let pairs: [(Key, Value); M] = pairs.try_into().expect("as many as there are");
+            match owner.register_many(pairs) {
+                Ok(registrations) => Ok(registrations.to_vec()),
+                Err(error) => Err(as_vec(error)),
+            }
+        }
+        match pairs.len() {
+            0 => of::<0>(owner, &pairs),
+            1 => of::<1>(owner, &pairs),
+            2 => of::<2>(owner, &pairs),
+            3 => of::<3>(owner, &pairs),
+            4 => of::<4>(owner, &pairs),
+            more => panic!("{more} are more than {MOST_AT_ONCE}"),
+        }
     }
 
     fn get_or_register(
@@ -459,8 +523,9 @@ impl Subject for Fixed {
         owner: &mut Self::Owner<'s>,
         key: Key,
         to: &mut Self::Owner<'s>,
-    ) -> Result<Registration, NotHeld> {
-        owner.give_away(&key, to)
+    ) -> Result<Registration, GiveAwayError> {
+        let given = owner.give_away(&key, to);
+        given.map_err(|_| GiveAwayError::NotHeld)
     }
 
     fn update(
@@ -507,33 +572,4 @@ impl Subject for Fixed {
     fn len(&self) -> usize {
         self.len()
     }
-}
-
-/// A quick hasher that spreads small keys over all bits.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Mix(u64);
-
-impl Hasher for Mix {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            self.0 ^= self.0 >> 32;
-        }
-    }
-}
-
-/// A hasher that returns one value for all keys.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Constant;
-
-impl Hasher for Constant {
-    fn finish(&self) -> u64 {
-        7
-    }
-
-    fn write(&mut self, _: &[u8]) {}
 }

@@ -18,7 +18,10 @@ fn pid(slot: u32) -> Pid {
 }
 
 fn names() -> Names {
-    Names::builder(Hash::default()).feed(64).build()
+    Names::builder(Hash::default())
+        .feed(64)
+        .expect("not too large")
+        .build()
 }
 
 /// What happened to `key`, with which value and whose it is or was, since this was last asked.

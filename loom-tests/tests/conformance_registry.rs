@@ -5,13 +5,13 @@
 //! resources (R83), standbys (R94) and pools (R100) are not what a registry is for here; a monitor's messages
 //! cannot come from one that is unknown (R71).
 //! Duplicate keys (R34–R46) are in `conformance_groups.rs`, listeners and subscriptions (R22, R95–R98) in
-//! `conformance_changes.rs`. Not here, for want of what they are about: registering many (R73, R89).
+//! `conformance_changes.rs`.
 //! Names of live processes (R7, R25, R56, R62), per-key locks (R49–R52), waiting for a name (R85–R88) and registry
 //! metadata (R109) are tested where there are processes: `std/tests/registry_conformance.rs`,
 //! `names_are_free_before_death_is_known.rs`.
 
 use bedplate_core::id::Pid;
-use bedplate_core::registry::RegisterError;
+use bedplate_core::registry::{RegisterError, RegisterManyError};
 use core::num::NonZeroU32;
 use loom_tests::subject::{Constant, Epoch, Fixed, LIMIT, Mix, Subject};
 
@@ -223,6 +223,58 @@ cases! {
         subject.register(&mut me, 1, 10).expect("free");
         assert!(subject.update(&mut me, 1, |_| 11));
         assert_eq!(subject.lookup(1), Some((pid(1), 11)));
+    }
+
+    /// R73, stricter: a transaction whose second step fails leaves everything as it was, and no reader sees its
+    /// middle (that is shown by models, and by histories of real threads); nor does a crash in it.
+    fn r73_a_batch_whose_second_key_is_held_leaves_everything_as_it_was<S: Subject>(subject: &S) {
+        let (mut holder, mut me) = (subject.owner(pid(1)), subject.owner(pid(2)));
+        subject.register(&mut holder, 2, 20).expect("free");
+        subject.register(&mut me, 9, 90).expect("free");
+        let pairs = vec![(1, 11), (2, 12), (3, 13)];
+        let refused = subject.register_many(&mut me, pairs.clone()).expect_err("held");
+        assert!(
+            matches!(refused, RegisterManyError::AlreadyRegistered { at: 1, holder, .. } if holder == pid(1))
+        );
+        assert_eq!(refused.into_inner(), pairs, "all come back");
+        assert_eq!([1, 2, 3].map(|key| subject.lookup(key)), [None, Some((pid(1), 20)), None]);
+        assert_eq!(subject.own(&me), [(9, 90)]);
+        assert_eq!(subject.len(), 2);
+        // What is in the way once is not in the way for ever.
+        assert!(subject.unregister(&mut holder, 2));
+        assert_eq!(subject.register_many(&mut me, pairs).map(|made| made.len()).ok(), Some(3));
+        assert_eq!(subject.len(), 4);
+    }
+
+    /// R89: register all, or none, for whatever reason; what was registered together goes together with its
+    /// owner, or one by one, since each is a registration like others.
+    fn r89_several_names_are_registered_all_or_none<S: Subject>(subject: &S) {
+        let mut me = subject.owner(pid(1));
+        assert_eq!(subject.register_many(&mut me, vec![]).map(|made| made.len()).ok(), Some(0));
+        let twice = subject.register_many(&mut me, vec![(1, 1), (2, 2), (1, 3)]).expect_err("twice");
+        assert!(matches!(twice, RegisterManyError::Repeated { at: 2, .. }));
+        assert_eq!(subject.len(), 0);
+        let made = subject.register_many(&mut me, vec![(1, 11), (2, 12), (3, 13)]).expect("free");
+        for (at, key) in (1..=3).enumerate() {
+            assert_eq!(made[at].owner(), pid(1));
+            assert_eq!(subject.lookup(key), Some((pid(1), 10 + u32::from(key))));
+        }
+        // There are three, and there may be eight.
+        let more = (10..13).map(|key| (key, 0)).collect();
+        assert!(subject.register_many(&mut me, more).is_ok());
+        let too_many: Vec<_> = (20..23).map(|key| (key, 0)).collect();
+        let full = subject.register_many(&mut me, too_many.clone()).expect_err("full");
+        assert!(matches!(full, RegisterManyError::Full { limit: LIMIT, .. }));
+        assert_eq!(full.into_inner(), too_many);
+        assert_eq!(subject.len(), 6);
+        // A key that is held is refused for that, also where there is no room.
+        let held = subject.register_many(&mut me, vec![(20, 0), (21, 0), (1, 0)]).expect_err("held");
+        assert!(matches!(held, RegisterManyError::AlreadyRegistered { at: 2, .. }));
+        assert!(subject.release(&mut me, made[1]));
+        assert!(!subject.release(&mut me, made[1]));
+        assert_eq!(subject.unregister_if(&mut me, |key, _| key < 10), 2);
+        drop(me);
+        assert_eq!(subject.len(), 0);
     }
 
     /// R77: to have a name with a value, whether one had it or not, is to take it over, from oneself if need

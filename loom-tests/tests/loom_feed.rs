@@ -86,7 +86,10 @@ struct Scene {
 
 impl Scene {
     fn new(capacity: usize) -> Self {
-        let registry = Names::builder(Hash::default()).feed(capacity).build();
+        let registry = Names::builder(Hash::default())
+            .feed(capacity)
+            .expect("not too large")
+            .build();
         let alive = Arc::new(AtomicUsize::new(0));
         Self { registry, alive }
     }

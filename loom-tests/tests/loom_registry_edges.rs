@@ -151,6 +151,43 @@ fn one_key_for_two() {
     });
 }
 
+/// [I6] Two need a place behind the same full bucket: who finds another's linked there finds its memory, too.
+#[test]
+fn an_overflow_bucket_for_two() {
+    check(|| {
+        let names = names::<Mix>();
+        let handle = names.handle();
+        // Two buckets, the second one with its two lanes taken; so there is none to be added for those who come.
+        let mut before = owner(&names, 1);
+        for key in [MOVES, 1, 2, 3] {
+            register(&mut before, &handle, key);
+        }
+        for key in [1, 2, 3] {
+            assert!(before.unregister(&handle.pin(), &key));
+        }
+        register(&mut before, &handle, MOVES + 1);
+        // With memory for what they register.
+        let [mut mine, mut theirs] = [2, 3].map(|slot| {
+            let mut owner = owner(&names, slot);
+            register(&mut owner, &handle, 1);
+            assert!(owner.unregister(&handle.pin(), &1));
+            owner
+        });
+        let same = names.clone();
+        let other = thread::spawn(move || {
+            register(&mut theirs, &same.handle(), MOVES + 2);
+            theirs
+        });
+        register(&mut mine, &handle, MOVES + 3);
+        let theirs = other.join().expect("no panic");
+        for key in MOVES..MOVES + 4 {
+            assert_eq!(value(&handle, key), Some(key + 100));
+        }
+        drop((before, mine, theirs));
+        assert!(names.is_empty());
+    });
+}
+
 /// [I3, I5] A bucket is split: who looks for what moves finds it.
 #[test]
 fn a_split_against_a_look_up() {
@@ -175,7 +212,7 @@ fn a_split_against_a_look_up() {
     });
 }
 
-/// A key that goes to the second bucket when there is one; smaller ones stay in the first.
+/// A key that goes to the second bucket when there is one, as do some after it; smaller ones stay in the first.
 const MOVES: u8 = 11;
 
 /// [I7] The flat table of buckets is replaced by a longer one: whoever looks finds what was in the old one.

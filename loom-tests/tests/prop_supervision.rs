@@ -15,6 +15,6 @@ proptest! {
     fn the_machine_keeps_its_promises_when_all_comes_late(
         bytes in prop::collection::vec(any::<u8>(), 0..400),
     ) {
-        op::supervision::run_late(&bytes);
+        op::supervision::late::run(&bytes);
     }
 }

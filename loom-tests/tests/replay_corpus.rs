@@ -14,13 +14,15 @@ const TARGETS: &[(&str, Run)] = &[
         op::dedup_shared::run_every_nth(bytes);
     }),
     ("drain", op::drain::run),
+    ("event_name", op::handlers::run_names),
     ("groups_ops", op::groups::run),
+    ("handlers_ops", op::handlers::run),
     ("registry_ops", op::registry::run),
     ("restart_intensity", op::intensity::run),
     ("ring_ops", op::ring::run),
     ("supervision_tree", |bytes| {
         op::supervision::run(bytes);
-        op::supervision::run_late(bytes);
+        op::supervision::late::run(bytes);
     }),
 ];
 

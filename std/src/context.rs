@@ -57,6 +57,8 @@ pub use self::chain::{Context, Iter, MAX_KEYS};
 pub use self::key::{ContextValue, Key, Value};
 pub use self::thread::Attached;
 
+use crate::telemetry::own;
+
 #[cfg(feature = "tracing")]
 pub(crate) use self::{
     chain::write_entries,
@@ -78,6 +80,7 @@ pub(crate) use self::{
 /// ```
 pub fn with<T: ContextValue, R>(key: &'static Key<T>, value: T, body: impl FnOnce() -> R) -> R {
     let _scope = thread::Scope::enter(|current| current.push(key, value));
+    own::context_set(depth);
     body()
 }
 
@@ -105,6 +108,12 @@ pub fn get<T: ContextValue>(key: &'static Key<T>) -> Option<T> {
 /// ```
 pub fn set<T: ContextValue>(key: &'static Key<T>, value: T) {
     thread::replace(|current| current.push(key, value));
+    own::context_set(depth);
+}
+
+/// How many frames the current context has.
+fn depth() -> usize {
+    thread::peek(Context::depth).unwrap_or_default()
 }
 
 /// Empties the current context until the enclosing scope ends, which restores what it always would.

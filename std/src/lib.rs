@@ -5,8 +5,8 @@
 //! crash, gives up when that does not help, and stops them in reverse order; an identity and an
 //! exit reason for every run ([`process`]); a [`monitor`] for whoever wants to be told, exactly
 //! once, that one has ended; a [`registry`] whose names are never stale, and more of them for your own
-//! keys and values; and a [`context`] of typed values that nest, and that every run of a child starts
-//! from.
+//! keys and values; a [`context`] of typed values that nest, and that every run of a child starts
+//! from; and [`telemetry`]: events for whoever wants to know.
 //!
 //! ```
 //! use bedplate::supervisor::{ChildSpec, Supervisor};
@@ -44,6 +44,7 @@ pub mod registry;
 pub mod stop;
 pub mod supervisor;
 mod sync;
+pub mod telemetry;
 #[cfg(feature = "tracing")]
 pub mod tracing_bridge;
 

@@ -46,10 +46,15 @@
 //!
 //! * the running incarnation, on the thread of a supervised child. They are gone, in all registries,
 //!   *before* anybody can learn that it ended, whether it returned, failed, panicked or was abandoned:
-//!   whoever is told may register the same keys at once, and nobody ever finds a dead one under them;
+//!   whoever is told may register the same keys at once, and nobody ever finds a dead one under them. There is
+//!   one exception: who is abandoned inside of a key's `Eq` or `Hash`, called by a change of a registry, and stays
+//!   there for a second, is told of as ended all the same, and holds what it held in this one registry until that
+//!   code returns; it can register nothing more;
 //! * the thread, on any other. They are gone when the thread has ended, in whatever way, so when
 //!   [`JoinHandle::join`](std::thread::JoinHandle::join) returns. (The end of a
 //!   [`thread::scope`](std::thread::scope) alone waits only for the closures.)
+//!   If the thread calls [`process::exit`](std::process::exit) out of code that a change calls, as a key's `Eq`,
+//!   what it holds in that one registry is not given up: the process ends;
 //! * an [`Owner`], if they were made through it. It may be sent to other threads, and stands for what is no
 //!   thread: a connection, a task.
 //!
@@ -63,6 +68,7 @@
 //! that panics does no harm. What a thread leaves that is no incarnation's is told soon after its end, by
 //! another thread, since subscribers do not work while a thread's locals are destroyed.
 
+mod builder;
 mod catalogue;
 mod error;
 mod holdings;
@@ -79,17 +85,21 @@ use crate::stop::StopToken;
 use crate::sync::{Arc, OnceLock};
 use core::time::Duration;
 
-pub use bedplate_core::registry::{Entry, Memory, Registration, Stored};
+pub use bedplate_core::registry::{
+    Change, Entry, FeedTooLarge, GiveAwayError, LARGEST_FEED, Memory, News, Reason,
+    RegisterManyError, Registration, Stored,
+};
+pub use builder::Builder;
 pub use catalogue::all;
 pub use error::{
-    LockError, MetadataError, NameError, NotHeld, OpenError, RegisterError, TooManyOwners,
+    LockError, MetadataError, NameError, OpenError, RegisterError, TooManyOwners, UpdateError,
     WaitError,
 };
 pub(crate) use holdings::Holdings;
 pub use lock::KeyGuard;
 pub use metadata::Metadata;
 pub use owner::Owner;
-pub use shared::{Guard, Health, Key, NameRef, Registry, Value};
+pub use shared::{Changes, Guard, Health, Key, NameRef, Registry, Value};
 
 /// How many names there may be at a time.
 const LIMIT: usize = 1 << 20;
@@ -157,6 +167,7 @@ pub(crate) fn register_name(child: &ChildRef, name: &str) -> Result<(), NameErro
         Ok(_) => Ok(()),
         Err(RegisterError::AlreadyRegistered { holder, .. }) => Err(NameError::Taken { holder }),
         Err(RegisterError::Full { limit, .. }) => Err(NameError::Full { limit }),
+        Err(RegisterError::TooManyCollisions { .. }) => Err(NameError::TooManyCollisions),
         Err(_) => Err(NameError::Over),
     }
 }

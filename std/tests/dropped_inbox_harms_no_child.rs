@@ -86,5 +86,5 @@ fn round() {
 
 #[test]
 fn nor_its_supervisor() {
-    alone("nor_its_supervisor", || (0..100).for_each(|_| round()));
+    alone("nor_its_supervisor", || (0..40).for_each(|_| round()));
 }

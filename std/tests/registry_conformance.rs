@@ -7,7 +7,7 @@
 use bedplate::monitor::Inbox;
 use bedplate::process::{self, ExitReason};
 use bedplate::registry::{
-    self, LockError, MetadataError, NameError, NotHeld, OpenError, RegisterError, Registry,
+    self, LockError, MetadataError, NameError, OpenError, RegisterError, Registry, UpdateError,
     WaitError,
 };
 use bedplate::supervisor::{ChildSpec, Incarnation, Restart, StartError, Stop, Supervisor};
@@ -87,7 +87,7 @@ fn r5_one_thread_holds_several_keys() {
     );
     assert_eq!(registry.update(&1, |value| value + 1), Ok(()));
     assert_eq!(registry.lookup(&1, |entry| *entry.value()), Some(11));
-    let not_held: Result<(), NotHeld> = registry.update(&3, |_| unreachable!("not held"));
+    let not_held = registry.update(&3, |_| unreachable!("not held"));
     assert!(not_held.is_err());
 }
 
@@ -1177,6 +1177,8 @@ fn a_change_within_a_change_is_refused() {
             "{refused}"
         );
         assert!(!again.unregister(&Odd(1)));
+        let refused = again.update(&Odd(1), |value| value + 1);
+        assert_eq!(refused, Err(UpdateError::Busy { value: 2 }));
         counted.fetch_add(1, Ordering::Relaxed);
     })));
     let held = registry.register(Box::new(Odd(1)), 1).unwrap_err();

@@ -35,6 +35,15 @@ pub(crate) fn status(command: &mut Command) -> Result<ExitStatus, Failure> {
         .map_err(|error| unrunnable(command, &error))
 }
 
+/// As [`status`], without showing what `command` says.
+pub(crate) fn status_quietly(command: &mut Command) -> Result<ExitStatus, Failure> {
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .map_err(|error| unrunnable(command, &error))
+}
+
 /// Runs `command`, which must succeed.
 pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     let status = status(command)?;
@@ -54,14 +63,15 @@ pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| unrunnable(command, &error))?;
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         return Err(Failure::failed(format!(
-            "`{}` ended with {}",
+            "{stdout}`{}` ended with {}",
             line(command),
             output.status
         )));
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(stdout)
 }
 
 /// The triple of this machine.

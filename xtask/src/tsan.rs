@@ -1,4 +1,5 @@
-//! ThreadSanitizer over unit and integration tests.
+//! ThreadSanitizer over unit and integration tests, and those of `loom-tests` that run threads: the others
+//! there are sequential, or explored by loom.
 //!
 //! It understands only what was compiled for it, the standard library included: against the shipped
 //! one it reports races that are none. So Debian's Rust builds std along, and the runtime, which
@@ -11,6 +12,8 @@ use lexopt::{Arg, Parser, ValueExt};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+const OF_LOOM_TESTS: &str = "loom-tests/tests";
 
 pub(crate) fn run(mut arguments: Parser) -> Result<(), Failure> {
     let mut filter = None;
@@ -36,7 +39,9 @@ pub(crate) fn run(mut arguments: Parser) -> Result<(), Failure> {
     shell::run(
         toolchain
             .cargo("test", "std")
-            .args(["--workspace", "--exclude=xtask", "--lib", "--tests"])
+            .args(["--package", "bedplate-core", "--package", "bedplate"])
+            .args(["--package", "loom-tests", "--lib"])
+            .args(tests()?)
             .args(["--target", &host, "--target-dir"])
             .arg(shell::target_dir("tsan"))
             .env("RUSTFLAGS", flags)
@@ -44,10 +49,33 @@ pub(crate) fn run(mut arguments: Parser) -> Result<(), Failure> {
             .env("TSAN_OPTIONS", "halt_on_error=1 exitcode=66")
             // `core/tests/registry_churn.rs` goes on for a minute.
             .env("BEDPLATE_CHURN_SECONDS", "60")
-            // It reads the tree, takes ten times as long here, and has one thread.
-            .args(["--", "--skip=the_house_is_in_order"])
+            .arg("--")
             .args(filter),
     )
+}
+
+/// An argument for each test to be built.
+fn tests() -> Result<Vec<String>, Failure> {
+    let mut tests = Vec::new();
+    for directory in ["core/tests", "std/tests", OF_LOOM_TESTS] {
+        let unreadable = |error| Failure::failed(format!("{directory}: {error}"));
+        for entry in fs::read_dir(shell::root().join(directory)).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            let stem = path.file_stem().and_then(|stem| stem.to_str());
+            if let Some(stem) = stem
+                && path.extension().is_some_and(|extension| extension == "rs")
+                && (directory != OF_LOOM_TESTS || runs_threads(stem))
+            {
+                tests.push(format!("--test={stem}"));
+            }
+        }
+    }
+    Ok(tests)
+}
+
+/// Whether a test of `loom-tests` runs threads.
+fn runs_threads(stem: &str) -> bool {
+    stem.starts_with("loom_") || stem.starts_with("linearizable_")
 }
 
 /// The sanitizer's runtime, whose file name holds the name of the release channel.

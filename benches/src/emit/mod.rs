@@ -1,10 +1,11 @@
-//! What an event costs that is suppressed, and one that passes and is stored.
+//! What an event costs that is suppressed, one that passes and is stored, and one that is told to nobody or a handler.
 //!
 //! bedplate takes the time as an argument: here it is a tick that another part of the program would publish, a word that is
 //! loaded for every event, or the processor's counter where a case says "stamp". Its peers read the clocks they have.
 
 mod passing;
 mod suppressed;
+mod telling;
 
 use crate::harness::{Contender, Row, Settings, Table, interleave};
 use crate::memory;
@@ -48,6 +49,7 @@ fn counter() -> u64 {
 pub fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
     suppressed::run(settings, table)?;
     passing::run(settings, table)?;
+    telling::run(settings, table)?;
     if settings.wants("bytes") {
         bytes(table);
     }

@@ -1,78 +1,98 @@
-//! Counts instructions with the SysTick timer: the emulator's clock advances by them alone.
+//! Counts instructions: the emulator's clock advances by them alone.
 
-use core::arch::asm;
-use core::hint::black_box;
-use cortex_m::Peripherals;
-use cortex_m::peripheral::SYST;
-use cortex_m::peripheral::syst::SystClkSource;
+use crate::board;
+use core::sync::atomic::{Ordering, compiler_fence};
 
-/// How often what is measured is repeated, so that fractions of a tick add up.
-const REPETITIONS: u32 = 256;
-/// SysTick has that many bits.
+/// With how many instructions the clock is compared.
+const CALIBRATION: u32 = 1 << 14;
+/// Differences of counts have that many bits.
 const MASK: u32 = 0x00FF_FFFF;
-/// With how many instructions the timer is compared.
-const CALIBRATION: u32 = 1 << 16;
 
-/// The running timer, and how it relates to instructions.
+/// A running clock, and how it relates to instructions.
 pub struct Counter {
-    /// Nobody else changes the timer.
-    _systick: SYST,
     /// How many ticks `CALIBRATION` instructions take.
     ticks: u32,
+    /// How many ticks looking at the clock takes.
+    overhead: u32,
 }
 
 impl Counter {
     /// Takes the timer; it does not interrupt.
     ///
     /// # Panics
-    /// When it was taken before.
+    /// When the clock is too coarse to tell instructions apart.
     #[must_use]
     pub fn start() -> Self {
-        let peripherals = Peripherals::take().expect("the timer is started once");
-        let mut systick = peripherals.SYST;
-        systick.set_clock_source(SystClkSource::Core);
-        systick.set_reload(MASK);
-        systick.clear_current();
-        systick.enable_counter();
+        board::start_counting();
         // What surrounds a loop is not in the difference of two.
         let short = ticks(|| execute(CALIBRATION));
         let long = ticks(|| execute(2 * CALIBRATION));
-        Self {
-            _systick: systick,
+        let mut counter = Self {
             ticks: long - short,
-        }
+            overhead: 0,
+        };
+        assert!(
+            counter.ticks >= CALIBRATION,
+            "an instruction takes less than a tick"
+        );
+        counter.overhead = counter.ticks_of(|| ()).0;
+        counter
     }
 
-    /// How many instructions a call of `operation` with `argument` takes, to the nearest: from
-    /// before the call until what it returned has been seen.
-    pub fn instructions<A: Copy, R>(&mut self, argument: A, operation: impl Fn(A) -> R) -> u32 {
-        let with = ticks(|| {
-            for _ in 0..REPETITIONS {
-                black_box(&operation(black_box(argument)));
-            }
-        });
-        let without = ticks(|| {
-            for _ in 0..REPETITIONS {
-                black_box(argument);
-            }
-        });
-        let instructions = (with - without) * (CALIBRATION / REPETITIONS);
-        (instructions + self.ticks / 2) / self.ticks
+    /// How many instructions `operation` takes, and its result.
+    #[inline(always)]
+    pub fn of<R>(&self, operation: impl FnOnce() -> R) -> (u32, R) {
+        let (ticks, result) = self.ticks_of(operation);
+        (self.instructions(ticks), result)
     }
+
+    /// How many ticks more than nothing.
+    #[inline(always)]
+    fn ticks_of<R>(&self, operation: impl FnOnce() -> R) -> (u32, R) {
+        let before = board::count();
+        compiler_fence(Ordering::AcqRel);
+        let result = operation();
+        compiler_fence(Ordering::AcqRel);
+        let ticks = board::count().wrapping_sub(before) & MASK;
+        // A tick more or less is a matter of when it began.
+        (ticks.saturating_sub(self.overhead), result)
+    }
+
+    fn instructions(&self, ticks: u32) -> u32 {
+        let half = u64::from(self.ticks / 2);
+        let scaled = u64::from(ticks) * u64::from(CALIBRATION) + half;
+        // Fits: it began as 24 bits.
+        (scaled / u64::from(self.ticks)) as u32
+    }
+}
+
+#[inline(always)]
+fn ticks(operation: impl FnOnce()) -> u32 {
+    let before = board::count();
+    compiler_fence(Ordering::AcqRel);
+    operation();
+    compiler_fence(Ordering::AcqRel);
+    board::count().wrapping_sub(before) & MASK
 }
 
 /// Executes so many instructions, an even number, and a few around them. A loop of our own: those of
 /// libraries promise a least time, not a number of instructions.
 fn execute(instructions: u32) {
+    let loops = instructions / 2;
     // SAFETY: the loop changes nothing but its own register and the flags, and ends, as it counts
     // down from more than zero.
+    #[cfg(target_arch = "arm")]
     unsafe {
-        asm!("2:", "subs {0}, #1", "bne 2b", inout(reg) instructions / 2 => _, options(nomem, nostack));
+        core::arch::asm!("2:", "subs {0}, #1", "bne 2b", inout(reg) loops => _, options(nomem, nostack));
     }
-}
-
-fn ticks(operation: impl FnOnce()) -> u32 {
-    let before = SYST::get_current();
-    operation();
-    before.wrapping_sub(SYST::get_current()) & MASK
+    // SAFETY: as above.
+    #[cfg(target_arch = "riscv32")]
+    unsafe {
+        core::arch::asm!("2:", "addi {0}, {0}, -1", "bnez {0}, 2b", inout(reg) loops => _, options(nomem, nostack));
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        core::arch::asm!("2:", "subs {0:w}, {0:w}, #1", "b.ne 2b", inout(reg) loops => _, options(nomem, nostack));
+    }
 }

@@ -12,7 +12,7 @@ use core::time::Duration;
 const AT_ONCE: usize = 16;
 
 /// A [`DedupWindow`] that threads, cores and interrupts share, under a lock of your choice: a
-/// [`CriticalSectionLock`](crate::registry::CriticalSectionLock) where interrupts offer, a
+/// `CriticalSectionLock` where interrupts offer, a
 /// [`SpinLock`](crate::registry::SpinLock) where only threads or cores do.
 ///
 /// Every target has it. Decisions, capacity, counts and modes are those of [`DedupWindow`]; exactly one event

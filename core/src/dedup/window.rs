@@ -148,20 +148,14 @@ impl<const N: usize> DedupWindow<N> {
     /// beginning is inside the window.
     pub fn offer(&mut self, key: u64, now: Instant) -> Decision {
         let base = set_of(key, N / WAYS) * WAYS;
-        let mut place = base;
-        for slot in base..base + WAYS {
-            let entry = &self.entries[slot];
-            if entry.open && entry.key == key {
-                if now < entry.ends {
-                    return self.repeat(slot, now);
-                }
-                place = slot;
-                break;
-            }
-            // Nobody can foresee which one it is.
-            let precedes = entry.precedes(&self.entries[place]);
-            place = core::hint::select_unpredictable(precedes, slot, place);
-        }
+        let set = &self.entries[base..base + WAYS];
+        // A repetition is what matters to be quick, so only that is looked for first.
+        let known = set.iter().position(|entry| entry.key == key && entry.open);
+        let place = match known {
+            Some(way) if now < set[way].ends => return self.repeat(base + way, now),
+            Some(way) => base + way,
+            None => base + oldest(set),
+        };
         let closed = self.close(place, now);
         self.entries[place] = Entry {
             key,
@@ -268,6 +262,17 @@ impl<const N: usize> DedupWindow<N> {
         }
         entry.close(slot, cause, self.mode)
     }
+}
+
+/// Which place of a set is to be used for a new key: a vacant one, or else the oldest.
+fn oldest(set: &[Entry]) -> usize {
+    let mut oldest = 0;
+    for (way, entry) in set.iter().enumerate() {
+        if entry.precedes(&set[oldest]) {
+            oldest = way;
+        }
+    }
+    oldest
 }
 
 /// The earlier of two deadlines, where there are any.

@@ -7,6 +7,25 @@ use super::{Change, EpochRegistry, Key, Stored};
 use alloc::boxed::Box;
 use core::fmt;
 
+/// The changes that a feed can keep at most: some 17 million; 65,536 on a 32-bit target.
+pub const LARGEST_FEED: usize = 1 << if usize::BITS == 64 { 24 } else { 16 };
+
+/// A feed was to keep more changes than [`LARGEST_FEED`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FeedTooLarge {
+    /// How many it can keep.
+    pub limit: usize,
+}
+
+impl fmt::Display for FeedTooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a feed keeps {} changes at most", self.limit)
+    }
+}
+
+impl core::error::Error for FeedTooLarge {}
+
 /// Makes an [`EpochRegistry`]; see [`EpochRegistry::builder`].
 ///
 /// ```
@@ -62,15 +81,20 @@ impl<K: Key, V: Stored, S> Builder<K, V, S> {
     /// panics, the change is not made; but what an owner holds that is dropped is released all the same, and told
     /// as lost.
     ///
-    /// # Panics
-    /// If no memory could ever hold so many.
-    pub fn feed(mut self, capacity: usize) -> Self
+    /// # Errors
+    /// [`FeedTooLarge`] if that is more than [`LARGEST_FEED`].
+    pub fn feed(mut self, capacity: usize) -> Result<Self, FeedTooLarge>
     where
         K: Clone,
         V: Clone,
     {
+        if capacity > LARGEST_FEED {
+            return Err(FeedTooLarge {
+                limit: LARGEST_FEED,
+            });
+        }
         self.feed = Some(Feed::new(capacity));
-        self
+        Ok(self)
     }
 
     /// The registry, empty.

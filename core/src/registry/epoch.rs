@@ -27,7 +27,8 @@ use core::ops::Range;
 ///
 /// The hasher is the caller's choice: a registry whose keys come from outside wants a randomly
 /// seeded one. With a hasher that returns one value for all keys everything still works, in O(n), up to
-/// some 65,000 keys (250 on a 32-bit target); one more is refused as if the registry were full.
+/// some 65,000 keys (250 on a 32-bit target); one more is refused with
+/// [`TooManyCollisions`](super::RegisterError::TooManyCollisions).
 ///
 /// Keys and values are [`Stored`] types: plain words and short texts are copied into the entry and out
 /// of it; a `Box`, or a long text, is dropped some time after it was removed, by whichever thread pins
@@ -193,7 +194,8 @@ impl<K: Key, V: Stored, S> fmt::Debug for EpochRegistry<K, V, S> {
 #[non_exhaustive]
 pub struct Memory {
     /// Boxes and long texts, of keys and of values, that were removed and not yet freed; and changes
-    /// that the feed has overwritten.
+    /// that the feed has overwritten. What leaked, since a destructor panicked and what was to be freed with it was
+    /// not, is counted here for ever.
     pub retired: usize,
     /// Their size, without what they own in turn.
     pub retired_bytes: usize,
@@ -400,6 +402,7 @@ impl<K: Stored, V: Stored> Entry<'_, K, V> {
     pub fn registration(&self) -> Registration {
         let Found { lane, seen } = &self.found;
         Registration {
+            registry: self.slab.address(),
             owner: self.owner(),
             serial: Serial {
                 owner: 0,

@@ -122,7 +122,7 @@ where
 ///     }
 /// }
 ///
-/// let registry = EpochRegistry::<String, u32, _>::builder(RandomState::new()).feed(64).build();
+/// let registry = EpochRegistry::<String, u32, _>::builder(RandomState::new()).feed(64)?.build();
 /// let mut pids = PidAllocator::new(10);
 /// let handle = registry.handle();
 /// let (mut db, mut web) = (registry.owner(pids.allocate()?), registry.owner(pids.allocate()?));
@@ -265,16 +265,14 @@ pub(super) struct Feed<K: Stored, V: Stored> {
 }
 
 impl<K: Stored, V: Stored> Feed<K, V> {
+    /// The capacity is no more than [`LARGEST_FEED`](super::LARGEST_FEED).
     pub(super) fn new(capacity: usize) -> Self
     where
         K: Clone,
         V: Clone,
     {
-        let Some(capacity) = capacity.checked_next_power_of_two() else {
-            panic!("a feed of {capacity} changes is larger than memory");
-        };
         Self {
-            slots: (0..capacity)
+            slots: (0..capacity.next_power_of_two())
                 .map(|_| AtomicPtr::new(ptr::null_mut()))
                 .collect(),
             copy_key: copy::<K>,

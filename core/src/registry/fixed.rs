@@ -6,7 +6,7 @@ mod holders;
 mod link;
 mod slots;
 
-use super::{NotHeld, RawLock, RegisterError, Registration, Serial};
+use super::{NotHeld, RawLock, RegisterError, RegisterManyError, Registration, Serial};
 use crate::id::Pid;
 use crate::sync::lock::Locked;
 use core::borrow::Borrow;
@@ -18,7 +18,7 @@ use slots::Slots;
 
 /// A registry of at most `N` entries, without an allocator.
 ///
-/// `L` is the lock every operation takes: [`CriticalSectionLock`](super::CriticalSectionLock) where
+/// `L` is the lock every operation takes: `CriticalSectionLock` where
 /// interrupt handlers use the registry, [`SpinLock`](super::SpinLock) among threads or cores. It is
 /// held for one probe of the table; for O(N) while all entries are listed; and for as many of its own
 /// entries as an owner looks at before it finds one to give up. Keys' `Hash` and `Eq`, values' `Clone`,
@@ -177,6 +177,72 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
         Ok(self.registration(number))
     }
 
+    /// Registers all keys with their values, or none of them, in one step. Returns the registrations in the order of
+    /// the pairs. Equal keys are found, outside the lock, by comparing all with all.
+    ///
+    /// # Errors
+    /// [`RegisterManyError::Repeated`] if two of the keys are equal;
+    /// [`RegisterManyError::AlreadyRegistered`] if somebody, this owner included, holds one of them;
+    /// [`RegisterManyError::Full`] if there is no room for all, and none of them is held. All give all keys and
+    /// values back and leave everything as it was.
+    ///
+    /// ```
+    /// use bedplate_core::id::FixedPidAllocator;
+    /// use bedplate_core::registry::{FixedRegistry, RegisterManyError, SpinLock};
+    ///
+    /// static PINS: FixedRegistry<&str, u8, 16, SpinLock> = FixedRegistry::new();
+    ///
+    /// let mut pids = FixedPidAllocator::<4>::new();
+    /// let (mut uart, mut spi) = (PINS.owner(pids.allocate()?), PINS.owner(pids.allocate()?));
+    /// uart.register_many([("rx", 3), ("tx", 4)])?;
+    /// let refused = spi.register_many([("clock", 5), ("tx", 4)]).unwrap_err();
+    /// assert!(matches!(refused, RegisterManyError::AlreadyRegistered { at: 1, .. }));
+    /// assert_eq!(PINS.whereis("clock"), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn register_many<const M: usize>(
+        &mut self,
+        pairs: [(K, V); M],
+    ) -> Result<[Registration; M], RegisterManyError<[(K, V); M]>> {
+        let repeats = |at: usize| pairs[..at].iter().any(|(key, _)| *key == pairs[at].0);
+        if let Some(at) = (1..M).find(|&at| repeats(at)) {
+            return Err(RegisterManyError::Repeated { at, pairs });
+        }
+        let first = self.registered;
+        self.registry.state.with(|state| {
+            let entries = &mut state.entries;
+            let mut absent = [None; M];
+            for (at, (key, _)) in pairs.iter().enumerate() {
+                match entries.find(key) {
+                    Ok(found) => {
+                        let holder = found.pid;
+                        return Err(RegisterManyError::AlreadyRegistered { at, holder, pairs });
+                    }
+                    Err(hash) => absent[at] = Some(hash),
+                }
+            }
+            if N - entries.len() < M {
+                return Err(RegisterManyError::Full { limit: N, pairs });
+            }
+            // No code of a user runs from here on.
+            for ((number, (key, value)), hash) in
+                (first..).zip(pairs).zip(absent.into_iter().flatten())
+            {
+                if entries
+                    .insert(hash, &mut self.holder, number, key, value)
+                    .is_err()
+                {
+                    unreachable!("there is room for all");
+                }
+            }
+            Ok(())
+        })?;
+        self.registered += M as u64;
+        Ok(core::array::from_fn(|at| {
+            self.registration(first + at as u64)
+        }))
+    }
+
     /// Who holds `key` with what: somebody who did, or else this owner, with `value`, in one step.
     ///
     /// # Errors
@@ -332,14 +398,22 @@ impl<K: Eq + Hash, V, const N: usize, L: RawLock> FixedOwner<'_, K, V, N, L> {
     }
 
     /// Gives up one registration. Returns whether this owner still held it; a later registration of
-    /// the same key is not touched. O(own registrations).
+    /// the same key is not touched, and neither is any for a registration in another registry. O(own
+    /// registrations).
     pub fn release(&mut self, registration: Registration) -> bool {
         let Serial { owner, number } = registration.serial;
-        owner == self.holder.serial && self.take_first(|_, other, _| other == number).is_some()
+        let is_own = owner == self.holder.serial && registration.registry == self.address();
+        is_own && self.take_first(|_, other, _| other == number).is_some()
+    }
+
+    /// Where the registry is, which does not move while it has owners.
+    fn address(&self) -> usize {
+        core::ptr::from_ref(self.registry).addr()
     }
 
     fn registration(&self, number: u64) -> Registration {
         Registration {
+            registry: self.address(),
             owner: self.holder.pid,
             serial: Serial {
                 owner: self.holder.serial,

@@ -1,6 +1,6 @@
 //! What is looked for in the slots the index leads to.
 
-use super::index::{Sequence, Slots, Spot};
+use super::index::{Pending, Sequence, Slots, Spot};
 use super::offer::Offer;
 use super::slab::{Seen, Slab, Slot};
 use super::stored::sealed;
@@ -75,6 +75,71 @@ impl<'k, K: Key, V: Stored> Slots for Probe<'k, K, V> {
             key == self.key
         }
     }
+
+    fn pending(self, spot: Spot) -> Pending {
+        self.slab.pending(spot)
+    }
+}
+
+/// Looks for what is in the way of registering a key: an entry that has it, or one that is pending and may
+/// have it.
+///
+/// What a pending entry owns goes back to its owner if its batch is called off, so its key is not compared
+/// unless it is inline: it is in the way if it has the same place.
+pub(super) struct Rival<'k, K: Key, V: Stored> {
+    probe: Probe<'k, K, V>,
+    /// The leader of the batch that is being registered: what belongs to it has other keys.
+    leader: Option<Spot>,
+}
+
+impl<K: Key, V: Stored> Clone for Rival<'_, K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K: Key, V: Stored> Copy for Rival<'_, K, V> {}
+
+impl<'k, K: Key, V: Stored> Rival<'k, K, V> {
+    pub(super) fn of(slab: &'k Slab<K, V>, offer: &'k Offer<K>, leader: Option<Spot>) -> Self {
+        Self {
+            probe: Probe::of(slab, offer),
+            leader,
+        }
+    }
+}
+
+impl<'k, K: Key, V: Stored> Slots for Rival<'k, K, V> {
+    type Seen = Seen<K, V>;
+    type Slot = &'k Slot<K, V>;
+
+    #[inline]
+    fn slot(self, spot: Spot) -> &'k Slot<K, V> {
+        self.probe.slot(spot)
+    }
+
+    #[inline]
+    fn read(self, slot: &'k Slot<K, V>) -> (Sequence, Option<Seen<K, V>>) {
+        self.probe.read(slot)
+    }
+
+    #[inline]
+    fn sequence(self, slot: &'k Slot<K, V>) -> Sequence {
+        self.probe.sequence(slot)
+    }
+
+    #[inline]
+    fn confirm(self, seen: &Seen<K, V>) -> bool {
+        self.probe.confirm(seen)
+    }
+
+    fn pending(self, spot: Spot) -> Pending {
+        if self.leader.is_some() && self.leader == self.probe.slab.leader(spot) {
+            Pending::Absent
+        } else {
+            Pending::InTheWay
+        }
+    }
 }
 
 /// Looks for whom a key that is inline belongs to, and reads no more than that.
@@ -113,6 +178,10 @@ impl<'s, K: Stored, V: Stored> Slots for Whose<'s, K, V> {
     fn sequence(self, slot: &'s Slot<K, V>) -> Sequence {
         Slab::sequence_of(slot)
     }
+
+    fn pending(self, spot: Spot) -> Pending {
+        self.0.pending(spot)
+    }
 }
 
 /// Whatever there is.
@@ -147,5 +216,9 @@ impl<'s, K: Stored, V: Stored> Slots for Everything<'s, K, V> {
 
     fn sequence(self, slot: &'s Slot<K, V>) -> Sequence {
         Slab::sequence_of(slot)
+    }
+
+    fn pending(self, spot: Spot) -> Pending {
+        self.0.pending(spot)
     }
 }

@@ -25,11 +25,25 @@
 //!   death of a process known afterwards therefore leaves no window in which its names are stale.
 //! * Every registration is numbered. A [`Registration`] that is gone never stands for a later one
 //!   of the same key.
+//!
+// What is not there cannot be linked to.
+#![cfg_attr(
+    not(all(feature = "alloc", target_has_atomic = "ptr")),
+    doc = "[`EpochRegistry`]: self",
+    doc = "[`Owner`]: FixedOwner",
+    doc = "[`groups`]: self"
+)]
+#![cfg_attr(
+    not(feature = "critical-section"),
+    doc = "[`CriticalSectionLock`]: self"
+)]
 
+mod batch;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod builder;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod epoch;
+mod error;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 mod feed;
 mod fixed;
@@ -59,17 +73,18 @@ mod tally;
 mod watch;
 
 use crate::id::Pid;
-use core::fmt;
 
 #[cfg(feature = "critical-section")]
 pub use crate::sync::lock::CriticalSectionLock;
 pub use crate::sync::lock::RawLock;
 #[cfg(target_has_atomic = "ptr")]
 pub use crate::sync::lock::SpinLock;
+pub use batch::RegisterManyError;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
-pub use builder::Builder;
+pub use builder::{Builder, FeedTooLarge, LARGEST_FEED};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use epoch::{Entry, EpochRegistry, Guard, Handle, Iter, Memory};
+pub use error::{GiveAwayError, NotHeld, RegisterError, UpdateError};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use feed::{Changes, News};
 pub use fixed::{FixedOwner, FixedRegistry};
@@ -86,9 +101,18 @@ pub use stored::{Key, Stored};
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub use watch::{Change, Reason};
 
-/// Proof of one registration: who made it and which one it was.
+/// Proof of one registration: who made it and which one it was, of one registry.
+///
+/// Registries are told apart by where they are in memory. To another than its own it is the proof of nothing; but
+/// it knows nothing of one that came to lie in the place of its own when that was gone, or moved away.
+///
+/// No two registrations of a registry have the same number; but on a 32-bit target those of an
+/// `EpochRegistry` begin again after four thousand million. One that has been over for so long may be taken for a
+/// later one, if that has the same number, the same owner, and a key of the same hash or nearly so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Registration {
+    /// Where the registry is.
+    registry: usize,
     owner: Pid,
     serial: Serial,
     /// Where its key is in an [`EpochRegistry`]; unused in a [`FixedRegistry`].
@@ -106,19 +130,6 @@ struct Serial {
     number: u64,
 }
 
-/// The owner does not hold the key: somebody else does, or nobody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct NotHeld;
-
-impl fmt::Display for NotHeld {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the key is not held by this owner")
-    }
-}
-
-impl core::error::Error for NotHeld {}
-
 impl Registration {
     /// The process that registered.
     #[must_use]
@@ -126,58 +137,3 @@ impl Registration {
         self.owner
     }
 }
-
-/// Why a registration was refused; the key and the value come back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RegisterError<K, V> {
-    /// Somebody holds the key.
-    AlreadyRegistered {
-        /// Who, at the moment of the refusal.
-        holder: Pid,
-        /// The refused key.
-        key: K,
-        /// The refused value.
-        value: V,
-    },
-    /// The registry holds as many entries as it may.
-    Full {
-        /// How many those are.
-        limit: usize,
-        /// The refused key.
-        key: K,
-        /// The refused value.
-        value: V,
-    },
-}
-
-impl<K, V> RegisterError<K, V> {
-    /// The refused key and value.
-    #[must_use]
-    pub fn into_inner(self) -> (K, V) {
-        match self {
-            Self::AlreadyRegistered { key, value, .. } | Self::Full { key, value, .. } => {
-                (key, value)
-            }
-        }
-    }
-}
-
-impl<K, V> fmt::Display for RegisterError<K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AlreadyRegistered { holder, .. } => {
-                write!(f, "the key is already registered by {holder}")
-            }
-            Self::Full { limit, .. } => write!(f, "the registry is full: {limit} entries"),
-        }
-    }
-}
-
-impl<K, V> fmt::Debug for RegisterError<K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl<K, V> core::error::Error for RegisterError<K, V> {}

@@ -14,9 +14,9 @@
 //! to it. Readers notice a write by the sequence:
 //!
 //! ```text
-//! sequence   ┌──────────────────────────┬────────────┬─────────┬──────┬────────────┬─────────┐
-//!            │ how often it was written │ by several │ claimed │ left │ taken over │ writing │
-//!            └──────────────────────────┴────────────┴─────────┴──────┴────────────┴─────────┘
+//! sequence   ┌──────────────────────────┬────────────┬────────────┬─────────┬──────┬────────────┬─────────┬─────────┐
+//!            │ how often it was written │ called off │ by several │ claimed │ left │ taken over │ pending │ writing │
+//!            └──────────────────────────┴────────────┴────────────┴─────────┴──────┴────────────┴─────────┴─────────┘
 //! ```
 //!
 //! *Taken over* is set by whoever replaced it in the index, when done with it, and *left* by the
@@ -31,12 +31,18 @@
 //! sees the mark, and a slot with the mark is used again only when all who were pinned then are gone. Who has
 //! claimed it *alone* and replaced it takes the mark back: nobody else has the lane's word to compare with.
 //!
+//! *Pending* and *called off* are for entries that are registered together, all or none: see [`pending`].
+//!
 //! | tag | store side | load side | what it gives |
 //! |---|---|---|---|
 //! | S1 | sequence odd, fence Release, words, sequence even, Release | sequence Acquire, words, fence Acquire, sequence | words of one write |
 //! | S2 | a bit is cleared, Release | a bit is set, Acquire | the slot's former use is over |
 //! | S3 | `taken over` or `left`, AcqRel | the other, AcqRel | the other's use is over |
 //! | S4 | `claimed`, then a lane exchanged for itself, AcqRel | a lane is exchanged, AcqRel, then `claimed` | the slot is not used again too early |
+
+mod pending;
+
+pub(super) use pending::Batch;
 
 use super::index::{LONGEST, Sequence, Spot, Steps, fetch};
 use super::stored::sealed::{Cells, Stored, Words};
@@ -45,12 +51,14 @@ use crate::id::Pid;
 use crate::sync::zeroed::Zeroed;
 use crate::sync::{AtomicUsize, FIRST_STEP, Ordering, fence, overwrite};
 
-const WRITING: usize = 1;
-const TAKEN_OVER: usize = 2;
-const LEFT: usize = 4;
-const CLAIMED: usize = 8;
-const BY_SEVERAL: usize = 16;
-const WRITTEN: usize = 32;
+const WRITING: usize = Sequence::WRITING;
+const PENDING: usize = Sequence::PENDING;
+const TAKEN_OVER: usize = 4;
+const LEFT: usize = 8;
+const CLAIMED: usize = 16;
+const BY_SEVERAL: usize = 32;
+const CALLED_OFF: usize = 64;
+const WRITTEN: usize = 128;
 
 const WORD: usize = usize::BITS as usize;
 
@@ -129,6 +137,11 @@ impl<K: Stored, V: Stored> Slab<K, V> {
             full_words: Steps::new(),
             words: AtomicUsize::new(0),
         }
+    }
+
+    /// Where it is, which tells one registry from another.
+    pub(super) fn address(&self) -> usize {
+        core::ptr::from_ref(self).addr()
     }
 
     pub(super) const fn slot_size() -> usize {
@@ -282,7 +295,19 @@ impl<K: Stored, V: Stored> Slab<K, V> {
 
     /// Writes a slot of one's own that is in no lane.
     pub(super) fn write(&self, slot: Spot, owner: Pid, key: K::Words, value: V::Words) {
-        let slot = self.slot(slot);
+        Self::write_with(self.slot(slot), owner, key, value, 0, || ());
+    }
+
+    /// As [`write`](Self::write), so that it ends with these marks; `more` is written with the rest.
+    #[inline]
+    fn write_with(
+        slot: &Slot<K, V>,
+        owner: Pid,
+        key: K::Words,
+        value: V::Words,
+        marks: usize,
+        more: impl FnOnce(),
+    ) {
         // Relaxed: only the owner writes.
         let before = slot.sequence.load(Ordering::Relaxed) & !(WRITTEN - 1);
         // Release: whoever sees this sees the lane that was freed before; pairs with Acquire in
@@ -298,7 +323,8 @@ impl<K: Stored, V: Stored> Slab<K, V> {
         }
         slot.key.store(key);
         slot.value.store(value);
-        let after = before.wrapping_add(WRITTEN);
+        more();
+        let after = before.wrapping_add(WRITTEN) | marks;
         // Release: pairs with Acquire in `read` [S1].
         slot.sequence.store(after, Ordering::Release);
     }
@@ -476,6 +502,14 @@ impl<K: Stored, V: Stored> Slab<K, V> {
             Some(slot) => slot,
             None => unreachable!("allocated before anybody could name it"),
         }
+    }
+
+    /// As if all slots were in use.
+    #[cfg(test)]
+    pub(super) fn use_up(&self) {
+        self.words.store(LONGEST / WORD, Ordering::Relaxed); // Relaxed, here and below: one thread.
+        let full_words = self.full_words.ensure(0);
+        full_words.store(usize::MAX, Ordering::Relaxed);
     }
 
     fn beside(&self, slot: Spot) -> &[AtomicUsize; 1 + LONG] {

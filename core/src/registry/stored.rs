@@ -135,22 +135,21 @@ pub(super) const LONG: usize = 64 / usize::BITS as usize;
 #[expect(clippy::cast_possible_truncation, reason = "word by word")]
 pub(super) const fn split(bits: u64) -> [usize; LONG] {
     let mut words = [0; LONG];
-    let mut at = 0;
-    while at < LONG {
-        words[at] = (bits >> (at * usize::BITS as usize)) as usize;
-        at += 1;
+    // No loop, which a compiler that saves space would keep.
+    words[0] = bits as usize;
+    if LONG == 2 {
+        words[LONG - 1] = (bits >> 32) as usize;
     }
     words
 }
 
 pub(super) const fn join(words: [usize; LONG]) -> u64 {
-    let mut bits = 0;
-    let mut at = 0;
-    while at < LONG {
-        bits |= (words[at] as u64) << (at * usize::BITS as usize);
-        at += 1;
+    let low = words[0] as u64;
+    if LONG == 2 {
+        low | (words[LONG - 1] as u64) << 32
+    } else {
+        low
     }
-    bits
 }
 
 /// A value of plain data as it lies in words: at the beginning, the rest zero.

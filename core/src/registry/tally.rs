@@ -36,18 +36,24 @@ impl Tally {
     /// Counts one more, unless there are as many as there may be. Those who count under different
     /// numbers do not disturb each other, if there is no limit.
     pub(super) fn add(&self, number: usize) -> bool {
+        self.add_many(number, 1)
+    }
+
+    /// As [`add`](Self::add), so many more at once, or none.
+    #[inline]
+    pub(super) fn add_many(&self, number: usize, more: usize) -> bool {
         let counter = self.counter(number);
         if self.limit == usize::MAX {
-            counter.fetch_add(1, Ordering::Relaxed); // Relaxed: a count.
+            counter.fetch_add(more, Ordering::Relaxed); // Relaxed: a count.
             return true;
         }
         // Relaxed, here and below: a count.
         let mut before = counter.load(Ordering::Relaxed);
         // Counted only if there is room: who is refused must not take it from others, not even for a moment.
-        while before < self.limit {
+        while more <= self.limit.saturating_sub(before) {
             let counted = counter.compare_exchange_weak(
                 before,
-                before + 1,
+                before + more,
                 Ordering::Relaxed,
                 Ordering::Relaxed,
             );

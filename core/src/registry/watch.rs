@@ -10,6 +10,10 @@
 //!
 //! If the exchange fails, the number stands for nothing, and the next attempt takes another one.
 //!
+//! Entries that are registered together take effect by the exchange of their leader's word (see
+//! [`slab::pending`](super::slab)), and take their numbers directly before that, when all of them have their lanes:
+//! whoever changes one of the keys afterwards has read that word first.
+//!
 //! ```text
 //! read the lane ─► copy key and value ─► take a number ─► exchange the lane ─┬─► feed, then audit
 //!                                              ▲                            │
@@ -157,17 +161,29 @@ impl<K: Stored, V: Stored, S> Shared<K, V, S> {
         telling: Telling,
         change: impl FnOnce(&mut Ticket<'_, K, V>) -> Result<T, E>,
     ) -> Result<(T, ToTell<K, V>), E> {
-        let mut ticket = Ticket {
+        let mut ticket = self.ticket(watch, pin.guard(), draft, telling);
+        let changed = change(&mut ticket)?;
+        Ok((changed, ticket.done()))
+    }
+
+    /// For a change that takes effect together with others.
+    pub(super) fn ticket<'w>(
+        &'w self,
+        watch: &'w Watch<K, V>,
+        pin: &'w Guard,
+        draft: Draft<K, V>,
+        telling: Telling,
+    ) -> Ticket<'w, K, V> {
+        Ticket {
             watch,
-            pin: pin.guard(),
+            pin,
             retired: &self.retired,
             draft,
             telling,
             number: None,
+            is_made: false,
             node: None,
-        };
-        let changed = change(&mut ticket)?;
-        Ok((changed, ticket.done()))
+        }
     }
 
     /// Tells the audit of a change that was made, and has been noted by whoever made it.
@@ -248,13 +264,30 @@ pub(super) struct Ticket<'w, K: Stored, V: Stored> {
     telling: Telling,
     /// The number of the present attempt.
     number: Option<usize>,
+    /// The change was made, and is to be told.
+    is_made: bool,
     /// For the feed; made before the first attempt, so that nothing can fail after it.
     node: Option<Box<Node<K, V>>>,
 }
 
 impl<K: Stored, V: Stored> Ticket<'_, K, V> {
+    /// Copies what the feed is to be told, so that nothing can fail after that.
+    pub(super) fn prepare(&mut self) {
+        if let (None, Some(feed)) = (&self.node, &self.watch.feed) {
+            self.node = Some(match self.telling {
+                Telling::All => feed.node(&self.draft),
+                Telling::Loss => Feed::loss(),
+            });
+        }
+    }
+
+    /// The change was made. It is told as lost, should something panic before it is told otherwise.
+    pub(super) const fn made(&mut self) {
+        self.is_made = true;
+    }
+
     /// The change was made. Returns what the audit is to be told.
-    fn done(mut self) -> ToTell<K, V> {
+    pub(super) fn done(mut self) -> ToTell<K, V> {
         let Some(number) = self.number.take() else {
             unreachable!("a number is taken before every exchange")
         };
@@ -280,6 +313,11 @@ impl<K: Stored, V: Stored> Ticket<'_, K, V> {
 
 impl<K: Stored, V: Stored> Drop for Ticket<'_, K, V> {
     fn drop(&mut self) {
+        if self.is_made
+            && let (Some(number), Some(feed)) = (self.number.take(), &self.watch.feed)
+        {
+            feed.publish(self.watch, self.pin, self.retired, number, Feed::loss());
+        }
         self.give_up();
     }
 }
@@ -287,12 +325,7 @@ impl<K: Stored, V: Stored> Drop for Ticket<'_, K, V> {
 impl<K: Stored, V: Stored> Witness for Ticket<'_, K, V> {
     fn changing(&mut self) {
         self.give_up();
-        if let (None, Some(feed)) = (&self.node, &self.watch.feed) {
-            self.node = Some(match self.telling {
-                Telling::All => feed.node(&self.draft),
-                Telling::Loss => Feed::loss(),
-            });
-        }
+        self.prepare();
         self.number = Some(self.watch.take_number());
     }
 }

@@ -1,9 +1,19 @@
-//! An event ring for one writer and one reader: wait-free on both sides, without an allocator,
-//! usable from interrupts, and exact about what it lost.
+//! Event rings: bounded memory for records, without an allocator, usable from interrupts and in a
+//! `static`, and exact about what was lost.
 //!
-//! # What it will not do
-//! It never blocks, never retries without bound, and never hides a loss. It has one writer: give
-//! every context that can interrupt another (thread, interrupt priority) a ring of its own.
+//! | ring | who pushes | how |
+//! |---|---|---|
+//! | [`EventRing`] | one writer | wait-free, loads and stores only |
+//! | [`NestedRing`] | a thread and the interrupts upon it, on one core | lock-free, loads and stores only |
+//! | [`SharedRing`] | anybody | wait-free to overwrite, by read-modify-writes |
+//!
+//! All have the same slots, the same [`Reader`] and the same three policies, [`Overwrite`], [`Reject`] and
+//! [`RejectBelow`]. The first choice is a ring of one writer for every context (thread, interrupt
+//! priority): it costs about as much as copying the record.
+//!
+//! # What they will not do
+//! They never block, never wait for a writer that was suspended or has died in the middle of a push, and
+//! never hide a loss.
 //!
 //! # Picture
 //! Every push has a *ticket*, counted from zero; ticket `t` lives in slot `t mod N`.
@@ -21,252 +31,167 @@
 //!          └───────┴─────────────────────────┘   stamp 0     never written (all-zero: `.bss`)
 //! ```
 //!
+//! The *head* is the sum of three words that the reader stores: records delivered, overwritten, and given
+//! up as busy. Nothing leaves the ring without being in one of them.
+//!
 //! # Paths
-//! *Push, [`Overwrite`]*: stamp := 2t+1, fence, payload, stamp := 2t+2, tail := t+1. A writer that
-//! is suspended, or dies, anywhere in between leaves one unreadable slot and holds up nobody.
+//! *Push, one writer*: stamp := 2t+1, fence, payload, stamp := 2t+2, tail := t+1. A writer that
+//! is suspended, or dies, anywhere in between leaves one unreadable slot, for a record that was not
+//! pushed.
 //!
-//! *Push, [`Reject`]*: first, if tail − head = N, the record is given back and counted.
+//! *Push, several writers*: first the ticket is taken, `tail := t+1`; by an atomic addition, or, nested, by
+//! the loads and stores that `nested.rs` tells of. Then the slot, if its stamp is even and older than
+//! 2t+1: stamp := 2t+1; by an exchange, or, nested, by a store. Then as above, but the last store is
+//! stamp := 2t+2. If the slot cannot be taken, then because a writer was suspended in it for a lap, or
+//! this one was, and a later record is there: the record is given back, and its ticket is never written.
 //!
-//! *Read*: if tail = head, there is nothing. If tail − head > N, the tickets up to tail − N are gone:
-//! report them and go on from there. Else copy the slot's words between two looks at its stamp; if
-//! either differs from 2·head+2, the writer was in it: report the loss and go on behind it. A
-//! reader that lost a race with a running writer restarts half a ring behind it, since the slot
-//! after the one it lost is the next to be overwritten.
+//! *Push that may not overwrite*: if tail − head ≥ N, the record is given back and counted, and there is no
+//! ticket. So that several writers take the last place only once, they look in the same step in which they
+//! take the ticket.
+//!
+//! *Read*: if tail = head, there is nothing. Else copy the slot's words between two looks at its stamp; if
+//! both are 2·head+2, that was the record. If not, look where the tail is. If tail − head > N, the tickets up
+//! to tail − N are gone: report them and go on from there. If the stamp is later, a writer was in the
+//! slot: report the loss and go on behind it. A reader that lost a race with a running writer restarts half
+//! a ring behind it, since the slot after the one it lost is the next to be overwritten. If the stamp is
+//! earlier, which only happens with several writers, the record is still being written, or never comes:
+//! there is nothing now, but once tail − head > N/2 report the loss, as busy.
+//!
+//! # What if a writer never goes on
+//! ```text
+//! ticket     20          21          22                 28
+//!          ┌──────────┐┌──────────┐┌──────────┐       ┌──────────┐
+//! slot     │ 4 odd 20 ││ 5    21  ││ 6    22  │  …    │ 4 odd 20 │   N = 8
+//!          └──────────┘└──────────┘└──────────┘       └──────────┘
+//!            suspended    complete    complete          its record is given back
+//! ```
+//! The reader stands before ticket 20 until ticket 24 is taken, counts it as busy, and delivers 21 and what
+//! follows. Ticket 28 finds its slot held, so its record goes back to who pushed it, and the reader counts it
+//! in the same way. All others pass by. If the writer goes on after all, it completes a record that was
+//! counted as busy; the next lap takes the slot.
 //!
 //! # Who may touch what
-//! | word | writer | reader | others |
+//! | word | writers | reader | others |
 //! |---|---|---|---|
-//! | `slot.stamp`, `slot.words` | stores | loads | – |
-//! | `tail`, `rejected` | stores | loads | load, for statistics |
-//! | `head`, `delivered`, `overwritten` | loads `head` (`Reject`) | stores | load, for statistics |
+//! | `slot.stamp`, `slot.words` | whoever holds the slot stores | loads | – |
+//! | `tail`, `rejected` | change | loads | load, for statistics |
+//! | `delivered`, `overwritten`, `busy` | load, if they may not overwrite | stores | load, for statistics |
 //!
 //! # Orderings
 //! | tag | store side | load side | what it gives |
 //! |---|---|---|---|
-//! | E1 | `tail := t+1` Release | load of `tail`, Acquire | the payload of `t` is visible, or that of a later ticket |
+//! | E1 | one writer: `tail := t+1` Release | load of `tail`, Acquire | the payload of `t` is visible, or that of a later ticket |
 //! | E2 | fence(Release) after `stamp := 2t+1` | fence(Acquire) before the second look | a word of a later ticket cannot be read under an unchanged stamp |
-//! | E3 | `head` Release | load of `head` in `Reject`, Acquire | the words were copied before they are overwritten |
+//! | E3 | the counts, Release | the counts, Acquire, before a push that may not overwrite | the words were copied before they are overwritten |
 //! | E4 | claim given back, Release | claim taken, Acquire | the next writer or reader continues the last one's counts |
+//! | E5 | several writers: `stamp := 2t+2` Release | first look, Acquire; taking the slot, Acquire | the payload of `t` is visible; and none of it comes after that of who has the slot next |
 //!
-//! The even stamp needs no ordering of its own: a reader looks at a slot only once the tail counts its
-//! ticket (E1), and from then on the stamp can only tell it that the slot has moved on.
+//! With one writer the even stamp needs no ordering of its own: a reader looks at a slot only once the tail
+//! counts its ticket (E1), and from then on the stamp can only tell it that the slot has moved on. With several
+//! the tail needs none: it says which tickets there are, and the stamps what can be read.
 //!
 //! # Limits
-//! Tickets are machine words and wrap. A reader must look at least once in 2³¹ pushes on a 32-bit
-//! target, or losses are under-counted by a multiple of 2³²; on a 64-bit target it cannot be late.
+//! Tickets are machine words and wrap. A reader must look at least once in 2³⁰ pushes on a 32-bit
+//! target, or losses are counted wrongly, and a push must not be suspended for longer than that; on a 64-bit
+//! target neither can be late enough.
 //!
 //! Literature: H.-J. Boehm, *Can seqlocks get along with programming language memory models?*
-//! (MSPC 2012), for the two fences; the ticket stamps are those of D. Vyukov's bounded queue.
+//! (MSPC 2012), for the two fences; the ticket stamps are those of D. Vyukov's bounded queue. That a nested
+//! writer sees all of the one it interrupts or nothing is what S. Rostedt's ring buffer for Linux builds on.
 
+mod nested;
+mod policy;
 mod reader;
+#[cfg(target_has_atomic = "ptr")]
+mod shared;
+mod single;
 mod slot;
-mod writer;
 
-use crate::event::{Event, Record};
-use crate::sync::{AtomicBool, AtomicUsize, Ordering, array, const_fn};
+use crate::sync::{AtomicBool, Ordering};
 use core::fmt;
-use core::marker::PhantomData;
-use slot::Slot;
 
-pub use reader::{Lost, Reader, Received};
-pub use writer::{Full, Writer};
+pub use nested::NestedRing;
+pub use policy::{Overwrite, Policy, Reject, RejectBelow};
+pub use reader::{Batch, Lost, Reader, Received};
+#[cfg(target_has_atomic = "ptr")]
+pub use shared::SharedRing;
+pub use single::{EventRing, Writer};
 
-/// What a ring does with a push when `N` records are waiting; one of [`Overwrite`] and [`Reject`].
-pub trait Policy: sealed::Sealed {}
+/// Refuses a capacity that is no power of two, when a ring is compiled.
+struct Capacity<const N: usize>;
 
-/// The newest record takes the place of the oldest, which is counted and reported as [`Lost`].
-#[derive(Debug)]
-pub enum Overwrite {}
-
-/// The newest record is given back in [`Full`] and counted.
-#[derive(Debug)]
-pub enum Reject {}
-
-impl Policy for Overwrite {}
-impl Policy for Reject {}
-
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for super::Overwrite {}
-    impl Sealed for super::Reject {}
-}
-
-/// A ring of `N` records, `N` a power of two; see the [module](self) for the protocol.
-///
-/// One [`Writer`] and one [`Reader`] at a time, claimed with [`claim_writer`](Self::claim_writer)
-/// and [`claim_reader`](Self::claim_reader) from a shared ring (a `static`, say), or both at once
-/// with [`split`](Self::split). Memory: `N` slots of eight words, and two lines more on a 64-bit target
-/// or eight words more on a 32-bit one; the initial state is all zero.
-///
-/// # Concurrency
-/// Every operation is wait-free and uses loads and stores only, except the two claims.
-///
-/// # From interrupts
-/// Yes: a handler pushes into the ring whose writer it owns.
-///
-/// ```
-/// use bedplate_core::event::{Event, EventKind, Level};
-/// use bedplate_core::ring::{EventRing, Received};
-/// use bedplate_core::clock::Instant;
-///
-/// static RING: EventRing<4> = EventRing::new();
-/// const BEAT: EventKind = EventKind::new(Level::Info, 1);
-///
-/// let mut writer = RING.claim_writer().expect("nobody else writes");
-/// for beat in 0..6 {
-///     writer.push(Event { kind: BEAT, time: Instant::from_nanos(beat), key: 0, value: beat });
-/// }
-///
-/// let mut reader = RING.claim_reader().expect("nobody else reads");
-/// let Some(Received::Lost(lost)) = reader.next() else { panic!() };
-/// assert_eq!((lost.from, lost.to), (0, 2));          // the two oldest, in their place
-/// for beat in 2..6 {
-///     assert!(matches!(reader.next(), Some(Received::Record(event)) if event.value == beat));
-/// }
-/// assert!(reader.next().is_none());
-///
-/// let stats = RING.stats();
-/// assert_eq!(stats.pushed, stats.delivered + stats.overwritten + stats.rejected);
-/// ```
-pub struct EventRing<const N: usize, P: Policy = Overwrite, R: Record = Event> {
-    written: Written,
-    read: Read,
-    slots: [Slot; N],
-    _policy: PhantomData<fn(R) -> (P, R)>,
-}
-
-/// The words the writer stores, on a line of their own where lines matter.
-#[cfg_attr(target_pointer_width = "64", repr(align(64)))]
-struct Written {
-    /// The next ticket.
-    tail: AtomicUsize,
-    /// Pushes given back.
-    rejected: AtomicUsize,
-    claimed: AtomicBool,
-}
-
-/// The words the reader stores, on a line of their own where lines matter. Every ticket before the
-/// head is in one of the two counts.
-#[cfg_attr(target_pointer_width = "64", repr(align(64)))]
-struct Read {
-    /// The next ticket.
-    head: AtomicUsize,
-    delivered: AtomicUsize,
-    overwritten: AtomicUsize,
-    claimed: AtomicBool,
-}
-
-impl<const N: usize, P: Policy, R: Record> EventRing<N, P, R> {
-    /// Refuses a capacity that is no power of two, when the ring is compiled.
-    const CAPACITY_IS_VALID: () = assert!(
+impl<const N: usize> Capacity<N> {
+    const IS_VALID: () = assert!(
         N.is_power_of_two() && N >= 2,
         "a ring's capacity is a power of two, at least 2"
     );
-
-    const_fn! {
-        /// An empty ring.
-        #[must_use]
-        pub fn new() -> Self {
-            Self::starting_at(0)
-        }
-    }
-
-    const_fn! {
-        /// An empty ring whose first ticket is `ticket`, for tests of the wrap-around.
-        #[doc(hidden)]
-        #[must_use]
-        pub fn starting_at(ticket: usize) -> Self {
-            () = Self::CAPACITY_IS_VALID;
-            Self {
-                written: Written {
-                    tail: AtomicUsize::new(ticket),
-                    rejected: AtomicUsize::new(0),
-                    claimed: AtomicBool::new(false),
-                },
-                read: Read {
-                    head: AtomicUsize::new(ticket),
-                    delivered: AtomicUsize::new(0),
-                    overwritten: AtomicUsize::new(0),
-                    claimed: AtomicBool::new(false),
-                },
-                slots: array![Slot::new(); N],
-                _policy: PhantomData,
-            }
-        }
-    }
-
-    /// The right to push, or `None` while somebody holds it. It is given back when dropped.
-    ///
-    /// On a target without a native compare-and-swap the claim is a load and a store: take it
-    /// before the interrupts that might claim the same ring are enabled.
-    pub fn claim_writer(&self) -> Option<Writer<'_, N, P, R>> {
-        claim(&self.written.claimed).then(|| Writer::new(self))
-    }
-
-    /// The right to read, or `None` while somebody holds it. It is given back when dropped; the
-    /// next reader goes on where this one stopped.
-    ///
-    /// On a target without a native compare-and-swap the same holds as for
-    /// [`claim_writer`](Self::claim_writer).
-    pub fn claim_reader(&self) -> Option<Reader<'_, N, P, R>> {
-        claim(&self.read.claimed).then(|| Reader::new(self))
-    }
-
-    /// Both ends of a ring nobody else has, whatever was claimed (and leaked) before.
-    pub fn split(&mut self) -> (Writer<'_, N, P, R>, Reader<'_, N, P, R>) {
-        let ring = &*self;
-        // Relaxed: the ring is borrowed exclusively, nobody can hold a claim.
-        ring.written.claimed.store(true, Ordering::Relaxed);
-        ring.read.claimed.store(true, Ordering::Relaxed);
-        (Writer::new(ring), Reader::new(ring))
-    }
-
-    /// The counts so far.
-    ///
-    /// # Concurrency
-    /// Wait-free. Exact when neither end is at work. While they are, each number is one that was true
-    /// at some moment of the call, and not all of the same one: they need not add up.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        let Read {
-            head,
-            delivered,
-            overwritten,
-            ..
-        } = &self.read;
-        // Acquire: the tail the reader had seen is visible, so it is not behind this head; pairs with
-        // Release in `Reader::advance` [E3].
-        let head = head.load(Ordering::Acquire);
-        // Relaxed: independent counters; nothing is read through them.
-        let tail = self.written.tail.load(Ordering::Relaxed);
-        let rejected = self.written.rejected.load(Ordering::Relaxed);
-        Stats {
-            pushed: tail.wrapping_add(rejected),
-            delivered: delivered.load(Ordering::Relaxed),
-            overwritten: overwritten.load(Ordering::Relaxed),
-            rejected,
-            waiting: tail.wrapping_sub(head),
-        }
-    }
 }
 
-impl<const N: usize, P: Policy, R: Record> Default for EventRing<N, P, R> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+/// The ring was full; here is the record again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Full<R>(pub R);
 
-impl<const N: usize, P: Policy, R: Record> fmt::Debug for EventRing<N, P, R> {
+impl<R> fmt::Debug for Full<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventRing")
-            .field("capacity", &N)
-            .field("stats", &self.stats())
-            .finish()
+        f.write_str("Full(..)")
     }
 }
+
+impl<R> fmt::Display for Full<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the event ring is full")
+    }
+}
+
+impl<R> core::error::Error for Full<R> {}
+
+/// A push into a ring of several writers was refused; here is the record again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused<R> {
+    /// The ring was full. Counted as [`rejected`](Stats::rejected).
+    Full(R),
+    /// The place it was to have is held by a push that has been suspended for a lap, or was given to a
+    /// later one while this push was suspended. The reader will count it, as [`busy`](Stats::busy) or as
+    /// [`overwritten`](Stats::overwritten).
+    Busy(R),
+    /// More pushes were interrupted at once than a [`NestedRing`] allows for. Not counted at all.
+    TooDeep(R),
+}
+
+impl<R> Refused<R> {
+    /// The record.
+    pub fn into_record(self) -> R {
+        match self {
+            Self::Full(record) | Self::Busy(record) | Self::TooDeep(record) => record,
+        }
+    }
+}
+
+impl<R> fmt::Debug for Refused<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "Full(..)",
+            Self::Busy(_) => "Busy(..)",
+            Self::TooDeep(_) => "TooDeep(..)",
+        })
+    }
+}
+
+impl<R> fmt::Display for Refused<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "the event ring is full",
+            Self::Busy(_) => "a push that is suspended holds the place in the event ring",
+            Self::TooDeep(_) => "too many pushes into the event ring are interrupted",
+        })
+    }
+}
+
+impl<R> core::error::Error for Refused<R> {}
 
 /// What became of the records pushed into a ring: at rest,
-/// `pushed = delivered + overwritten + rejected + waiting`. Machine words; they wrap.
+/// `pushed = delivered + overwritten + rejected + busy + waiting`. Machine words; they wrap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -279,8 +204,30 @@ pub struct Stats {
     pub overwritten: usize,
     /// Pushes given back because the ring was full.
     pub rejected: usize,
+    /// Records that never came, as far as the reader has noticed: their push was given back as
+    /// [`Refused::Busy`], or was suspended for longer than the reader waits. Zero in a ring of one
+    /// writer.
+    pub busy: usize,
     /// Pushed, and neither delivered nor noticed as lost.
     pub waiting: usize,
+}
+
+/// How far a push has come that is interrupted, for tests.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It has seen which ticket is next, and begins anew if another push takes that now.
+    Looked,
+    /// If no other did so, the ticket is its own.
+    Taking,
+    /// It has its ticket, and others see it.
+    Taken,
+    /// It has seen that the slot is free.
+    Claimed,
+    /// It holds the slot.
+    Held,
+    /// It is refused.
+    Refused,
 }
 
 /// Sets `flag`; whether it was clear.

@@ -1,16 +1,19 @@
-//! The reading end: delivers records in order and accounts for those it could not.
+//! The reading end, the same for all rings: delivers records in order and accounts for those it could not.
 
-use super::{EventRing, Policy, give_back};
+use super::nested::Tickets;
+use super::slot::{Holds, Slot};
+use super::{Stats, claim, give_back};
 use crate::event::Record;
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::{AtomicBool, AtomicUsize, Ordering, const_fn};
 use core::fmt;
+use core::marker::PhantomData;
 
 /// What a reader finds next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received<R> {
     /// The next record.
     Record(R),
-    /// In its place in the order: records that were overwritten before they were read.
+    /// In its place in the order: records that were overwritten before they were read, or never came.
     Lost(Lost),
 }
 
@@ -35,63 +38,159 @@ impl Lost {
     }
 }
 
-/// The right to read a ring; there is one at a time.
-///
-/// # Concurrency
-/// Wait-free; a call looks at one slot. The writer never waits for it.
-pub struct Reader<'r, const N: usize, P: Policy, R: Record> {
-    ring: &'r EventRing<N, P, R>,
-    /// The next ticket: `ring.head`, which nobody else stores.
-    ticket: usize,
-    /// Tickets passed since this reader was claimed.
-    sequence: u64,
+/// What [`Reader::read_batch`] has read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Batch {
+    /// The gap before the records.
+    pub lost: Option<Lost>,
+    /// How many records there are, from the beginning of the slice.
+    pub records: usize,
 }
 
-impl<'r, const N: usize, P: Policy, R: Record> Reader<'r, N, P, R> {
-    pub(super) fn new(ring: &'r EventRing<N, P, R>) -> Self {
-        // Relaxed: the claim ordered the last reader's store before this load [E4].
-        Self {
-            ring,
-            ticket: ring.read.head.load(Ordering::Relaxed),
-            sequence: 0,
+/// Where the tail of a ring is.
+#[derive(Clone, Copy)]
+pub(super) enum Tail<'r> {
+    One(&'r AtomicUsize),
+    Nested(&'r Tickets),
+}
+
+impl Tail<'_> {
+    #[inline]
+    fn load(self) -> usize {
+        match self {
+            // Acquire: of one writer, every counted slot is complete; pairs with Release in
+            // `Writer::write` [E1].
+            Self::One(tail) => tail.load(Ordering::Acquire),
+            Self::Nested(tickets) => tickets.taken(),
+        }
+    }
+}
+
+/// The words the reader stores, on a line of their own where lines matter. Every ticket before the
+/// reader's next one, the *head*, is in one of the three counts, so the head is their sum.
+#[cfg_attr(target_pointer_width = "64", repr(align(64)))]
+pub(super) struct Passed {
+    delivered: AtomicUsize,
+    overwritten: AtomicUsize,
+    busy: AtomicUsize,
+    claimed: AtomicBool,
+}
+
+impl Passed {
+    const_fn! {
+        pub(super) fn new() -> Self {
+            Self {
+                delivered: AtomicUsize::new(0),
+                overwritten: AtomicUsize::new(0),
+                busy: AtomicUsize::new(0),
+                claimed: AtomicBool::new(false),
+            }
         }
     }
 
-    /// The next record, or the gap that lies before it, or `None` if nothing is waiting.
+    /// Makes `ticket` the first one of a ring that nobody shares yet.
+    pub(super) fn begin_at(&self, ticket: usize) {
+        // Relaxed: nobody shares the ring yet.
+        self.delivered.store(ticket, Ordering::Relaxed);
+    }
+
+    /// The head, or, while the reader is at work, one that it had.
+    #[inline]
+    pub(super) fn head(&self) -> usize {
+        [&self.delivered, &self.overwritten, &self.busy]
+            .into_iter()
+            // Acquire: the reader has copied what lies before, and its tail is no further than ours;
+            // pairs with Release in `Reader::pass` [E3].
+            .map(|count| count.load(Ordering::Acquire))
+            .fold(0, usize::wrapping_add)
+    }
+
+    pub(super) fn stats(&self, tail: Tail<'_>, rejected: usize) -> Stats {
+        // Acquire: the tail the reader had seen is visible, so the tail is not behind the head; pairs
+        // with Release in `Reader::pass` [E3].
+        let [delivered, overwritten, busy] = [&self.delivered, &self.overwritten, &self.busy]
+            .map(|count| count.load(Ordering::Acquire));
+        let tail = tail.load();
+        let head = delivered.wrapping_add(overwritten).wrapping_add(busy);
+        Stats {
+            pushed: tail.wrapping_add(rejected),
+            delivered,
+            overwritten,
+            rejected,
+            busy,
+            waiting: tail.wrapping_sub(head),
+        }
+    }
+}
+
+/// The right to read a ring of any kind; there is one at a time.
+///
+/// # Concurrency
+/// Wait-free; a call looks at one slot for each record it delivers, and at one or two more. No writer
+/// ever waits for it. A reader is cheap for the writers when it comes seldom and reads much.
+pub struct Reader<'r, R: Record> {
+    slots: &'r [Slot],
+    passed: &'r Passed,
+    tail: Tail<'r>,
+    /// The next ticket.
+    ticket: usize,
+    /// The tail when this reader last looked.
+    seen: usize,
+    /// Tickets passed since this reader was claimed.
+    sequence: u64,
+    _record: PhantomData<fn() -> R>,
+}
+
+impl<'r, R: Record> Reader<'r, R> {
+    pub(super) fn claim(slots: &'r [Slot], passed: &'r Passed, tail: Tail<'r>) -> Option<Self> {
+        claim(&passed.claimed).then(|| Self::new(slots, passed, tail))
+    }
+
+    /// The end of a ring that is borrowed exclusively, claimed or not.
+    pub(super) fn take(slots: &'r [Slot], passed: &'r Passed, tail: Tail<'r>) -> Self {
+        // Relaxed: the ring is borrowed exclusively, nobody can hold a claim.
+        passed.claimed.store(true, Ordering::Relaxed);
+        Self::new(slots, passed, tail)
+    }
+
+    /// Once claimed: the claim ordered the last reader's stores before the loads here [E4].
+    fn new(slots: &'r [Slot], passed: &'r Passed, tail: Tail<'r>) -> Self {
+        let ticket = passed.head();
+        Self {
+            slots,
+            passed,
+            tail,
+            ticket,
+            seen: ticket,
+            sequence: 0,
+            _record: PhantomData,
+        }
+    }
+
+    /// The next record, or the gap that lies before it, or `None` if nothing can be read now: nothing is
+    /// waiting, or, in a ring of several writers, the next record is still being written.
+    ///
+    /// The reader waits for such a record until half a ring of later ones is there; then it counts it as
+    /// [`busy`](Stats::busy), whether it comes or not. [`skip`](Self::skip) does so at once.
     #[inline]
     #[expect(
         clippy::should_implement_trait,
         reason = "`None` is not the end: more may come"
     )]
     pub fn next(&mut self) -> Option<Received<R>> {
-        // Acquire: every counted slot is complete; pairs with Release in `Writer::write` [E1].
-        let tail = self.ring.written.tail.load(Ordering::Acquire);
-        let waiting = tail.wrapping_sub(self.ticket);
-        if waiting == 0 {
+        if let Some(record) = self.ready() {
+            self.deliver(1);
+            return Some(Received::Record(record));
+        }
+        if self.ticket == self.seen {
             return None;
         }
-        if waiting > N {
-            return Some(self.lose(waiting - N));
-        }
-        if let Some(words) = self.ring.slots[self.ticket & (N - 1)].read(self.ticket) {
-            count(&self.ring.read.delivered, 1);
-            self.advance(1);
-            return Some(Received::Record(R::decode(words)));
-        }
-        // The writer is, or was, in this slot with a later ticket.
-        // Acquire: as above [E1].
-        let now = self.ring.written.tail.load(Ordering::Acquire);
-        let gap = if now == tail {
-            1 // It stands in this one; the rest is intact.
-        } else {
-            // It runs: stay out of its way.
-            now.wrapping_sub(self.ticket).saturating_sub(N / 2).max(1)
-        };
-        Some(self.lose(gap))
+        self.stumble()
     }
 
     /// Up to `budget` results of [`next`](Self::next), each given to `sink`; how many there were.
-    /// Fewer than `budget` means that nothing more is waiting.
+    /// Fewer than `budget` means that nothing more can be read now.
     pub fn drain(&mut self, budget: usize, mut sink: impl FnMut(Received<R>)) -> usize {
         for done in 0..budget {
             match self.next() {
@@ -102,43 +201,180 @@ impl<'r, const N: usize, P: Policy, R: Record> Reader<'r, N, P, R> {
         budget
     }
 
-    fn lose(&mut self, lost: usize) -> Received<R> {
-        count(&self.ring.read.overwritten, lost);
+    /// Fills `records` from the beginning with the next ones, which lie behind one another; before the
+    /// first there may be a gap. Where another gap follows they end. Nothing at all means that nothing
+    /// can be read now, or that there is no place in `records`.
+    ///
+    /// The writers of a ring that rejects find the new room all at once, at the end.
+    ///
+    /// ```
+    /// use bedplate_core::clock::Instant;
+    /// use bedplate_core::event::{Event, EventKind, Level};
+    /// use bedplate_core::ring::EventRing;
+    ///
+    /// let mut ring = EventRing::<4>::new();
+    /// let (mut writer, mut reader) = ring.split();
+    /// let event = |value| Event {
+    ///     kind: EventKind::new(Level::Info, 1), time: Instant::from_nanos(0), key: 0, value,
+    /// };
+    /// (0..6).for_each(|value| writer.push(event(value)));
+    ///
+    /// let mut records = [event(0); 8];
+    /// let batch = reader.read_batch(&mut records);
+    /// assert_eq!((batch.lost.map(|lost| lost.count()), batch.records), (Some(2), 4));
+    /// assert_eq!(records[..4], [2, 3, 4, 5].map(event));
+    /// ```
+    pub fn read_batch(&mut self, records: &mut [R]) -> Batch {
+        let mut batch = Batch {
+            lost: None,
+            records: self.copy(records),
+        };
+        if batch.records > 0 || records.is_empty() || self.ticket == self.seen {
+            return batch;
+        }
+        match self.stumble() {
+            Some(Received::Lost(lost)) => {
+                batch.lost = Some(lost);
+                batch.records = self.copy(records);
+            }
+            Some(Received::Record(record)) => {
+                records[0] = record;
+                batch.records = 1;
+            }
+            None => {}
+        }
+        batch
+    }
+
+    /// Gives up the record that the reader waits for, if there is one; it counts as
+    /// [`busy`](Stats::busy). For who flushes a ring one of whose writers may have died.
+    pub fn skip(&mut self) -> Option<Lost> {
+        self.seen = self.tail.load();
+        let is_pending =
+            self.ticket != self.seen && self.slot().holds(self.ticket) == Holds::Earlier;
+        is_pending.then(|| self.give_up())
+    }
+
+    /// Records from here on, as far as they can be read without further ado.
+    fn copy(&mut self, records: &mut [R]) -> usize {
+        let begin = self.ticket;
+        for place in records.iter_mut() {
+            let Some(record) = self.ready() else { break };
+            *place = record;
+            self.ticket = self.ticket.wrapping_add(1);
+        }
+        let count = self.ticket.wrapping_sub(begin);
+        self.ticket = begin;
+        if count > 0 {
+            self.deliver(count);
+        }
+        count
+    }
+
+    /// The record of the next ticket, if it is there to be read.
+    #[inline]
+    fn ready(&mut self) -> Option<R> {
+        if self.ticket == self.seen {
+            self.seen = self.tail.load();
+            if self.ticket == self.seen {
+                return None;
+            }
+        }
+        self.slot().read(self.ticket).map(R::decode)
+    }
+
+    /// What to do about a ticket that was taken, and whose record is not there.
+    #[cold]
+    fn stumble(&mut self) -> Option<Received<R>> {
+        let capacity = self.slots.len();
+        self.seen = self.tail.load();
+        let waiting = self.seen.wrapping_sub(self.ticket);
+        if waiting > capacity {
+            return Some(self.lapped(waiting - capacity));
+        }
+        match self.slot().holds(self.ticket) {
+            // It has come by now; if it is gone again, then because a writer is a lap ahead.
+            Holds::It => match self.slot().read(self.ticket) {
+                Some(words) => {
+                    self.deliver(1);
+                    Some(Received::Record(R::decode(words)))
+                }
+                None => Some(self.overtaken()),
+            },
+            Holds::Earlier if waiting > capacity / 2 => Some(Received::Lost(self.give_up())),
+            Holds::Earlier => None,
+            Holds::Later => Some(self.overtaken()),
+        }
+    }
+
+    /// A writer is, or was, in the next slot with a later ticket.
+    fn overtaken(&mut self) -> Received<R> {
+        let seen = core::mem::replace(&mut self.seen, self.tail.load());
+        let gap = if seen == self.seen {
+            1 // It stands in this one; the rest is intact.
+        } else {
+            // It runs: stay out of its way.
+            let ahead = self.seen.wrapping_sub(self.ticket);
+            ahead.saturating_sub(self.slots.len() / 2).max(1)
+        };
+        self.lapped(gap)
+    }
+
+    fn lapped(&mut self, gap: usize) -> Received<R> {
+        let passed = self.passed;
+        Received::Lost(self.lose(&passed.overwritten, gap))
+    }
+
+    /// The next record is not waited for any longer.
+    fn give_up(&mut self) -> Lost {
+        let passed = self.passed;
+        self.lose(&passed.busy, 1)
+    }
+
+    fn lose(&mut self, count: &AtomicUsize, gap: usize) -> Lost {
         let from = self.sequence;
-        self.advance(lost);
-        Received::Lost(Lost {
+        self.pass(count, gap);
+        Lost {
             from,
             to: self.sequence,
-        })
+        }
     }
 
     #[inline]
-    fn advance(&mut self, count: usize) {
-        self.ticket = self.ticket.wrapping_add(count);
-        self.sequence += count as u64;
-        // Release: the words were copied before the writer may reuse the slot; pairs with Acquire
-        // in `Writer::push` under `Reject` [E3].
-        self.ring.read.head.store(self.ticket, Ordering::Release);
+    fn deliver(&mut self, count: usize) {
+        let passed = self.passed;
+        self.pass(&passed.delivered, count);
+    }
+
+    /// Goes on behind so many tickets, which are counted here.
+    #[inline]
+    fn pass(&mut self, count: &AtomicUsize, tickets: usize) {
+        self.ticket = self.ticket.wrapping_add(tickets);
+        self.sequence += tickets as u64;
+        // Relaxed: nobody else stores it.
+        let sum = count.load(Ordering::Relaxed).wrapping_add(tickets);
+        // Release: the words were copied before a writer may use the slot again; pairs with Acquire in
+        // `Passed::head` [E3].
+        count.store(sum, Ordering::Release);
+    }
+
+    #[inline]
+    fn slot(&self) -> &'r Slot {
+        &self.slots[self.ticket & (self.slots.len() - 1)]
     }
 }
 
-impl<const N: usize, P: Policy, R: Record> Drop for Reader<'_, N, P, R> {
+impl<R: Record> Drop for Reader<'_, R> {
     fn drop(&mut self) {
-        give_back(&self.ring.read.claimed);
+        give_back(&self.passed.claimed);
     }
 }
 
-impl<const N: usize, P: Policy, R: Record> fmt::Debug for Reader<'_, N, P, R> {
+impl<R: Record> fmt::Debug for Reader<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("ring", self.ring).finish()
+        f.debug_struct("Reader")
+            .field("capacity", &self.slots.len())
+            .field("sequence", &self.sequence)
+            .finish_non_exhaustive()
     }
-}
-
-/// Adds to a counter that only the reader stores.
-fn count(counter: &AtomicUsize, more: usize) {
-    // Relaxed: nobody else stores it, and nothing is read through it.
-    counter.store(
-        counter.load(Ordering::Relaxed).wrapping_add(more),
-        Ordering::Relaxed,
-    );
 }

@@ -7,9 +7,10 @@
 //! ```
 //!
 //! Erlang/OTP keeps the list of restart times, prunes it, and counts. Whether the count passes the
-//! limit depends only on the last `intensity` times, so a ring of that many is enough, and only
-//! its oldest entry is ever looked at. Times are exact to the nanosecond, where OTP counts whole
-//! seconds.
+//! limit depends only on the last `intensity` times, so a ring of them is enough, and only the one
+//! that lies `intensity` restarts back is ever looked at. The ring keeps as many as it has room for, so
+//! that a limit which is raised later knows what went before. Times are exact to the nanosecond, where
+//! OTP counts whole seconds.
 
 use crate::clock::{Instant, saturating_nanos};
 use core::fmt;
@@ -35,7 +36,7 @@ use core::time::Duration;
 /// ```
 #[derive(Clone, Debug)]
 pub struct RestartIntensity<const MAX: usize> {
-    /// The last `intensity` admitted times; the first `len` are in use.
+    /// The last admitted times; the first `len` are in use.
     times: [Instant; MAX],
     /// Where the next time goes: the oldest one once the ring is full.
     next: usize,
@@ -54,14 +55,9 @@ impl<const MAX: usize> RestartIntensity<MAX> {
     /// [`IntensityError::TooHigh`] when `intensity` exceeds `MAX`;
     /// [`IntensityError::ZeroPeriod`] when `period` is zero, which would limit nothing.
     pub const fn new(intensity: u32, period: Duration) -> Result<Self, IntensityError> {
-        if intensity as usize > MAX {
-            return Err(IntensityError::TooHigh {
-                intensity,
-                most: MAX,
-            });
-        }
-        if period.is_zero() {
-            return Err(IntensityError::ZeroPeriod);
+        match Self::check(intensity, period) {
+            Ok(()) => {}
+            Err(error) => return Err(error),
         }
         let intensity = intensity as usize;
         Ok(Self {
@@ -82,21 +78,54 @@ impl<const MAX: usize> RestartIntensity<MAX> {
     /// restart did not happen and is not counted.
     pub fn admit(&mut self, now: Instant) -> Result<(), TooManyRestarts> {
         let now = now.max(self.latest);
-        if self.len == self.intensity {
+        if self.len >= self.intensity {
             let period = saturating_nanos(self.period);
-            let full = self.times[..self.len].get(self.next).is_none_or(|&oldest| {
-                saturating_nanos(now.saturating_duration_since(oldest)) <= period
-            });
+            let full = self
+                .times_back(self.intensity)
+                .is_none_or(|time| saturating_nanos(now.saturating_duration_since(time)) <= period);
             if full {
                 return Err(TooManyRestarts);
             }
-        } else {
-            self.len += 1;
         }
         self.latest = now;
         self.times[self.next] = now;
-        self.next = (self.next + 1) % self.intensity;
+        self.next = (self.next + 1) % MAX;
+        self.len = (self.len + 1).min(MAX);
         Ok(())
+    }
+
+    /// Another limit, under which the restarts so far count: as many of the last as there is room for.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); the limit is then unchanged.
+    pub const fn change(&mut self, intensity: u32, period: Duration) -> Result<(), IntensityError> {
+        match Self::check(intensity, period) {
+            Ok(()) => {
+                self.intensity = intensity as usize;
+                self.period = period;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    const fn check(intensity: u32, period: Duration) -> Result<(), IntensityError> {
+        if intensity as usize > MAX {
+            return Err(IntensityError::TooHigh {
+                intensity,
+                most: MAX,
+            });
+        }
+        if period.is_zero() {
+            return Err(IntensityError::ZeroPeriod);
+        }
+        Ok(())
+    }
+
+    /// The time of the restart that lies `back` restarts back; none for `back` 0.
+    fn times_back(&self, back: usize) -> Option<Instant> {
+        let place = (self.next + MAX).checked_sub(back)?.checked_rem(MAX)?;
+        (back > 0).then(|| self.times[place])
     }
 
     /// The number of restarts allowed in a window.
@@ -185,6 +214,20 @@ mod tests {
         }
         assert_eq!(restarts.clone().admit(at(5 * SECOND)), Err(TooManyRestarts));
         assert_eq!(restarts.admit(at(5 * SECOND + 1)), Ok(()));
+    }
+
+    #[test]
+    fn a_changed_limit_knows_what_went_before() {
+        let mut restarts = RestartIntensity::<4>::new(1, Duration::from_nanos(1)).unwrap();
+        for time in [0, 10, 20] {
+            assert_eq!(restarts.admit(at(time)), Ok(()));
+        }
+        restarts.change(3, Duration::from_nanos(22)).unwrap();
+        assert_eq!(restarts.clone().admit(at(22)), Err(TooManyRestarts));
+        assert_eq!(restarts.admit(at(23)), Ok(()));
+        let refused = restarts.change(5, Duration::from_nanos(1));
+        assert!(matches!(refused, Err(IntensityError::TooHigh { .. })));
+        assert_eq!(restarts.intensity(), 3);
     }
 
     #[test]

@@ -5,17 +5,36 @@
 //! `&mut self`, without atomics, and takes the time as an argument, so the same code supervises
 //! threads on a server and tasks in firmware, and a test can run years of it in a moment.
 //!
-//! Not here (yet): strategies other than one-for-one, delays between restarts, readiness, and
-//! adding or removing children while running.
+//! ```text
+//!   what happened                     ┌─────────────────────────────┐          what to do
+//!   Event::{Start, Started, Ready, ──►│ Machine  Config, Strategy   │──► Action::{Start, Stop,
+//!   Exited, …, Tick}                  │   ├─ RestartIntensity       │    Abandon, Settled, …, End}
+//!   start_child, terminate,        ──►│   └─ children: ChildPlan,   │
+//!   restart, delete, change           │       ChildState, Delays    │──► next_deadline: when to Tick
+//!                                     └─────────────────────────────┘
+//! ```
+//!
+//! The rules are those of Erlang/OTP's `supervisor`; where they differ, `docs/DESIGN.md` in the repository
+//! has a table of it.
+//!
+//! [`FixedChildren`] keeps the children in the machine itself, for firmware; `GrowingChildren` on the heap.
 
-mod children;
+mod backoff;
+mod child;
 mod intensity;
+mod roster;
 mod spec;
+mod storage;
+mod strategy;
 mod tree;
 
-#[cfg(feature = "alloc")]
-pub use children::GrowingChildren;
-pub use children::{Child, ChildKey, ChildState, ChildStorage, FixedChildren, TooManyChildren};
+pub use backoff::{Backoff, BackoffError, Delays, Jitter};
+pub use child::{Child, ChildKey, ChildState, IncarnationId};
 pub use intensity::{IntensityError, RestartIntensity, TooManyRestarts};
-pub use spec::{ChildPlan, Exit, Restart, Stop, Strategy};
-pub use tree::{Action, Actions, AddError, End, Event, IncarnationId, Machine, Phase, Stale};
+pub use roster::Counts;
+pub use spec::{ChildPlan, Exit, Kind, Overrun, PlanError, Ready, Restart, Stop};
+#[cfg(feature = "alloc")]
+pub use storage::GrowingChildren;
+pub use storage::{ChildStorage, FixedChildren, Slot, TooManyChildren};
+pub use strategy::{AutoShutdown, Config, ConfigError, MOST_ABANDONED, Strategy};
+pub use tree::{Action, Actions, ControlError, End, Event, Machine, Outcome, Phase, Stale};

@@ -1,298 +1,196 @@
 //! One supervisor as a state machine: events in, actions out.
 //!
 //! ```text
-//!            Start        all started              Shutdown, or gave up
-//!     New ─────────► Starting ─────────► Running ───────────────────► Stopping ──► Ended
-//!                       │ a first start fails, Shutdown, or gave up       ▲
-//!                       └─────────────────────────────────────────────────┘
+//!            Start        all started              Shutdown, gave up, auto-shutdown, overrun
+//!     New ─────────► Starting ─────────► Running ─────────────────────────────► Stopping ──► Ended
+//!                       │ a first start fails, or one of those                     ▲
+//!                       └──────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! *Starting* starts one child after the other; *stopping* asks one child after the other, from
-//! the last to the first, each only when the one behind it is over: it ended, or its time ran out
-//! and it was abandoned. A child that ends while its supervisor is starting or running is started
-//! again or not, as its [`Restart`](super::Restart) says; every such start, and every one that
-//! fails, counts against the restart intensity.
+//! *Starting* starts one child after the other, each when the one before it is ready; *stopping* asks
+//! one child after the other, from the last to the first, each only when the one behind it is over:
+//! it ended, or its time ran out and it was abandoned. A child that ends while its supervisor is starting or
+//! running is started again or not, as its [`Restart`] says, alone or with its group, as the
+//! [`Strategy`] says; every such start, and every one that fails, counts against the restart
+//! intensity. `cycle.rs` is about everything that has an order, `control.rs` about what is
+//! asked for by hand; this file is about what becomes of one child:
+//!
+//! ```text
+//!  Exited ──┬─ was asked to stop, or its group is being stopped ──► Stopped | Waiting | forgotten
+//!           ├─ not ready yet: its start failed ─┐
+//!           ├─ to be restarted ────────────────►┴─ admitted? ─ no ──► the supervisor gives up
+//!           │                                       │ yes, after its delay
+//!           │                                       └──► Starting, alone or with its group
+//!           └─ for good ──► Stopped | forgotten, and if it was significant, auto-shutdown
+//! ```
 //!
 //! Each start gets a number of its own. An event that names another incarnation than the present
 //! one comes too late; it is answered with [`Stale`] and changes nothing. That makes the machine
 //! indifferent to how fast its driver is: an incarnation may end before its start was confirmed,
 //! a stop may be ordered while a start is under way, an abandoned child may end years later.
 //!
-//! The machine decides; it does not know what a child *is*, keeps no reasons and no names, and
-//! reads no clock: [`Machine::next_deadline`] tells its driver when to come back.
+//! The machine decides; it does not know what a child *is*, keeps no reasons, and reads no clock:
+//! [`Machine::next_deadline`] tells its driver when to come back.
 
-use super::children::{Child, ChildKey, ChildState, ChildStorage, TooManyChildren};
+mod actions;
+mod control;
+mod cycle;
+mod news;
+#[cfg(test)]
+mod tests;
+
+use super::backoff::Jitter;
+use super::child::{Asked, Child, ChildKey, ChildState, IncarnationId, Then};
 use super::intensity::RestartIntensity;
-use super::spec::{ChildPlan, Exit, Stop, Strategy};
+use super::roster::{Counts, Roster};
+use super::spec::{Exit, Overrun, Ready, Restart};
+use super::storage::ChildStorage;
+use super::strategy::{AutoShutdown, Config, ConfigError, MOST_ABANDONED, Strategy};
 use crate::clock::Instant;
-use core::fmt;
+use actions::Decided;
+use core::time::Duration;
+use cycle::{Cycle, Stage};
 
-/// One run of a child, as machine and driver call it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct IncarnationId {
-    /// Whose run.
-    pub child: ChildKey,
-    /// Which one, counted from 1. Starts that fail count too.
-    pub number: u64,
-}
-
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// Start the children; once, at the beginning.
-    Start,
-    /// An incarnation whose start was ordered now runs.
-    Started(IncarnationId),
-    /// An incarnation whose start was ordered never came to run.
-    StartFailed(IncarnationId),
-    /// An incarnation is over, and whatever it held is released.
-    Exited(IncarnationId, Exit),
-    /// Stop all children and end. Asked again, it changes nothing.
-    Shutdown,
-    /// Time has passed; due at [`Machine::next_deadline`], harmless at any other time.
-    Tick,
-}
-
-/// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Action {
-    /// Start an incarnation and answer with [`Event::Started`] or [`Event::StartFailed`].
-    Start(IncarnationId),
-    /// Ask an incarnation to stop, also one whose start is not confirmed yet.
-    Stop(IncarnationId),
-    /// An incarnation did not stop in time: shut it out of everything; it no longer counts.
-    Abandon(IncarnationId),
-    /// A temporary child is over and its specification is gone.
-    Forget(ChildKey),
-    /// All children have been started.
-    Up,
-    /// Nothing runs any more (except what was abandoned) and nothing ever will.
-    End(End),
-}
-
-/// Why a supervisor ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum End {
-    /// It was asked to.
-    Shutdown,
-    /// This child's first start failed.
-    StartFailed(ChildKey),
-    /// This child was to be restarted once more than the intensity allows.
-    GaveUp(ChildKey),
-}
-
-/// Where a supervisor is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Phase {
-    /// Not started.
-    New,
-    /// Some children have not been started for the first time.
-    Starting,
-    /// All children have been started.
-    Running,
-    /// Children are being stopped, for this reason.
-    Stopping(End),
-    /// Over, for this reason.
-    Ended(End),
-}
-
-/// The event named an incarnation that is over, or a phase that has passed; nothing was changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stale;
-
-impl fmt::Display for Stale {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the event came too late to matter")
-    }
-}
-
-impl core::error::Error for Stale {}
-
-/// Why a child was not added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AddError {
-    /// There is no room.
-    TooManyChildren {
-        /// How many children there may be.
-        limit: usize,
-    },
-    /// The supervisor has been started or stopped.
-    AlreadyStarted,
-}
-
-impl From<TooManyChildren> for AddError {
-    fn from(TooManyChildren { limit }: TooManyChildren) -> Self {
-        Self::TooManyChildren { limit }
-    }
-}
-
-impl fmt::Display for AddError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::TooManyChildren { limit } => TooManyChildren { limit }.fmt(f),
-            Self::AlreadyStarted => f.write_str("children are added before a supervisor starts"),
-        }
-    }
-}
-
-impl core::error::Error for AddError {}
-
-/// What one event leads to, in the order in which it is to be done: at most two actions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Actions(heapless::Vec<Action, 2>);
-
-impl Actions {
-    fn push(&mut self, action: Action) {
-        let pushed = self.0.push(action);
-        debug_assert!(pushed.is_ok(), "no event leads to more than two actions");
-    }
-
-    /// The actions as a slice.
-    #[must_use]
-    pub fn as_slice(&self) -> &[Action] {
-        &self.0
-    }
-}
-
-impl IntoIterator for Actions {
-    type Item = Action;
-    type IntoIter = <heapless::Vec<Action, 2> as IntoIterator>::IntoIter;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
-    }
-}
+pub use actions::Actions;
+pub use news::{Action, ControlError, End, Event, Outcome, Phase, Stale};
 
 /// The decisions of one supervisor.
 ///
-/// `C` holds the children, `MAX` is the largest restart intensity there is room for. Finding a
-/// child takes O(log children); shutting down and [`next_deadline`](Self::next_deadline) take
-/// O(children) a step.
+/// `C` holds the children, `MAX` is the largest restart intensity there is room for. A step takes
+/// O(log children) for the deadlines and O(1) for the rest; the restart of a group O(group) once.
 ///
 /// ```
 /// use bedplate_core::clock::Instant;
 /// use bedplate_core::supervision::{
-///     Action, ChildPlan, Event, Exit, FixedChildren, IncarnationId, Machine, RestartIntensity,
-///     Strategy,
+///     Action, ChildPlan, Config, Event, Exit, FixedChildren, IncarnationId, Machine,
+///     RestartIntensity, Strategy,
 /// };
 /// use core::time::Duration;
 ///
 /// let limit = RestartIntensity::<4>::new(3, Duration::from_secs(5))?;
-/// let mut machine = Machine::new(Strategy::OneForOne, limit, FixedChildren::<2>::new());
-/// let child = machine.add(ChildPlan::default())?;
-/// let first = IncarnationId { child, number: 1 };
+/// let config = Config::new(Strategy::OneForAll, limit);
+/// let mut machine = Machine::new(config, FixedChildren::<&str, 2>::new())?;
+/// let sensor = machine.add(Some("sensor"), ChildPlan::default())?;
+/// let filter = machine.add(Some("filter"), ChildPlan::default())?;
+/// let id = |child, number| IncarnationId { child, number };
 ///
 /// let now = Instant::ZERO;
-/// assert_eq!(machine.step(now, Event::Start)?.as_slice(), [Action::Start(first)]);
-/// assert_eq!(machine.step(now, Event::Started(first))?.as_slice(), [Action::Up]);
+/// let mut step = |event| machine.step(now, event).map(|actions| actions.collect::<Vec<_>>());
+/// assert_eq!(step(Event::Start)?, [Action::Start(id(sensor, 1))]);
+/// assert_eq!(step(Event::Started(id(sensor, 1)))?, [Action::Start(id(filter, 1))]);
+/// assert_eq!(step(Event::Started(id(filter, 1)))?, [Action::Up]);
 ///
-/// // It crashes: the second incarnation is to be started, and the first one no longer counts.
-/// let crash = Event::Exited(first, Exit::Abnormal);
-/// let second = IncarnationId { child, number: 2 };
-/// assert_eq!(machine.step(now, crash)?.as_slice(), [Action::Start(second)]);
-/// assert!(machine.step(now, crash).is_err());
+/// // The sensor crashes. The filter goes with it, and both come back in order.
+/// let crash = Event::Exited(id(sensor, 1), Exit::Abnormal);
+/// assert_eq!(step(crash)?, [Action::Stop(id(filter, 1))]);
+/// assert!(step(crash).is_err());
+/// let end = Event::Exited(id(filter, 1), Exit::Clean);
+/// assert_eq!(step(end)?, [Action::Start(id(sensor, 2))]);
+/// assert_eq!(step(Event::Started(id(sensor, 2)))?, [Action::Start(id(filter, 2))]);
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Machine<C, const MAX: usize> {
     strategy: Strategy,
+    auto_shutdown: AutoShutdown,
+    max_children: usize,
+    shutdown_budget: Option<Duration>,
+    max_abandoned: usize,
     restarts: RestartIntensity<MAX>,
-    children: C,
-    next_key: u32,
+    jitter: Jitter,
+    roster: Roster<C>,
     phase: Phase,
+    cycle: Option<Cycle>,
+    /// While stopping: when everybody's time is over.
+    stop_by: Instant,
+    /// Who was abandoned and has not ended since, as far as there is room.
+    abandoned: heapless::Vec<IncarnationId, MOST_ABANDONED>,
 }
 
 impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
-    /// A supervisor that has not started; `children` is an empty list.
-    #[must_use]
-    pub const fn new(strategy: Strategy, limit: RestartIntensity<MAX>, children: C) -> Self {
-        Self {
-            strategy,
-            restarts: limit,
-            children,
-            next_key: 0,
-            phase: Phase::New,
-        }
-    }
-
-    /// Appends a child. Children are started in the order in which they were added.
+    /// A supervisor that has not started; in `children` there are none.
     ///
     /// # Errors
-    /// [`AddError::TooManyChildren`] when there is no room; [`AddError::AlreadyStarted`] after
-    /// [`Event::Start`] or [`Event::Shutdown`].
-    pub fn add(&mut self, plan: ChildPlan) -> Result<ChildKey, AddError> {
-        if self.phase != Phase::New {
-            return Err(AddError::AlreadyStarted);
-        }
-        let key = ChildKey(self.next_key);
-        self.children.push(Child {
-            key,
-            plan,
-            state: ChildState::Waiting,
-            incarnation: 0,
-        })?;
-        self.next_key += 1;
-        Ok(key)
+    /// [`ConfigError`] when there can be no such supervisor.
+    pub fn new(config: Config<MAX>, children: C) -> Result<Self, ConfigError> {
+        config.check()?;
+        Ok(Self {
+            strategy: config.strategy,
+            auto_shutdown: config.auto_shutdown,
+            max_children: config.max_children,
+            shutdown_budget: config.shutdown_budget,
+            max_abandoned: config.max_abandoned,
+            restarts: config.limit,
+            jitter: Jitter::new(config.seed),
+            roster: Roster::new(children),
+            phase: Phase::New,
+            cycle: None,
+            stop_by: Instant::MAX,
+            abandoned: heapless::Vec::new(),
+        })
     }
 
     /// Takes note of `event` at `now` and says what to do about it.
     ///
     /// # Errors
     /// [`Stale`] when the event came too late to matter; nothing is changed.
-    pub fn step(&mut self, now: Instant, event: Event) -> Result<Actions, Stale> {
-        let mut actions = Actions::default();
+    pub fn step(&mut self, now: Instant, event: Event) -> Result<Actions<'_, C, MAX>, Stale> {
+        let mut decided = Decided::new();
         match event {
             Event::Start if self.phase == Phase::New => {
                 self.phase = Phase::Starting;
-                self.start_next(&mut actions);
+                self.cycle = Some(Cycle::new(0, Stage::Start, self.roster.head));
+                self.advance(now, &mut decided);
             }
             Event::Start => return Err(Stale),
-            Event::Started(id) => self.started(id, &mut actions)?,
-            Event::StartFailed(id) => self.start_failed(now, id, &mut actions)?,
-            Event::Exited(id, exit) => self.exited(now, id, exit, &mut actions)?,
+            Event::Started(id) => self.started(now, id, &mut decided)?,
+            Event::Ready(id) => self.ready(now, id, &mut decided)?,
+            Event::StartFailed(id) => self.not_started(now, id, false, &mut decided)?,
+            Event::Declined(id) => self.not_started(now, id, true, &mut decided)?,
+            Event::Exited(id, exit) => self.exited(now, id, exit, &mut decided)?,
             Event::Shutdown => match self.phase {
                 Phase::New | Phase::Starting | Phase::Running => {
-                    self.begin_stop(now, End::Shutdown, &mut actions);
+                    self.begin_stop(now, End::Shutdown, &mut decided);
                 }
                 Phase::Stopping(_) | Phase::Ended(_) => {}
             },
-            Event::Tick => self.tick(now, &mut actions),
+            Event::Tick => self.expire(now, &mut decided),
         }
-        Ok(actions)
+        Ok(self.actions(now, decided))
     }
 
     /// When to send [`Event::Tick`]; it may already have passed. `None` while nothing waits for
-    /// time.
+    /// time. A tick does one thing: if more is due, this says so after it. O(1).
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        let deadlines = self
-            .children
-            .as_slice()
-            .iter()
-            .filter_map(|child| match child.state {
-                ChildState::Stopping { deadline } if deadline != Instant::MAX => Some(deadline),
-                _ => None,
-            });
-        deadlines.min()
+        self.roster.first_deadline().map(|(deadline, _)| deadline)
     }
 
-    /// The children in start order, without forgotten ones.
-    #[must_use]
-    pub fn children(&self) -> &[Child] {
-        self.children.as_slice()
+    /// The children in start order, without forgotten ones. Answers in every phase.
+    pub fn children(&self) -> impl Iterator<Item = &Child<C::Id>> {
+        self.roster.iter()
     }
 
-    /// The child `key`, unless it is forgotten.
+    /// The child `key`, unless it is forgotten. O(1).
     #[must_use]
-    pub fn child(&self, key: ChildKey) -> Option<&Child> {
-        self.position(key)
-            .map(|index| &self.children.as_slice()[index])
+    pub fn child(&self, key: ChildKey) -> Option<&Child<C::Id>> {
+        let place = self.roster.place(key)?;
+        self.roster.get(place)
+    }
+
+    /// The child called `id`. As fast as the storage finds it.
+    #[must_use]
+    pub fn find(&self, id: &C::Id) -> Option<&Child<C::Id>> {
+        self.roster.find(id)
+    }
+
+    /// How many children there are. O(1).
+    #[must_use]
+    pub fn count(&self) -> Counts {
+        Counts {
+            abandoned: self.abandoned.len(),
+            ..self.roster.counts()
+        }
     }
 
     /// Where the supervisor is in its life.
@@ -313,94 +211,113 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
         &self.restarts
     }
 
-    /// Keys ascend in start order, because children are only ever appended.
-    fn position(&self, key: ChildKey) -> Option<usize> {
-        self.children
-            .as_slice()
-            .binary_search_by_key(&key, |child| child.key)
-            .ok()
+    const fn actions(&mut self, now: Instant, decided: Decided) -> Actions<'_, C, MAX> {
+        Actions {
+            machine: self,
+            decided,
+            now,
+        }
     }
 
-    /// The place of the child whose present incarnation is `id`.
-    fn present(&self, id: IncarnationId) -> Result<usize, Stale> {
-        let index = self.position(id.child).ok_or(Stale)?;
-        let child = &self.children.as_slice()[index];
+    /// The slot of the child whose present incarnation is `id`, if that may be alive.
+    fn present(&self, id: IncarnationId) -> Result<u32, Stale> {
+        let place = self.roster.place(id.child).ok_or(Stale)?;
+        let child = self.roster.child(place);
         if child.incarnation == id.number && child.state.is_active() {
-            Ok(index)
+            Ok(place)
         } else {
             Err(Stale)
         }
     }
 
-    fn child_mut(&mut self, index: usize) -> &mut Child {
-        &mut self.children.as_mut_slice()[index]
-    }
-
-    /// Orders a start of the child at `index` under the next incarnation number.
-    fn start(&mut self, index: usize, actions: &mut Actions) {
-        let child = self.child_mut(index);
+    /// Orders a start of the child in slot `place` under the next incarnation number.
+    fn start(&mut self, now: Instant, place: u32, decided: &mut Decided) {
+        let child = self.roster.child_mut(place);
         child.incarnation += 1;
-        child.state = ChildState::Starting;
-        let id = IncarnationId {
-            child: child.key,
-            number: child.incarnation,
+        child.then = Then::Stopped;
+        let id = child.present();
+        let due = match child.plan.ready {
+            Ready::OnStart => None,
+            Ready::Signalled { within } => Some(now.saturating_add(within)),
         };
-        actions.push(Action::Start(id));
+        self.roster.set_state(place, ChildState::Starting, due);
+        decided.push(Action::Start(id));
     }
 
-    /// While starting: the next child in order, or done.
-    fn start_next(&mut self, actions: &mut Actions) {
-        let mut children = self.children.as_slice().iter();
-        match children.position(|child| child.state == ChildState::Waiting) {
-            Some(index) => self.start(index, actions),
-            None => {
-                self.phase = Phase::Running;
-                actions.push(Action::Up);
+    fn started(
+        &mut self,
+        now: Instant,
+        id: IncarnationId,
+        decided: &mut Decided,
+    ) -> Result<(), Stale> {
+        let place = self.present(id)?;
+        let child = self.roster.child(place);
+        match (child.state, child.plan.ready) {
+            (ChildState::Starting, Ready::OnStart) => {
+                self.up(now, place, decided);
+                Ok(())
             }
+            // It is not ready yet, or was asked to stop in the meantime, and its end is what is
+            // waited for.
+            (ChildState::Starting | ChildState::Stopping { .. }, _) => Ok(()),
+            _ => Err(Stale),
         }
     }
 
-    fn started(&mut self, id: IncarnationId, actions: &mut Actions) -> Result<(), Stale> {
-        let index = self.present(id)?;
-        match self.child_mut(index).state {
+    fn ready(
+        &mut self,
+        now: Instant,
+        id: IncarnationId,
+        decided: &mut Decided,
+    ) -> Result<(), Stale> {
+        let place = self.present(id)?;
+        match self.roster.child(place).state {
             ChildState::Starting => {
-                self.child_mut(index).state = ChildState::Running;
-                if self.was_awaited(id) {
-                    self.start_next(actions);
-                }
+                self.up(now, place, decided);
                 Ok(())
             }
-            // It was asked to stop in the meantime, and its end is what is waited for.
             ChildState::Stopping { .. } => Ok(()),
             _ => Err(Stale),
         }
     }
 
-    fn start_failed(
+    /// The child in slot `place` runs and is ready.
+    fn up(&mut self, now: Instant, place: u32, decided: &mut Decided) {
+        let key = self.ran(now, place);
+        self.settle(place, Outcome::Started, decided);
+        self.release(key);
+        self.advance(now, decided);
+    }
+
+    fn ran(&mut self, now: Instant, place: u32) -> ChildKey {
+        self.roster.set_state(place, ChildState::Running, None);
+        let child = self.roster.child_mut(place);
+        child.since = now;
+        child.proved = true;
+        child.failures = 0;
+        child.key
+    }
+
+    fn not_started(
         &mut self,
         now: Instant,
         id: IncarnationId,
-        actions: &mut Actions,
+        declined: bool,
+        decided: &mut Decided,
     ) -> Result<(), Stale> {
-        let index = self.present(id)?;
-        match self.child_mut(index).state {
-            ChildState::Starting if id.number == 1 => {
-                self.child_mut(index).state = ChildState::Stopped;
-                self.begin_stop(now, End::StartFailed(id.child), actions);
-                Ok(())
+        let place = self.present(id)?;
+        match self.roster.child(place).state {
+            ChildState::Running => return Err(Stale),
+            ChildState::Starting if !self.is_doomed(place) => {
+                if declined {
+                    self.over(now, place, Outcome::Declined, decided);
+                } else {
+                    self.start_failed(now, place, decided);
+                }
             }
-            // A restart that failed is tried again, and counts again.
-            ChildState::Starting => {
-                self.restart(now, index, actions);
-                Ok(())
-            }
-            ChildState::Stopping { .. } => {
-                self.child_mut(index).state = ChildState::Stopped;
-                self.stop_next(now, actions);
-                Ok(())
-            }
-            _ => Err(Stale),
+            _ => self.was_stopped(now, place, decided),
         }
+        Ok(())
     }
 
     fn exited(
@@ -408,287 +325,196 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
         now: Instant,
         id: IncarnationId,
         exit: Exit,
-        actions: &mut Actions,
+        decided: &mut Decided,
     ) -> Result<(), Stale> {
-        let index = self.present(id)?;
-        // An exit that overtakes its own `Started` implies it.
-        let was_starting = self.child_mut(index).state == ChildState::Starting;
-        let plan = self.child_mut(index).plan;
-        match self.phase {
-            Phase::Stopping(_) => {
-                self.child_mut(index).state = ChildState::Stopped;
-                self.stop_next(now, actions);
+        let Ok(place) = self.present(id) else {
+            let late = self.abandoned.iter().position(|&other| other == id);
+            self.abandoned.swap_remove(late.ok_or(Stale)?);
+            decided.push(Action::LateExit(id));
+            return Ok(());
+        };
+        let child = self.roster.child(place);
+        let (state, ready) = (child.state, child.plan.ready);
+        if self.is_doomed(place) || matches!(state, ChildState::Stopping { .. }) {
+            self.was_stopped(now, place, decided);
+        } else if state == ChildState::Starting && ready != Ready::OnStart {
+            self.start_failed(now, place, decided);
+        } else {
+            if state == ChildState::Starting {
+                // An exit that overtakes its own `Started` implies it.
+                self.ran(now, place);
+                self.settle(place, Outcome::Started, decided);
             }
-            _ if plan.restart.restarts_after(exit) => self.restart(now, index, actions),
-            _ if plan.restart == super::Restart::Temporary => {
-                self.children.remove(index);
-                actions.push(Action::Forget(id.child));
-            }
-            _ => self.child_mut(index).state = ChildState::Stopped,
-        }
-        if was_starting && self.was_awaited(id) {
-            self.start_next(actions);
+            // Before a restart can be awaited.
+            self.release(id.child);
+            self.ended_by_itself(now, place, exit, decided);
+            self.advance(now, decided);
         }
         Ok(())
     }
 
-    /// Whether the start of the next child waited for `id`: first incarnations start in order.
-    fn was_awaited(&self, id: IncarnationId) -> bool {
-        self.phase == Phase::Starting && id.number == 1
-    }
-
-    /// The child at `index` is over and is to run again, if that is still within the limit.
-    fn restart(&mut self, now: Instant, index: usize, actions: &mut Actions) {
-        match self.restarts.admit(now) {
-            Ok(()) => match self.strategy {
-                Strategy::OneForOne => self.start(index, actions),
-            },
-            Err(_) => {
-                let child = self.child_mut(index);
-                child.state = ChildState::Stopped;
-                let key = child.key;
-                self.begin_stop(now, End::GaveUp(key), actions);
-            }
+    /// The running child in slot `place` is over, and nobody had asked it to be.
+    fn ended_by_itself(&mut self, now: Instant, place: u32, exit: Exit, decided: &mut Decided) {
+        let child = self.roster.child(place);
+        let (key, plan) = (child.key, child.plan);
+        if plan.restart.restarts_after(exit) {
+            return self.restart_by_itself(now, place, decided);
+        }
+        self.let_rest(place, decided);
+        let last = self.roster.significant == 0;
+        let shut_down = match self.auto_shutdown {
+            AutoShutdown::Never => false,
+            AutoShutdown::AnySignificant => plan.significant,
+            AutoShutdown::AllSignificant => plan.significant && last,
+        };
+        if shut_down {
+            self.begin_stop(now, End::AutoShutdown(key), decided);
         }
     }
 
-    fn begin_stop(&mut self, now: Instant, end: End, actions: &mut Actions) {
-        self.phase = Phase::Stopping(end);
-        self.stop_next(now, actions);
+    /// The child in slot `place` is over for good: it is forgotten, or stopped.
+    fn let_rest(&mut self, place: u32, decided: &mut Decided) {
+        let temporary = self.roster.child(place).plan.restart == Restart::Temporary;
+        let kept = matches!(self.phase, Phase::Stopping(_));
+        if (temporary || self.strategy == Strategy::Dynamic) && !kept {
+            self.forget(place, decided);
+        } else {
+            self.roster.set_state(place, ChildState::Stopped, None);
+        }
     }
 
-    /// While stopping: asks the last child that still runs, unless it was asked already.
-    fn stop_next(&mut self, now: Instant, actions: &mut Actions) {
-        let Phase::Stopping(end) = self.phase else {
+    /// The child in slot `place` is over for good, and that is the answer to what was asked for it.
+    fn over(&mut self, now: Instant, place: u32, outcome: Outcome, decided: &mut Decided) {
+        let key = self.roster.child(place).key;
+        self.settle(place, outcome, decided);
+        self.let_rest(place, decided);
+        self.release(key);
+        self.advance(now, decided);
+    }
+
+    /// The start of the child in slot `place` has failed, and nothing of it is left.
+    fn start_failed(&mut self, now: Instant, place: u32, decided: &mut Decided) {
+        let child = self.roster.child_mut(place);
+        child.failures = child.failures.saturating_add(1);
+        let (key, asked, proved) = (child.key, child.asked, child.proved);
+        let temporary = child.plan.restart == Restart::Temporary;
+        self.settle(place, Outcome::StartFailed, decided);
+        // Before a restart can be awaited.
+        self.release(key);
+        if asked == Asked::Start {
+            if proved {
+                self.let_rest(place, decided);
+            } else {
+                self.forget(place, decided);
+            }
+        } else if !proved && self.phase == Phase::Starting {
+            self.roster.set_state(place, ChildState::Stopped, None);
+            self.begin_stop(now, End::StartFailed(key), decided);
+        } else if temporary {
+            self.let_rest(place, decided);
+        } else {
+            // A restart that failed is tried again, and counts again.
+            self.restart_by_itself(now, place, decided);
+        }
+        self.advance(now, decided);
+    }
+
+    /// The child in slot `place` is over, and was being stopped, or about to be.
+    fn was_stopped(&mut self, now: Instant, place: u32, decided: &mut Decided) {
+        let child = self.roster.child(place);
+        let (key, then, asked) = (child.key, child.then, child.asked);
+        let stopping = matches!(self.phase, Phase::Stopping(_));
+        let temporary = child.plan.restart == Restart::Temporary;
+        match then {
+            Then::Failed if !stopping => return self.start_failed(now, place, decided),
+            Then::Waiting if !stopping && !temporary => {
+                if asked == Asked::Stop {
+                    self.settle(place, Outcome::Stopped, decided);
+                }
+                self.roster.set_state(place, ChildState::Waiting, None);
+            }
+            _ => {
+                self.settle(place, Outcome::Stopped, decided);
+                self.let_rest(place, decided);
+            }
+        }
+        self.release(key);
+        self.advance(now, decided);
+    }
+
+    /// The child in slot `place` is over and is to run again, if that is still within the limit.
+    fn restart_by_itself(&mut self, now: Instant, place: u32, decided: &mut Decided) {
+        if self.restarts.admit(now).is_err() {
+            let key = self.roster.child(place).key;
+            self.roster.set_state(place, ChildState::Stopped, None);
+            return self.begin_stop(now, End::GaveUp(key), decided);
+        }
+        let jitter = &mut self.jitter;
+        let child = self.roster.child_mut(place);
+        let backoff = child.plan.backoff;
+        let up = now.saturating_duration_since(child.since);
+        if child.state == ChildState::Running && backoff.resets_after(up) {
+            child.delays.reset();
+        }
+        let until = now.saturating_add(child.delays.next(&backoff, jitter));
+        let alone = matches!(self.strategy, Strategy::OneForOne | Strategy::Dynamic);
+        if until > now {
+            let state = ChildState::Backoff { until };
+            self.roster.set_state(place, state, Some(until));
+        } else if !alone {
+            self.roster.set_state(place, ChildState::Waiting, None);
+        }
+        if !alone {
+            self.regroup(now, place, decided);
+        } else if until <= now {
+            self.start(now, place, decided);
+        }
+    }
+
+    /// Does what is due first, if anything is due by now.
+    fn expire(&mut self, now: Instant, decided: &mut Decided) {
+        let due = self.roster.first_deadline();
+        let Some((_, place)) = due.filter(|&(deadline, _)| deadline <= now) else {
             return;
         };
-        let mut active = self.children.as_mut_slice().iter_mut().rev();
-        match active.find(|child| child.state.is_active()) {
-            Some(child) if matches!(child.state, ChildState::Stopping { .. }) => {}
-            Some(child) => {
-                let deadline = match child.plan.stop {
-                    Stop::Within(limit) => now.saturating_add(limit),
-                    Stop::Forever => Instant::MAX,
-                };
-                child.state = ChildState::Stopping { deadline };
-                actions.push(Action::Stop(IncarnationId {
-                    child: child.key,
-                    number: child.incarnation,
-                }));
+        let state = self.roster.child(place).state;
+        match state {
+            // It is about to be stopped anyway.
+            ChildState::Starting if self.is_doomed(place) => {
+                self.roster.set_state(place, state, None);
             }
-            None => {
-                self.phase = Phase::Ended(end);
-                actions.push(Action::End(end));
-            }
+            ChildState::Starting => self.ask_to_stop(now, place, Then::Failed, decided),
+            ChildState::Backoff { .. } => self.delay_over(now, place, decided),
+            ChildState::Stopping { .. } => self.abandon(now, place, decided),
+            _ => self.roster.set_state(place, state, None),
         }
     }
 
-    /// Abandons a child whose time to stop has run out.
-    fn tick(&mut self, now: Instant, actions: &mut Actions) {
-        let overdue = self.children.as_mut_slice().iter_mut().rev().find(|child| {
-            matches!(child.state, ChildState::Stopping { deadline }
-                if deadline != Instant::MAX && deadline <= now)
-        });
-        if let Some(child) = overdue {
-            child.state = ChildState::Stopped;
-            let id = IncarnationId {
-                child: child.key,
-                number: child.incarnation,
-            };
-            actions.push(Action::Abandon(id));
-            self.stop_next(now, actions);
+    fn delay_over(&mut self, now: Instant, place: u32, decided: &mut Decided) {
+        if matches!(self.phase, Phase::Stopping(_)) {
+            self.roster.set_state(place, ChildState::Stopped, None);
+        } else if self.is_led_by(self.roster.child(place).key) {
+            self.roster.set_state(place, ChildState::Waiting, None);
+            self.advance(now, decided);
+        } else {
+            self.start(now, place, decided);
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::super::{FixedChildren, Restart};
-    use super::*;
-    use core::time::Duration;
-
-    type Fixed = Machine<FixedChildren<3>, 4>;
-
-    const NOW: Instant = Instant::from_nanos(1_000);
-
-    /// A machine with three children of the default plan, intensity 1.
-    fn three(restart: Restart) -> (Fixed, [ChildKey; 3]) {
-        let limit = RestartIntensity::new(1, Duration::from_secs(5)).unwrap();
-        let mut machine = Fixed::new(Strategy::OneForOne, limit, FixedChildren::new());
-        let keys = [(); 3].map(|()| {
-            machine
-                .add(ChildPlan {
-                    restart,
-                    stop: Stop::default(),
-                })
-                .unwrap()
-        });
-        (machine, keys)
-    }
-
-    fn up(restart: Restart) -> (Fixed, [ChildKey; 3]) {
-        let (mut machine, keys) = three(restart);
-        machine.step(NOW, Event::Start).unwrap();
-        for child in keys {
-            machine
-                .step(NOW, Event::Started(IncarnationId { child, number: 1 }))
-                .unwrap();
+    fn abandon(&mut self, now: Instant, place: u32, decided: &mut Decided) {
+        let child = self.roster.child(place);
+        let (id, overrun) = (child.present(), child.plan.overrun);
+        decided.push(Action::Abandon(id));
+        let known = self.abandoned.push(id).is_ok();
+        let too_many = !known || self.abandoned.len() > self.max_abandoned;
+        if matches!(self.phase, Phase::Starting | Phase::Running)
+            && (too_many || overrun == Overrun::Escalate)
+        {
+            self.settle(place, Outcome::Stopped, decided);
+            self.roster.set_state(place, ChildState::Stopped, None);
+            self.begin_stop(now, End::Overrun(id.child), decided);
+        } else {
+            self.was_stopped(now, place, decided);
         }
-        assert_eq!(machine.phase(), Phase::Running);
-        (machine, keys)
-    }
-
-    fn id(child: ChildKey, number: u64) -> IncarnationId {
-        IncarnationId { child, number }
-    }
-
-    #[test]
-    fn a_failed_first_start_stops_the_started_in_reverse() {
-        let (mut machine, [a, b, c]) = three(Restart::Permanent);
-        machine.step(NOW, Event::Start).unwrap();
-        for child in [a, b] {
-            machine.step(NOW, Event::Started(id(child, 1))).unwrap();
-        }
-        let actions = machine.step(NOW, Event::StartFailed(id(c, 1))).unwrap();
-        assert_eq!(actions.as_slice(), [Action::Stop(id(b, 1))]);
-        let actions = machine
-            .step(NOW, Event::Exited(id(b, 1), Exit::Clean))
-            .unwrap();
-        assert_eq!(actions.as_slice(), [Action::Stop(id(a, 1))]);
-        let actions = machine
-            .step(NOW, Event::Exited(id(a, 1), Exit::Clean))
-            .unwrap();
-        assert_eq!(actions.as_slice(), [Action::End(End::StartFailed(c))]);
-    }
-
-    #[test]
-    fn an_exit_may_overtake_the_confirmation_of_its_start() {
-        let (mut machine, [a, b, _]) = three(Restart::Permanent);
-        machine.step(NOW, Event::Start).unwrap();
-        let actions = machine
-            .step(NOW, Event::Exited(id(a, 1), Exit::Abnormal))
-            .unwrap();
-        assert_eq!(
-            actions.as_slice(),
-            [Action::Start(id(a, 2)), Action::Start(id(b, 1))]
-        );
-        assert_eq!(machine.step(NOW, Event::Started(id(a, 1))), Err(Stale));
-    }
-
-    #[test]
-    fn giving_up_while_starting_stops_what_is_being_started() {
-        let (mut machine, [a, b, c]) = three(Restart::Permanent);
-        machine.step(NOW, Event::Start).unwrap();
-        machine.step(NOW, Event::Started(id(a, 1))).unwrap();
-        machine
-            .step(NOW, Event::Exited(id(a, 1), Exit::Abnormal))
-            .unwrap();
-        let actions = machine
-            .step(NOW, Event::Exited(id(a, 2), Exit::Abnormal))
-            .unwrap();
-        assert_eq!(actions.as_slice(), [Action::Stop(id(b, 1))]);
-        assert_eq!(
-            machine
-                .step(NOW, Event::Started(id(b, 1)))
-                .unwrap()
-                .as_slice(),
-            []
-        );
-        let actions = machine
-            .step(NOW, Event::Exited(id(b, 1), Exit::Clean))
-            .unwrap();
-        assert_eq!(actions.as_slice(), [Action::End(End::GaveUp(a))]);
-        assert_eq!(
-            machine.child(c).map(Child::state),
-            Some(ChildState::Waiting)
-        );
-    }
-
-    #[test]
-    fn a_late_child_is_abandoned_at_its_deadline_and_not_before() {
-        let (mut machine, [_, b, c]) = up(Restart::Permanent);
-        machine.step(NOW, Event::Shutdown).unwrap();
-        let deadline = NOW.saturating_add(Duration::from_secs(5));
-        assert_eq!(machine.next_deadline(), Some(deadline));
-        let just_before = Instant::from_nanos(deadline.as_nanos() - 1);
-        assert_eq!(
-            machine.step(just_before, Event::Tick).unwrap().as_slice(),
-            []
-        );
-        let actions = machine.step(deadline, Event::Tick).unwrap();
-        assert_eq!(
-            actions.as_slice(),
-            [Action::Abandon(id(c, 1)), Action::Stop(id(b, 1))]
-        );
-        let late = Event::Exited(id(c, 1), Exit::Clean);
-        assert_eq!(machine.step(deadline, late), Err(Stale));
-    }
-
-    #[test]
-    fn a_child_without_a_limit_sets_no_deadline() {
-        let limit = RestartIntensity::new(1, Duration::from_secs(5)).unwrap();
-        let mut machine = Fixed::new(Strategy::OneForOne, limit, FixedChildren::new());
-        let plan = ChildPlan {
-            restart: Restart::Permanent,
-            stop: Stop::Forever,
-        };
-        let child = machine.add(plan).unwrap();
-        machine.step(NOW, Event::Start).unwrap();
-        machine.step(NOW, Event::Started(id(child, 1))).unwrap();
-        machine.step(NOW, Event::Shutdown).unwrap();
-        assert_eq!(machine.next_deadline(), None);
-        assert_eq!(
-            machine.step(Instant::MAX, Event::Tick).unwrap().as_slice(),
-            []
-        );
-    }
-
-    #[test]
-    fn a_temporary_child_is_forgotten_and_a_transient_one_kept() {
-        let (mut machine, [a, ..]) = up(Restart::Temporary);
-        let actions = machine
-            .step(NOW, Event::Exited(id(a, 1), Exit::Abnormal))
-            .unwrap();
-        assert_eq!(actions.as_slice(), [Action::Forget(a)]);
-        assert!(machine.child(a).is_none());
-
-        let (mut machine, [a, ..]) = up(Restart::Transient);
-        let actions = machine
-            .step(NOW, Event::Exited(id(a, 1), Exit::Clean))
-            .unwrap();
-        assert_eq!(actions.as_slice(), []);
-        assert_eq!(
-            machine.child(a).map(Child::state),
-            Some(ChildState::Stopped)
-        );
-    }
-
-    #[test]
-    fn without_children_it_is_up_at_once_and_ends_at_once() {
-        let limit = RestartIntensity::new(0, Duration::from_secs(5)).unwrap();
-        let mut machine = Fixed::new(Strategy::OneForOne, limit, FixedChildren::new());
-        assert_eq!(
-            machine.step(NOW, Event::Start).unwrap().as_slice(),
-            [Action::Up]
-        );
-        let end = Action::End(End::Shutdown);
-        assert_eq!(
-            machine.step(NOW, Event::Shutdown).unwrap().as_slice(),
-            [end]
-        );
-        assert_eq!(machine.step(NOW, Event::Shutdown).unwrap().as_slice(), []);
-        assert_eq!(machine.step(NOW, Event::Start), Err(Stale));
-    }
-
-    #[test]
-    fn a_fourth_child_does_not_fit_and_none_is_added_later() {
-        let (mut machine, _) = three(Restart::Permanent);
-        let refused = machine.add(ChildPlan::default());
-        assert_eq!(refused, Err(AddError::TooManyChildren { limit: 3 }));
-        machine.step(NOW, Event::Start).unwrap();
-        assert_eq!(
-            machine.add(ChildPlan::default()),
-            Err(AddError::AlreadyStarted)
-        );
     }
 }

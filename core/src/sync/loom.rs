@@ -19,9 +19,15 @@ pub(crate) fn overwrite(word: &AtomicUsize, value: usize, ordering: Ordering) {
     word.swap(value, ordering);
 }
 
+/// Here an interrupt is a call, and what calls is in the order of the program.
+pub(crate) fn in_order() {}
+
 /// Words of payload in a ring slot: as few as can be torn. Models use records of their own, an
 /// [`Event`](crate::event::Event) does not fit.
 pub(crate) const SLOT_WORDS: usize = 2;
+
+/// Pushes that may be interrupted at once while they take their tickets of a nested ring.
+pub(crate) const NEST_LEVELS: usize = 2;
 
 /// Lanes of a bucket: as few as can be full and half full.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
@@ -38,6 +44,41 @@ pub(crate) const COUNTERS: usize = 1;
 /// Lanes in the roster of a group itself: as few as there can be.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) const ROSTER_LANES: usize = 1;
+
+/// How deep a caller of handlers may be: as little as one handler that calls another.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const CALLER_LEVELS: usize = 2;
+
+/// Seats for callers of handlers that are made at a time.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const CHUNK_SEATS: usize = 1;
+
+/// Part of a value in plain memory that several read and one frees: it sees whoever reads too early or too late.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) struct Watched(::loom::cell::UnsafeCell<()>);
+
+// SAFETY: there is nothing in the cell.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+unsafe impl Sync for Watched {}
+
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+impl Watched {
+    pub(crate) fn new() -> Self {
+        Self(::loom::cell::UnsafeCell::new(()))
+    }
+
+    /// The value is being read.
+    pub(crate) fn read(&self) {
+        self.0.with(|_| ());
+    }
+}
+
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.0.with_mut(|_| ());
+    }
+}
 
 /// How often a shared dedup window looks again whether a set's door is open: not at all, so that models see
 /// what happens when patience ends.

@@ -12,9 +12,13 @@ mod loom;
 mod native;
 
 #[cfg(bedplate_loom)]
-pub(crate) use self::loom::{AtomicBool, AtomicUsize, Ordering, SLOT_WORDS, fence};
+pub(crate) use self::loom::{
+    AtomicBool, AtomicUsize, NEST_LEVELS, Ordering, SLOT_WORDS, fence, in_order,
+};
 #[cfg(not(bedplate_loom))]
-pub(crate) use self::native::{AtomicBool, AtomicUsize, Ordering, SLOT_WORDS, fence};
+pub(crate) use self::native::{
+    AtomicBool, AtomicUsize, NEST_LEVELS, Ordering, SLOT_WORDS, fence, in_order,
+};
 
 /// Here where the target has 64-bit atomics of its own: what `portable-atomic` would put in their place
 /// is a lock, which an interrupt cannot take.
@@ -25,16 +29,22 @@ pub(crate) use self::native::{AtomicU64, DEDUP_PATIENCE};
 
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr", bedplate_loom))]
 pub(crate) use self::loom::{
-    AtomicPtr, BUCKET_LANES, COUNTERS, FIRST_STEP, ROSTER_LANES, exclusively, overwrite,
+    AtomicPtr, BUCKET_LANES, CALLER_LEVELS, CHUNK_SEATS, COUNTERS, FIRST_STEP, ROSTER_LANES,
+    Watched, exclusively, overwrite,
 };
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr", not(bedplate_loom)))]
 pub(crate) use self::native::{
-    AtomicPtr, BUCKET_LANES, COUNTERS, FIRST_STEP, ROSTER_LANES, exclusively, overwrite,
+    AtomicPtr, BUCKET_LANES, CALLER_LEVELS, CHUNK_SEATS, COUNTERS, FIRST_STEP, ROSTER_LANES,
+    Watched, exclusively, overwrite,
 };
 
 /// For one thread only, so the same under loom.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) use core::cell::Cell;
+
+/// The plain one, also under loom: it holds users' values, and those of models watch themselves.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) use core::cell::UnsafeCell;
 
 /// Here where the target has what crossbeam-epoch needs.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
@@ -75,3 +85,28 @@ macro_rules! array {
     };
 }
 pub(crate) use array;
+
+/// Does something for the number of each word of a ring slot, in order: written out in ordinary builds, since a
+/// compiler that saves space would make a loop of it, which takes twice as long.
+#[cfg(not(bedplate_loom))]
+macro_rules! each_word {
+    (|$at:ident| $body:block) => {{
+        const { assert!(crate::sync::SLOT_WORDS == 7) };
+        each_word!(@ $at $body, 0 1 2 3 4 5 6);
+    }};
+    (@ $at:ident $body:block, $($number:literal)*) => {
+        $({
+            let $at: usize = $number;
+            $body
+        })*
+    };
+}
+#[cfg(bedplate_loom)]
+macro_rules! each_word {
+    (|$at:ident| $body:block) => {
+        for $at in 0..crate::sync::SLOT_WORDS {
+            $body
+        }
+    };
+}
+pub(crate) use each_word;

@@ -4,6 +4,7 @@ pub mod dedup;
 pub mod dedup_shared;
 pub mod drain;
 pub mod groups;
+pub mod handlers;
 pub mod intensity;
 pub mod registry;
 pub mod ring;
@@ -40,5 +41,14 @@ impl<'a> Bytes<'a> {
     /// A number below `end`, which is not zero.
     pub fn below(&mut self, end: u8) -> u8 {
         self.byte() % end
+    }
+
+    /// One of `all`, if there is one; of very many, one of the first 256.
+    pub fn one_of<'b, T>(&mut self, all: &'b [T]) -> Option<&'b T> {
+        if all.is_empty() {
+            return None;
+        }
+        let byte = usize::from(self.byte());
+        all.get(byte % all.len())
     }
 }

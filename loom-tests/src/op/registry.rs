@@ -1,10 +1,12 @@
 //! Registries, epoch-reclaimed and fixed, against their oracle.
 
 use super::Bytes;
-use crate::oracle::registry::{Refused, Registry as Oracle};
-use crate::subject::{Constant, Epoch, Event, Fixed, Heard, Key, LIMIT, Mix, Subject, Value};
+use crate::oracle::registry::{Refused, RefusedMany, Registry as Oracle};
+use crate::subject::{
+    Constant, Epoch, Event, Fixed, Heard, Key, LIMIT, MOST_AT_ONCE, Mix, Subject, Value,
+};
 use bedplate_core::id::PidAllocator;
-use bedplate_core::registry::{RegisterError, Registration};
+use bedplate_core::registry::{RegisterError, RegisterManyError, Registration};
 use std::collections::BTreeMap;
 
 /// How many keys the sequences use.
@@ -20,6 +22,8 @@ const FEED: usize = 4;
 pub enum Operation {
     /// A process registers a key.
     Register(u8, Key),
+    /// A process registers so many keys together: this one, and others each so many further on.
+    RegisterMany(u8, u8, Key, Key),
     /// A process registers a key, or finds out who has it.
     GetOrRegister(u8, Key),
     /// A process takes a key over.
@@ -49,7 +53,7 @@ pub enum Operation {
 impl Operation {
     /// The next operation, or `None` at the end.
     pub fn read(bytes: &mut Bytes<'_>) -> Option<Self> {
-        bytes.more().then(|| match bytes.below(23) {
+        bytes.more().then(|| match bytes.below(25) {
             0..=3 => Self::Register(bytes.below(PROCESSES), bytes.below(KEYS)),
             4..=5 => Self::Unregister(bytes.below(PROCESSES), bytes.below(KEYS)),
             6 => Self::Release(bytes.below(PROCESSES), bytes.below(8)),
@@ -66,6 +70,12 @@ impl Operation {
                 1 + bytes.below(PROCESSES - 1),
             ),
             21..=22 => Self::Follow,
+            23..=24 => Self::RegisterMany(
+                bytes.below(PROCESSES),
+                bytes.below(MOST_AT_ONCE + 1),
+                bytes.below(KEYS),
+                bytes.below(KEYS),
+            ),
             _ => Self::UnregisterBelow(bytes.below(PROCESSES), bytes.below(KEYS)),
         })
     }
@@ -90,6 +100,21 @@ fn refused(error: &RegisterError<Key, Value>) -> Refused {
         RegisterError::Full { limit, .. } => {
             assert_eq!(*limit, LIMIT);
             Refused::Full
+        }
+        other => panic!("an error the oracle does not know: {other}"),
+    }
+}
+
+/// The oracle's word for the error of a batch.
+fn refused_many(error: &RegisterManyError<Vec<(Key, Value)>>) -> RefusedMany {
+    match error {
+        RegisterManyError::Repeated { at, .. } => RefusedMany::Repeated(*at),
+        RegisterManyError::AlreadyRegistered { at, holder, .. } => {
+            RefusedMany::AlreadyRegistered(*at, *holder)
+        }
+        RegisterManyError::Full { limit, .. } => {
+            assert_eq!(*limit, LIMIT);
+            RefusedMany::Full
         }
         other => panic!("an error the oracle does not know: {other}"),
     }
@@ -205,6 +230,33 @@ fn run_one<S: Subject>(subject: &S, bytes: &[u8]) {
                     (Err(error), Err(expected)) => {
                         assert_eq!(refused(&error), expected, "{operation:?}");
                         assert_eq!(error.into_inner(), (key, value), "both come back");
+                    }
+                    (got, expected) => panic!("{operation:?}: {got:?}, expected {expected:?}"),
+                }
+            }
+            Operation::RegisterMany(process, many, first, step) => {
+                let (pid, owner) = &mut owners[usize::from(process)];
+                let pairs: Vec<(Key, Value)> = (0..many)
+                    .map(|number| {
+                        value += 1;
+                        ((first + number * step) % KEYS, value)
+                    })
+                    .collect();
+                match (
+                    subject.register_many(owner, pairs.clone()),
+                    oracle.register_many(*pid, &pairs),
+                ) {
+                    (Ok(registrations), Ok(())) => {
+                        assert_eq!(registrations.len(), pairs.len());
+                        for (registration, (key, _)) in registrations.into_iter().zip(pairs) {
+                            assert_eq!(registration.owner(), *pid);
+                            made[usize::from(process)].push((registration, key));
+                            current.insert(key, Some(registration));
+                        }
+                    }
+                    (Err(error), Err(expected)) => {
+                        assert_eq!(refused_many(&error), expected, "{operation:?}");
+                        assert_eq!(error.into_inner(), pairs, "all come back");
                     }
                     (got, expected) => panic!("{operation:?}: {got:?}, expected {expected:?}"),
                 }

@@ -2,16 +2,18 @@
 //!
 //! [`World`] does at once whatever the machine says, as Erlang/OTP does; there the machine must do
 //! exactly what the oracle does ([`run`]), and what OTP itself was recorded doing. In the other one
-//! ([`run_late`]) everything takes its time and news arrive in any order; there is no single truth
+//! ([`late`]) everything takes its time and news arrive in any order; there is no single truth
 //! about the order, but there are promises.
 
+pub mod late;
+
 use super::Bytes;
-use crate::oracle::intensity::Intensity;
-use crate::oracle::supervision::{Child, Seen, Supervisor as Oracle, Why};
+use crate::oracle::supervision::{Child, Reply, Seen, Setting, State, Supervisor as Oracle, Why};
 use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{
-    Action, ChildKey, ChildPlan, ChildState, End, Event, Exit, FixedChildren, IncarnationId,
-    Machine, Phase, Restart, RestartIntensity, Stop, Strategy,
+    Action, AutoShutdown, Backoff, ChildKey, ChildPlan, ChildState, Config, ControlError, Counts,
+    End, Event, Exit, FixedChildren, IncarnationId, Machine, Outcome, Ready, Restart,
+    RestartIntensity, Stop, Strategy,
 };
 use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
@@ -19,7 +21,7 @@ use std::collections::{HashMap, VecDeque};
 /// The most children and restarts a sequence uses.
 const MOST: usize = 16;
 
-type Decisions = Machine<FixedChildren<MOST>, MOST>;
+type Decisions = Machine<FixedChildren<usize, MOST>, MOST>;
 
 /// Something that happens to a supervisor.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +30,18 @@ pub enum Operation {
     Exit(usize, Exit),
     /// The next starts of a child fail.
     FailNext(usize, u32),
+    /// In the next starts a child does not become ready.
+    SilenceNext(usize, u32),
     /// Time passes.
     Wait(u64),
+    /// A child is added.
+    StartChild(usize),
+    /// A child is stopped.
+    Terminate(usize),
+    /// A child is started by hand.
+    Restart(usize),
+    /// A child is forgotten.
+    Delete(usize),
     /// Everything is to stop.
     Shutdown,
 }
@@ -37,11 +49,21 @@ pub enum Operation {
 impl Operation {
     /// The next operation on one of `children`, or `None` at the end.
     pub fn read(bytes: &mut Bytes<'_>, children: u8) -> Option<Self> {
-        bytes.more().then(|| match bytes.below(32) {
-            0..=17 => Self::Exit(bytes.below(children).into(), exit(bytes)),
-            18..=22 => Self::FailNext(bytes.below(children).into(), bytes.below(4).into()),
-            23..=30 => Self::Wait(bytes.below(12).into()),
-            _ => Self::Shutdown,
+        bytes.more().then(|| {
+            let what = bytes.below(64);
+            let child = || bytes.below(children).into();
+            let mut child = child;
+            match what {
+                0..=23 => Self::Exit(child(), exit(bytes)),
+                24..=29 => Self::FailNext(child(), bytes.below(4).into()),
+                30..=32 => Self::SilenceNext(child(), bytes.below(3).into()),
+                33..=44 => Self::Wait(bytes.below(12).into()),
+                45..=49 => Self::StartChild(child()),
+                50..=54 => Self::Terminate(child()),
+                55..=59 => Self::Restart(child()),
+                60..=62 => Self::Delete(child()),
+                _ => Self::Shutdown,
+            }
         })
     }
 }
@@ -54,62 +76,120 @@ fn exit(bytes: &mut Bytes<'_>) -> Exit {
     }
 }
 
-/// One to five children, and a restart limit.
-fn setting(bytes: &mut Bytes<'_>) -> (Vec<Child>, u32, u64) {
-    let children = 1 + bytes.below(5);
-    let children = (0..children).map(|_| Child {
-        restart: [Restart::Permanent, Restart::Transient, Restart::Temporary]
-            [usize::from(bytes.below(3))],
-        limit: 1 + u64::from(bytes.below(9)),
-        deaf: bytes.below(8) == 0,
-        fails: u32::from(bytes.below(24) == 0),
-    });
-    (
-        children.collect(),
-        u32::from(bytes.below(5)),
-        1 + u64::from(bytes.below(20)),
-    )
+/// A supervisor, and one to five children. Either some of them keep the supervisor waiting, or it waits
+/// before it restarts them: in a world where one thing is done at a time, both at once would have no
+/// one order.
+fn setting(bytes: &mut Bytes<'_>) -> (Setting, Vec<Child>) {
+    let strategy = [
+        Strategy::OneForOne,
+        Strategy::OneForAll,
+        Strategy::RestForOne,
+        Strategy::Dynamic,
+    ][usize::from(bytes.below(4))];
+    let auto_shutdown = match bytes.below(4) {
+        _ if strategy == Strategy::Dynamic => AutoShutdown::Never,
+        0 | 1 => AutoShutdown::Never,
+        2 => AutoShutdown::AnySignificant,
+        _ => AutoShutdown::AllSignificant,
+    };
+    let patient = bytes.below(2) == 0;
+    let children = (0..=bytes.below(5)).map(|_| child(bytes, auto_shutdown, patient));
+    let children = children.collect();
+    let setting = Setting {
+        strategy,
+        auto_shutdown,
+        intensity: bytes.below(8).into(),
+        period: 1 + u64::from(bytes.below(20)),
+        budget: (bytes.below(4) == 0).then(|| bytes.below(12).into()),
+    };
+    (setting, children)
+}
+
+fn child(bytes: &mut Bytes<'_>, auto_shutdown: AutoShutdown, patient: bool) -> Child {
+    let restart =
+        [Restart::Permanent, Restart::Transient, Restart::Temporary][usize::from(bytes.below(3))];
+    let significant = restart != Restart::Permanent
+        && auto_shutdown != AutoShutdown::Never
+        && bytes.below(2) == 0;
+    let fails = u32::from(bytes.below(24) == 0);
+    let mut child = Child {
+        significant,
+        fails,
+        ..Child::new(restart)
+    };
+    if patient {
+        child.limit = 1 + u64::from(bytes.below(9));
+        child.deaf = bytes.below(8) == 0;
+        child.ready = bytes.below(4).into();
+    } else if bytes.below(3) > 0 {
+        let first = 1 + u64::from(bytes.below(5));
+        let longest = first + u64::from(bytes.below(9));
+        child.backoff = Some((first, longest, bytes.below(20).into()));
+    }
+    child
 }
 
 /// Runs the sequence in `bytes` against the machine and the oracle.
 ///
 /// # Panics
-/// If what they do differs, or the order in which they do it.
+/// If what they do differs, or the order in which they do it, or what they answer.
 pub fn run(bytes: &[u8]) {
     let mut bytes = Bytes::new(bytes);
-    let (children, intensity, period) = setting(&mut bytes);
+    let (setting, children) = setting(&mut bytes);
     let count = u8::try_from(children.len()).unwrap();
-    let mut oracle = Oracle::new(
-        children.clone(),
-        Intensity::new(intensity.try_into().unwrap(), period),
-    );
-    let mut world = World::new(children, intensity, Duration::from_nanos(period));
+    let dynamic = setting.strategy == Strategy::Dynamic;
+    let mut oracle = Oracle::new(setting.clone(), children.clone());
+    let mut world = World::new(&setting, children);
     oracle.start();
     world.start();
     loop {
         assert_eq!(world.take_seen(), oracle.take_seen());
-        assert_eq!(world.children(), oracle.children());
         assert_eq!(world.ended(), oracle.ended());
+        assert_eq!(world.now(), oracle.now());
         if oracle.ended().is_some() {
             break;
         }
-        match Operation::read(&mut bytes, count) {
+        assert_eq!(world.children(), oracle.children());
+        world.check_counts();
+        let replies = match Operation::read(&mut bytes, count) {
             Some(Operation::Exit(child, exit)) => {
                 oracle.exit(child, exit);
                 world.exit(child, exit);
+                None
             }
             Some(Operation::FailNext(child, fails)) => {
                 oracle.fail_next(child, fails);
                 world.fail_next(child, fails);
+                None
+            }
+            Some(Operation::SilenceNext(child, starts)) => {
+                oracle.silence_next(child, starts);
+                world.silence_next(child, starts);
+                None
             }
             Some(Operation::Wait(time)) => {
                 oracle.wait(time);
                 world.wait(time);
+                None
             }
+            // Which of several would be meant afterwards?
+            Some(Operation::StartChild(child)) if dynamic && world.knows(child) => None,
+            Some(Operation::StartChild(child)) => {
+                Some((oracle.start_child(child), world.start_child(child)))
+            }
+            Some(Operation::Terminate(child)) => {
+                Some((oracle.terminate(child), world.terminate(child)))
+            }
+            Some(Operation::Restart(child)) => Some((oracle.restart(child), world.restart(child))),
+            Some(Operation::Delete(child)) => Some((oracle.delete(child), world.delete(child))),
             Some(Operation::Shutdown) | None => {
                 oracle.shutdown();
                 world.shutdown();
+                None
             }
+        };
+        if let Some((right, answered)) = replies {
+            assert_eq!(answered, right);
         }
     }
 }
@@ -118,10 +198,12 @@ pub fn run(bytes: &[u8]) {
 #[derive(Clone, Debug)]
 pub struct World {
     machine: Decisions,
-    keys: Vec<ChildKey>,
+    places: HashMap<ChildKey, usize>,
     children: Vec<Child>,
+    dynamic: bool,
     now: u64,
     seen: Vec<Seen>,
+    settled: Vec<(ChildKey, Outcome)>,
     ended: Option<Why>,
 }
 
@@ -129,42 +211,52 @@ impl World {
     /// Not started.
     ///
     /// # Panics
-    /// If there are more children or restarts than there is room for.
+    /// If there are more children or restarts than there is room for, or one of them cannot be.
     #[must_use]
-    pub fn new(children: Vec<Child>, intensity: u32, period: Duration) -> Self {
-        let limit = RestartIntensity::new(intensity, period).unwrap();
-        let mut machine = Machine::new(Strategy::OneForOne, limit, FixedChildren::new());
-        let plans = children.iter().map(plan);
-        let keys = plans.map(|plan| machine.add(plan).unwrap()).collect();
-        Self {
+    pub fn new(setting: &Setting, children: Vec<Child>) -> Self {
+        let machine = Machine::new(config(setting), FixedChildren::new()).unwrap();
+        let mut world = Self {
             machine,
-            keys,
-            children,
+            places: HashMap::new(),
+            dynamic: setting.strategy == Strategy::Dynamic,
+            children: Vec::new(),
             now: 0,
             seen: Vec::new(),
+            settled: Vec::new(),
             ended: None,
+        };
+        for (place, child) in children.iter().enumerate() {
+            let id = (!world.dynamic).then_some(place);
+            let key = world.machine.add(id, plan(child)).unwrap();
+            world.places.insert(key, place);
         }
+        world.children = children;
+        world
     }
 
     /// Starts the children.
     pub fn start(&mut self) {
-        self.settle(Event::Start);
+        self.happen(Event::Start);
     }
 
     /// A child ends by itself; returns whether it was running.
+    ///
+    /// # Panics
+    /// If the machine does not know the child it lists.
     pub fn exit(&mut self, child: usize, exit: Exit) -> bool {
-        let Some(present) = self.machine.child(self.keys[child]) else {
+        let Some(key) = self.key(child) else {
             return false;
         };
+        let present = self.machine.child(key).unwrap();
         if present.state() != ChildState::Running {
             return false;
         }
         let id = IncarnationId {
-            child: present.key(),
+            child: key,
             number: present.incarnation(),
         };
         self.seen.push(Seen::Ended(child));
-        self.settle(Event::Exited(id, exit));
+        self.happen(Event::Exited(id, exit));
         true
     }
 
@@ -173,14 +265,71 @@ impl World {
         self.children[child].fails = fails;
     }
 
+    /// In the next `starts` a child does not become ready.
+    pub fn silence_next(&mut self, child: usize, starts: u32) {
+        self.children[child].silent = starts;
+    }
+
     /// Time passes.
     pub fn wait(&mut self, time: u64) {
-        self.now += time;
+        let then = self.now + time;
+        while let Some(due) = self.due().filter(|&due| due <= then) {
+            self.now = self.now.max(due);
+            self.happen(Event::Tick);
+        }
+        self.now = self.now.max(then);
     }
 
     /// Stops everything.
     pub fn shutdown(&mut self) {
-        self.settle(Event::Shutdown);
+        self.happen(Event::Shutdown);
+    }
+
+    /// Adds a child behind the others and starts it.
+    pub fn start_child(&mut self, child: usize) -> Reply {
+        let id = (!self.dynamic).then_some(child);
+        let plan = plan(&self.children[child]);
+        let started = self.machine.start_child(self.at(), id, plan);
+        let started = started.map(|(key, actions)| (key, actions.collect()));
+        let key = started.as_ref().ok().map(|&(key, _)| key);
+        self.places.extend(key.map(|key| (key, child)));
+        self.answer(key, started.map(|(_, actions)| actions))
+    }
+
+    /// Stops a child.
+    pub fn terminate(&mut self, child: usize) -> Reply {
+        let Some(key) = self.key(child) else {
+            return Reply::NotFound;
+        };
+        let actions = self.machine.terminate(self.at(), key);
+        let actions = actions.map(Iterator::collect);
+        self.answer(Some(key), actions)
+    }
+
+    /// Starts a child that is stopped, or waits out its delay.
+    pub fn restart(&mut self, child: usize) -> Reply {
+        let Some(key) = self.key(child) else {
+            return if self.dynamic {
+                Reply::Dynamic
+            } else {
+                Reply::NotFound
+            };
+        };
+        let actions = self.machine.restart(self.at(), key);
+        let actions = actions.map(Iterator::collect);
+        self.answer(Some(key), actions)
+    }
+
+    /// Forgets a child that is stopped.
+    pub fn delete(&mut self, child: usize) -> Reply {
+        match self.key(child) {
+            _ if self.dynamic => Reply::Dynamic,
+            None => Reply::NotFound,
+            Some(key) => match self.machine.delete(key) {
+                Ok(()) => Reply::Done,
+                Err(error) => refusal(error),
+            },
+        }
     }
 
     /// What has been seen since the last call.
@@ -188,12 +337,25 @@ impl World {
         core::mem::take(&mut self.seen)
     }
 
-    /// Each child that is not forgotten, and whether it runs.
+    /// Each child that is not forgotten, and what it is doing.
     #[must_use]
-    pub fn children(&self) -> Vec<(usize, bool)> {
-        let kept = self.machine.children().iter();
-        kept.map(|child| (self.place(child.key()), child.state().is_active()))
+    pub fn children(&self) -> Vec<(usize, State)> {
+        let state = |state| match state {
+            ChildState::Running => State::Running,
+            ChildState::Stopped => State::Stopped,
+            ChildState::Waiting => State::Waiting,
+            ChildState::Backoff { until } => State::Backoff(until.as_nanos()),
+            other => unreachable!("{other:?} is over when a call is"),
+        };
+        let kept = self.machine.children();
+        kept.map(|child| (self.places[&child.key()], state(child.state())))
             .collect()
+    }
+
+    /// How many children there are.
+    #[must_use]
+    pub fn count(&self) -> Counts {
+        self.machine.count()
     }
 
     /// Why it ended, if it has.
@@ -202,268 +364,193 @@ impl World {
         self.ended
     }
 
-    fn place(&self, key: ChildKey) -> usize {
-        self.keys.iter().position(|&other| other == key).unwrap()
+    /// What time it is.
+    #[must_use]
+    pub const fn now(&self) -> u64 {
+        self.now
     }
 
-    /// Does what follows from `event`, and what follows from that, until nothing does.
-    fn settle(&mut self, event: Event) {
-        let mut events = VecDeque::from([event]);
+    /// Whether there is such a child.
+    #[must_use]
+    pub fn knows(&self, child: usize) -> bool {
+        self.key(child).is_some()
+    }
+
+    fn check_counts(&self) {
+        let children = self.children();
+        let count = self.count();
+        let running = |&&(_, state): &&(usize, State)| state == State::Running;
+        assert_eq!(count.specs, children.len());
+        assert_eq!(count.active, children.iter().filter(running).count());
+        assert_eq!((count.workers, count.supervisors), (children.len(), 0));
+    }
+
+    fn key(&self, child: usize) -> Option<ChildKey> {
+        let mut keys = self.machine.children().map(|child| child.key());
+        let key = keys.find(|key| self.places[key] == child);
+        if !self.dynamic {
+            assert_eq!(self.machine.find(&child).map(|child| child.key()), key);
+        }
+        key
+    }
+
+    const fn at(&self) -> Instant {
+        Instant::from_nanos(self.now)
+    }
+
+    fn due(&self) -> Option<u64> {
+        self.machine.next_deadline().map(Instant::as_nanos)
+    }
+
+    fn happen(&mut self, event: Event) {
+        let actions = self.machine.step(self.at(), event);
+        let actions = actions.expect("nothing is late here").collect();
+        self.settle(actions);
+    }
+
+    fn answer(
+        &mut self,
+        key: Option<ChildKey>,
+        actions: Result<Vec<Action>, ControlError>,
+    ) -> Reply {
+        self.settled.clear();
+        match actions {
+            Ok(actions) => self.settle(actions),
+            Err(error) => return refusal(error),
+        }
+        let mut settled = self.settled.iter();
+        match settled.find(|&&(child, _)| Some(child) == key) {
+            Some((_, Outcome::Started | Outcome::Stopped)) => Reply::Done,
+            Some((_, Outcome::StartFailed)) => Reply::StartFailed,
+            Some(other) => unreachable!("{other:?}"),
+            None => Reply::Later,
+        }
+    }
+
+    /// Does what is to be done, and what follows from that, until nothing does; where somebody has to be waited
+    /// for, time passes.
+    fn settle(&mut self, actions: Vec<Action>) {
+        let mut events = VecDeque::new();
+        self.act_all(actions, &mut events);
         loop {
-            let event = match (events.pop_front(), self.machine.next_deadline()) {
+            let busy = self.machine.children().any(|child| {
+                matches!(
+                    child.state(),
+                    ChildState::Starting | ChildState::Stopping { .. }
+                )
+            });
+            let event = match (events.pop_front(), self.due()) {
                 (Some(event), _) => event,
-                (None, Some(deadline)) => {
-                    self.now = deadline.as_nanos();
+                (None, Some(due)) if busy || due <= self.now => {
+                    self.now = self.now.max(due);
                     Event::Tick
                 }
-                (None, None) => return,
+                (None, _) => return,
             };
-            let actions = self.machine.step(Instant::from_nanos(self.now), event);
-            for action in actions.expect("nothing is late here") {
-                events.extend(self.act(action));
-            }
+            let actions = self.machine.step(self.at(), event);
+            let actions = actions.expect("nothing is late here").collect();
+            self.act_all(actions, &mut events);
         }
     }
 
-    fn act(&mut self, action: Action) -> Option<Event> {
+    fn act_all(&mut self, actions: Vec<Action>, events: &mut VecDeque<Event>) {
+        for action in actions {
+            self.act(action, events);
+        }
+    }
+
+    fn act(&mut self, action: Action, events: &mut VecDeque<Event>) {
+        let in_time = self.ended.is_none() || matches!(action, Action::LateExit(_));
+        assert!(in_time, "{action:?} after the end");
         match action {
-            Action::Start(id) => {
-                let place = self.place(id.child);
-                let fails = &mut self.children[place].fails;
-                if *fails > 0 {
-                    *fails -= 1;
-                    self.seen.push(Seen::StartFailed(place));
-                    return Some(Event::StartFailed(id));
-                }
-                self.seen.push(Seen::Started(place));
-                return Some(Event::Started(id));
-            }
+            Action::Start(id) => self.start_one(id, events),
             Action::Stop(id) => {
-                let place = self.place(id.child);
+                let place = self.places[&id.child];
                 if !self.children[place].deaf {
                     self.seen.push(Seen::Ended(place));
-                    return Some(Event::Exited(id, Exit::Clean));
+                    events.push_back(Event::Exited(id, Exit::Clean));
                 }
             }
-            Action::Abandon(id) => self.seen.push(Seen::Abandoned(self.place(id.child))),
+            Action::Abandon(id) => {
+                let place = self.places[&id.child];
+                self.seen.push(Seen::Abandoned(place));
+                // It is of no more use to anybody: that it ends now keeps the number of them low.
+                events.push_back(Event::Exited(id, Exit::Clean));
+            }
+            Action::LateExit(_) | Action::Up => {}
+            Action::Forget(key) => assert!(self.machine.child(key).is_none()),
+            Action::Settled(key, outcome) => self.settled.push((key, outcome)),
             Action::End(end) => {
-                assert_eq!(self.ended, None, "it ends once");
+                let place = |key| self.places[&key];
                 self.ended = Some(match end {
                     End::Shutdown => Why::Shutdown,
-                    End::StartFailed(key) => Why::StartFailed(self.place(key)),
-                    End::GaveUp(key) => Why::GaveUp(self.place(key)),
-                    _ => unreachable!("an end this driver does not know"),
+                    End::StartFailed(key) => Why::StartFailed(place(key)),
+                    End::GaveUp(key) => Why::GaveUp(place(key)),
+                    End::AutoShutdown(key) => Why::AutoShutdown(place(key)),
+                    other => unreachable!("{other:?}"),
                 });
             }
-            Action::Up | Action::Forget(_) => {}
-            _ => unreachable!("an action this driver does not know"),
-        }
-        None
-    }
-}
-
-fn plan(child: &Child) -> ChildPlan {
-    ChildPlan::new(
-        child.restart,
-        Stop::Within(Duration::from_nanos(child.limit)),
-    )
-}
-
-/// Runs the machine while starts are confirmed late or not at all before the exit, exits arrive in
-/// any order, ticks come early and late, and old news is repeated.
-///
-/// # Panics
-/// If a child runs twice at a time, children are not started one by one in order, numbers do not ascend, children are not stopped one by one from
-/// the last to the first, restarts exceed the intensity, old news has an effect, or the end does not
-/// come once and after everything else.
-pub fn run_late(bytes: &[u8]) {
-    let mut bytes = Bytes::new(bytes);
-    let (children, intensity, period) = setting(&mut bytes);
-    let mut late = Late::new(&children, intensity, period);
-    late.step(Event::Start);
-    while bytes.more() {
-        match bytes.below(16) {
-            0..=3 => late.answer_a_start(&mut bytes),
-            4..=8 => late.end_somebody(&mut bytes),
-            9 | 10 => late.repeat_old_news(&mut bytes),
-            11..=13 => late.now += u64::from(bytes.below(12)),
-            14 => late.step(Event::Tick),
-            _ if bytes.below(4) == 0 => late.step(Event::Shutdown),
-            _ => {}
-        }
-    }
-    late.step(Event::Shutdown);
-    while let Some(&(id, _)) = late.alive.last() {
-        late.over(id, Event::Exited(id, Exit::Clean));
-    }
-    late.assert_at_rest();
-}
-
-struct Late {
-    machine: Decisions,
-    now: u64,
-    limit: Intensity,
-    /// Whose start was ordered and whose end the machine has not been told, and whether the start
-    /// was answered.
-    alive: Vec<(IncarnationId, bool)>,
-    /// Who is being stopped, and until when it may take.
-    asked: Option<(IncarnationId, u64)>,
-    old_news: Vec<Event>,
-    last_number: HashMap<ChildKey, u64>,
-    /// How long each child may take to stop.
-    limits: HashMap<ChildKey, u64>,
-    ended: bool,
-}
-
-impl Late {
-    fn new(children: &[Child], intensity: u32, period: u64) -> Self {
-        let limit = RestartIntensity::new(intensity, Duration::from_nanos(period)).unwrap();
-        let mut machine = Machine::new(Strategy::OneForOne, limit, FixedChildren::new());
-        let added = children
-            .iter()
-            .map(|child| (machine.add(plan(child)).unwrap(), child));
-        let (last_number, limits) = added
-            .map(|(key, child)| ((key, 0), (key, child.limit)))
-            .unzip();
-        Self {
-            machine,
-            now: 0,
-            limit: Intensity::new(intensity.try_into().unwrap(), period),
-            alive: Vec::new(),
-            asked: None,
-            old_news: Vec::new(),
-            last_number,
-            limits,
-            ended: false,
+            other => unreachable!("{other:?}"),
         }
     }
 
-    fn pick(&self, bytes: &mut Bytes<'_>) -> Option<(IncarnationId, bool)> {
-        let count = u8::try_from(self.alive.len()).unwrap();
-        (count > 0).then(|| self.alive[usize::from(bytes.below(count))])
-    }
-
-    fn answer_a_start(&mut self, bytes: &mut Bytes<'_>) {
-        match self.pick(bytes) {
-            Some((id, false)) if bytes.below(4) == 0 => self.over(id, Event::StartFailed(id)),
-            Some((id, false)) => {
-                let place = self
-                    .alive
-                    .iter()
-                    .position(|&(other, _)| other == id)
-                    .unwrap();
-                self.alive[place].1 = true;
-                self.step(Event::Started(id));
-                self.old_news.push(Event::Started(id));
-            }
-            _ => {}
-        }
-    }
-
-    fn end_somebody(&mut self, bytes: &mut Bytes<'_>) {
-        if let Some((id, _)) = self.pick(bytes) {
-            self.over(id, Event::Exited(id, exit(bytes)));
-        }
-    }
-
-    fn over(&mut self, id: IncarnationId, event: Event) {
-        self.alive.retain(|&(other, _)| other != id);
-        self.asked = self.asked.filter(|&(asked, _)| asked != id);
-        self.step(event);
-        self.old_news
-            .extend([event, Event::Started(id), Event::StartFailed(id)]);
-    }
-
-    fn repeat_old_news(&mut self, bytes: &mut Bytes<'_>) {
-        let count = self.old_news.len().min(200);
-        if count == 0 {
-            return;
-        }
-        let place = usize::from(bytes.below(u8::try_from(count).unwrap()));
-        let event = self.old_news[place];
-        if let Event::Started(id) = event
-            && self.alive.iter().any(|&(other, _)| other == id)
-        {
-            return;
-        }
-        let before = self.machine.clone();
-        assert!(
-            self.machine
-                .step(Instant::from_nanos(self.now), event)
-                .is_err()
-        );
-        assert_eq!(self.machine.phase(), before.phase());
-        assert_eq!(self.machine.next_deadline(), before.next_deadline());
-    }
-
-    fn step(&mut self, event: Event) {
-        let actions = self.machine.step(Instant::from_nanos(self.now), event);
-        for action in actions.expect("it is not late") {
-            assert!(!self.ended, "{action:?} after the end");
-            match action {
-                Action::Start(id) => self.started(id),
-                Action::Stop(id) => {
-                    assert_eq!(self.asked, None, "one at a time");
-                    let last = self.alive.iter().map(|&(other, _)| other.child).max();
-                    assert_eq!(last, Some(id.child), "from the last to the first");
-                    let limit = self.limits[&id.child];
-                    self.asked = Some((id, self.now + limit));
-                }
-                Action::Abandon(id) => {
-                    let (asked, deadline) = self.asked.take().expect("somebody was asked");
-                    assert_eq!(asked, id, "who was not asked is not late");
-                    assert!(self.now >= deadline, "it still has time");
-                    self.alive.retain(|&(other, _)| other != id);
-                    self.old_news.push(Event::Exited(id, Exit::Clean));
-                }
-                Action::Forget(key) => assert!(self.machine.child(key).is_none()),
-                Action::Up => assert_eq!(self.machine.phase(), Phase::Running),
-                Action::End(_) => {
-                    assert!(self.alive.is_empty(), "it ends after everybody else");
-                    self.ended = true;
-                }
-                _ => unreachable!("an action this driver does not know"),
-            }
-        }
-        // First starts come one after the other, and as long as there are some to come, one is
-        // under way.
-        let mut first_starts = self.alive.iter().filter(|(id, _)| id.number == 1);
-        let under_way = first_starts.any(|&(_, answered)| !answered);
-        match self.machine.phase() {
-            Phase::Starting => assert!(under_way, "the start is stuck"),
-            Phase::Running => assert!(!under_way),
-            _ => {}
-        }
-    }
-
-    fn started(&mut self, id: IncarnationId) {
-        let twin = self.alive.iter().any(|&(other, _)| other.child == id.child);
-        assert!(!twin, "a child runs once at a time");
-        let last = self.last_number.get_mut(&id.child).unwrap();
-        assert_eq!(id.number, *last + 1);
-        *last = id.number;
-        if id.number == 1 {
-            let mut others = self.alive.iter();
-            let in_order = others
-                .all(|(other, answered)| other.number > 1 || (*answered && other.child < id.child));
-            assert!(in_order, "first starts come one after the other");
+    fn start_one(&mut self, id: IncarnationId, events: &mut VecDeque<Event>) {
+        let place = self.places[&id.child];
+        let child = &mut self.children[place];
+        if child.fails > 0 {
+            child.fails -= 1;
+            self.seen.push(Seen::StartFailed(place));
+            events.push_back(Event::StartFailed(id));
+        } else if child.ready > 0 && child.silent > 0 {
+            child.silent -= 1;
+            self.seen.push(Seen::Silent(place));
+            events.push_back(Event::Started(id));
         } else {
-            assert!(self.limit.admit(self.now), "more restarts than allowed");
+            self.seen.push(Seen::Started(place));
+            events.push_back(Event::Started(id));
+            if child.ready > 0 {
+                events.push_back(Event::Ready(id));
+            }
         }
-        self.alive.push((id, false));
     }
+}
 
-    fn assert_at_rest(&mut self) {
-        assert!(self.ended && self.asked.is_none() && self.alive.is_empty());
-        assert!(matches!(self.machine.phase(), Phase::Ended(_)));
-        assert_eq!(self.machine.next_deadline(), None);
-        assert!(
-            self.machine
-                .children()
-                .iter()
-                .all(|child| !child.state().is_active())
-        );
-        self.step(Event::Shutdown);
-        self.step(Event::Tick);
+fn refusal(error: ControlError) -> Reply {
+    match error {
+        ControlError::NotFound => Reply::NotFound,
+        ControlError::Running => Reply::Running,
+        ControlError::Restarting => Reply::Restarting,
+        ControlError::AlreadyStarted(_) => Reply::AlreadyStarted,
+        ControlError::AlreadyPresent(_) => Reply::AlreadyPresent,
+        ControlError::Dynamic => Reply::Dynamic,
+        other => unreachable!("{other:?}"),
     }
+}
+
+/// The setting as the machine takes it.
+fn config(setting: &Setting) -> Config<MOST> {
+    let period = Duration::from_nanos(setting.period);
+    let limit = RestartIntensity::new(setting.intensity, period).unwrap();
+    let config = Config::new(setting.strategy, limit).auto_shutdown(setting.auto_shutdown);
+    match setting.budget {
+        Some(total) => config.shutdown_budget(Duration::from_nanos(total)),
+        None => config,
+    }
+}
+
+/// The child as the machine takes it.
+fn plan(child: &Child) -> ChildPlan {
+    let nanos = Duration::from_nanos;
+    let mut plan = ChildPlan::new(child.restart, Stop::Within(nanos(child.limit)))
+        .significant(child.significant);
+    if child.ready > 0 {
+        plan = plan.ready(Ready::Signalled {
+            within: nanos(child.ready),
+        });
+    }
+    if let Some((first, longest, reset)) = child.backoff {
+        let backoff = Backoff::new(nanos(first), nanos(longest)).unwrap();
+        plan = plan.backoff(backoff.reset_after(nanos(reset)));
+    }
+    plan
 }

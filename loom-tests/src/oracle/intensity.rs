@@ -1,10 +1,11 @@
-//! The restart limit as Erlang/OTP keeps it: a list of times, pruned and counted at each restart.
+//! The restart limit as Erlang/OTP keeps it: a list of times, counted at each restart.
 
 /// At most `intensity` restarts in any closed window of `period` time units.
 #[derive(Clone, Debug)]
 pub struct Intensity {
     intensity: usize,
     period: u64,
+    /// All of them: another limit may look further back.
     times: Vec<u64>,
 }
 
@@ -19,13 +20,21 @@ impl Intensity {
         }
     }
 
-    /// Whether a restart at `now`, which never goes back, is allowed; only then it counts.
+    /// Whether a restart at `now` is allowed; only then it counts. A time that goes back is the latest
+    /// one again.
     pub fn admit(&mut self, now: u64) -> bool {
-        self.times.retain(|time| now - time <= self.period);
-        if self.times.len() == self.intensity {
+        let now = self.times.last().map_or(now, |&latest| now.max(latest));
+        let within = |&&time: &&u64| now - time <= self.period;
+        if self.times.iter().filter(within).count() >= self.intensity {
             return false;
         }
         self.times.push(now);
         true
+    }
+
+    /// Another limit; what was restarted counts under it.
+    pub const fn change(&mut self, intensity: usize, period: u64) {
+        self.intensity = intensity;
+        self.period = period;
     }
 }

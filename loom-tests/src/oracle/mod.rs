@@ -3,6 +3,7 @@
 pub mod dedup;
 pub mod drain;
 pub mod groups;
+pub mod handlers;
 pub mod intensity;
 pub mod registry;
 pub mod ring;

@@ -24,6 +24,17 @@ pub enum Refused {
     Full,
 }
 
+/// Why the truth refuses a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedMany {
+    /// The key of this pair is that of an earlier one.
+    Repeated(usize),
+    /// The key of this pair is held by this process.
+    AlreadyRegistered(usize, Pid),
+    /// There is no room for all.
+    Full,
+}
+
 impl<K: Ord + Clone, V: Clone> Registry<K, V> {
     /// Nothing registered.
     #[must_use]
@@ -60,6 +71,31 @@ impl<K: Ord + Clone, V: Clone> Registry<K, V> {
         }
         self.entries.insert(key.clone(), (pid, value));
         self.note(Reason::Registered, &key);
+        Ok(())
+    }
+
+    /// `pid` registers all of these, or none.
+    ///
+    /// # Errors
+    /// If a key is there twice, is held, or there is no room for all, in this order; of several keys, the first.
+    pub fn register_many(&mut self, pid: Pid, pairs: &[(K, V)]) -> Result<(), RefusedMany> {
+        for (at, (key, _)) in pairs.iter().enumerate() {
+            if pairs[..at].iter().any(|(before, _)| before == key) {
+                return Err(RefusedMany::Repeated(at));
+            }
+        }
+        for (at, (key, _)) in pairs.iter().enumerate() {
+            if let Some((holder, _)) = self.entries.get(key) {
+                return Err(RefusedMany::AlreadyRegistered(at, *holder));
+            }
+        }
+        if self.entries.len() + pairs.len() > self.limit {
+            return Err(RefusedMany::Full);
+        }
+        for (key, value) in pairs {
+            self.entries.insert(key.clone(), (pid, value.clone()));
+            self.note(Reason::Registered, key);
+        }
         Ok(())
     }
 

@@ -275,6 +275,10 @@ const INNOCENT: &[(&str, &str)] = &[
         "fn f() { fence(Ordering::SeqCst); crate::sync::fence(Ordering::SeqCst); }",
     ),
     (
+        "core/src/sync/a.rs",
+        "fn f() { core::sync::atomic::compiler_fence(Ordering::SeqCst); compiler_fence(SeqCst); }",
+    ),
+    (
         "core/src/a.rs",
         "fn f(now: Instant) { let later = now.after(now); }",
     ),

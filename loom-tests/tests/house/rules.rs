@@ -328,8 +328,10 @@ fn fences_only(source: &Source, findings: &mut Vec<Finding>) {
             .is_some_and(|start| begins_with(&tokens[start..], pattern))
     };
     for (index, at) in tokens.iter().enumerate() {
-        let is_fence = fence_ends_at(index, "fence ( SeqCst )")
-            || fence_ends_at(index, "fence ( Ordering : : SeqCst )");
+        let is_fence = ["fence", "compiler_fence"].iter().any(|fence| {
+            fence_ends_at(index, &format!("{fence} ( SeqCst )"))
+                || fence_ends_at(index, &format!("{fence} ( Ordering : : SeqCst )"))
+        });
         if at.is_word("SeqCst") && !is_fence {
             findings.push(finding(
                 source,

@@ -107,6 +107,11 @@ impl Context {
         }
     }
 
+    /// How many frames there are, hidden ones too.
+    pub(super) fn depth(&self) -> usize {
+        self.newest.as_ref().map_or(0, |frame| frame.depth)
+    }
+
     pub(super) fn inheritable(&self) -> Self {
         match &self.newest {
             Some(frame) if frame.holds_local => self.rebuilt(|key| !key.local),

@@ -12,11 +12,11 @@
 
 use crate::sync::{Once, thread};
 use core::any::Any;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::panic::AssertUnwindSafe;
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::panic::{PanicHookInfo, catch_unwind};
+use std::panic::{PanicHookInfo, catch_unwind, resume_unwind};
 
 /// One panic of a supervised thread.
 #[non_exhaustive]
@@ -76,6 +76,9 @@ enum Note {
 }
 
 thread_local! {
+    /// Whether the code that runs is one whose panics are told; then they are noted in `HEARD`.
+    static ATTEMPTED: Cell<bool> = const { Cell::new(false) };
+    static HEARD: RefCell<Option<Note>> = const { RefCell::new(None) };
     static NOTE: RefCell<Note> = const { RefCell::new(Note::Unsupervised) };
 }
 
@@ -95,6 +98,14 @@ pub(crate) fn install_hook() {
 /// Notes a panic of a supervised thread. Whether it is not to be printed. Must not panic: that would
 /// abort.
 fn take_note(info: &PanicHookInfo<'_>) -> bool {
+    if ATTEMPTED.get() {
+        let _destroyed = HEARD.try_with(|heard| {
+            if let Ok(mut heard) = heard.try_borrow_mut() {
+                *heard = Some(heard_of(info, false));
+            }
+        });
+        return false;
+    }
     let noted = NOTE.try_with(|note| {
         let Ok(mut note) = note.try_borrow_mut() else {
             return false;
@@ -103,17 +114,22 @@ fn take_note(info: &PanicHookInfo<'_>) -> bool {
             Note::Unsupervised => return false,
             Note::Listening { quiet } | Note::Heard { quiet, .. } => quiet,
         };
-        let backtrace = Backtrace::capture();
-        let captured = backtrace.status() == BacktraceStatus::Captured;
-        *note = Note::Heard {
-            quiet,
-            message: text(info.payload()).to_owned(),
-            location: info.location().map(ToString::to_string),
-            backtrace: captured.then_some(backtrace),
-        };
+        *note = heard_of(info, quiet);
         quiet
     });
     noted.unwrap_or(false)
+}
+
+/// What the hook can say of a panic.
+fn heard_of(info: &PanicHookInfo<'_>, quiet: bool) -> Note {
+    let backtrace = Backtrace::capture();
+    let captured = backtrace.status() == BacktraceStatus::Captured;
+    Note::Heard {
+        quiet,
+        message: text(info.payload()).to_owned(),
+        location: info.location().map(ToString::to_string),
+        backtrace: captured.then_some(backtrace),
+    }
 }
 
 /// Runs the body of a child. A panic ends here, printed unless `quiet`; its payload is dropped,
@@ -124,27 +140,63 @@ pub(crate) fn catch<R>(quiet: bool, body: impl FnOnce() -> R) -> Result<R, Panic
     // state is the business of whoever wrote them, as documented at `ChildSpec::worker`.
     let result = catch_unwind(AssertUnwindSafe(body));
     let note = NOTE.with(|note| note.replace(Note::Unsupervised));
+    result.map_err(|payload| report(payload, Some(note)))
+}
+
+/// Calls a user's code whose panic ends here, printed like any other, and is told besides. Costs next to nothing if
+/// there is none.
+pub(crate) fn attempt<R>(call: impl FnOnce() -> R) -> Result<R, PanicReport> {
+    let before = ATTEMPTED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(call));
+    ATTEMPTED.set(before);
     result.map_err(|payload| {
-        let message = text(&*payload).to_owned();
-        discard(payload);
-        let (location, backtrace) = match note {
-            // An earlier panic, which the body caught itself, is not the one that ended it.
-            Note::Heard {
-                message: heard,
-                location,
-                backtrace,
-                ..
-            } if heard == message => (location, backtrace),
-            _ => (None, None),
-        };
-        let thread = thread::current().name().unwrap_or_default().to_owned();
-        PanicReport {
-            message,
-            location,
-            thread,
-            backtrace,
-        }
+        let note = HEARD.try_with(|heard| heard.borrow_mut().take());
+        report(payload, note.ok().flatten())
     })
+}
+
+/// Runs `body`. If it panics, `tell` is given the message, and the place if the hook noted it, and the panic goes
+/// on.
+pub(crate) fn observe<R>(body: impl FnOnce() -> R, tell: impl FnOnce(&str, Option<&str>)) -> R {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(result) => result,
+        Err(payload) => {
+            let message = text(&*payload);
+            let place = NOTE.try_with(|note| match &*note.borrow() {
+                Note::Heard {
+                    message: heard,
+                    location,
+                    ..
+                } if heard == message => location.clone(),
+                _ => None,
+            });
+            tell(message, place.ok().flatten().as_deref());
+            resume_unwind(payload)
+        }
+    }
+}
+
+/// What is known of a panic that was caught.
+fn report(payload: Box<dyn Any + Send>, note: Option<Note>) -> PanicReport {
+    let message = text(&*payload).to_owned();
+    discard(payload);
+    let (location, backtrace) = match note {
+        // An earlier panic, which was caught inside, is not the one that was caught here.
+        Some(Note::Heard {
+            message: heard,
+            location,
+            backtrace,
+            ..
+        }) if heard == message => (location, backtrace),
+        _ => (None, None),
+    };
+    let thread = thread::current().name().unwrap_or_default().to_owned();
+    PanicReport {
+        message,
+        location,
+        thread,
+        backtrace,
+    }
 }
 
 /// Calls a user's code whose panic must not go further. The panic is printed, also on the thread of a

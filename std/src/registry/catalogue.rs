@@ -5,7 +5,7 @@
 //! user's, and takes the registry out.
 
 use super::shared::{Inner, Key, Value};
-use super::{Health, OpenError, Registry, is_usable};
+use super::{Builder, Health, OpenError, Registry, is_usable};
 use crate::sync::{Arc, Mutex, Weak};
 use alloc::collections::BTreeMap;
 use core::any::{Any, type_name};
@@ -58,7 +58,7 @@ pub fn all() -> Vec<(Arc<str>, Health)> {
 /// The registry called `name`, made if there is none.
 pub(super) fn open<K: Key, V: Value>(
     name: &str,
-    limit: usize,
+    builder: Builder<K, V>,
 ) -> Result<Registry<K, V>, OpenError> {
     if !is_usable(name) {
         return Err(OpenError::BadName);
@@ -78,7 +78,7 @@ pub(super) fn open<K: Key, V: Value>(
         return Err(OpenError::Full { limit: LIMIT });
     }
     let name: Arc<str> = Arc::from(name);
-    let inner = Arc::new(Inner::new(Some(name.clone()), limit));
+    let inner = Arc::new(builder.into_inner(Some(name.clone())));
     let weak = Arc::downgrade(&inner);
     let listed = Listed {
         registry: weak,

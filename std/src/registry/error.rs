@@ -20,6 +20,8 @@ pub enum NameError {
         /// How many those are.
         limit: usize,
     },
+    /// Too many names have the same hash as this one.
+    TooManyCollisions,
     /// The incarnation is over, or was abandoned: it can hold nothing any more.
     Over,
 }
@@ -30,6 +32,7 @@ impl fmt::Display for NameError {
             Self::BadName => f.write_str(BAD_NAME),
             Self::Taken { holder } => write!(f, "the name is held by {holder}"),
             Self::Full { limit } => write!(f, "all {limit} names are taken"),
+            Self::TooManyCollisions => f.write_str("too many names have the same hash"),
             Self::Over => f.write_str("an incarnation that is over holds no names"),
         }
     }
@@ -107,6 +110,14 @@ pub enum RegisterError<K, V> {
         /// The refused value.
         value: V,
     },
+    /// Too many keys have the same hash as this one. The hasher is seeded at random, so that nobody can choose
+    /// keys for it.
+    TooManyCollisions {
+        /// The refused key.
+        key: K,
+        /// The refused value.
+        value: V,
+    },
     /// The incarnation is over or was abandoned, or the thread is so near its end that its thread-locals
     /// are gone: it can hold nothing any more.
     Over {
@@ -141,6 +152,7 @@ impl<K, V> RegisterError<K, V> {
         match self {
             Self::AlreadyRegistered { key, value, .. }
             | Self::Full { key, value, .. }
+            | Self::TooManyCollisions { key, value }
             | Self::Over { key, value }
             | Self::TooManyOwners { key, value, .. }
             | Self::Busy { key, value } => (key, value),
@@ -157,6 +169,7 @@ impl<K, V> From<bedplate_core::registry::RegisterError<K, V>> for RegisterError<
                 Self::AlreadyRegistered { holder, key, value }
             }
             Core::Full { limit, key, value } => Self::Full { limit, key, value },
+            Core::TooManyCollisions { key, value } => Self::TooManyCollisions { key, value },
             // Core has no other reason as yet.
             other => {
                 let (key, value) = other.into_inner();
@@ -173,6 +186,7 @@ impl<K, V> fmt::Display for RegisterError<K, V> {
                 write!(f, "the key is already registered by {holder}")
             }
             Self::Full { limit, .. } => write!(f, "the registry is full: {limit} entries"),
+            Self::TooManyCollisions { .. } => f.write_str("too many keys have the same hash"),
             Self::Over { .. } => f.write_str("who is over holds nothing any more"),
             Self::TooManyOwners { limit, .. } => TooManyOwners { limit: *limit }.fmt(f),
             Self::Busy { .. } => f.write_str("registered by code that another change calls"),
@@ -188,18 +202,73 @@ impl<K, V> fmt::Debug for RegisterError<K, V> {
 
 impl<K, V> Error for RegisterError<K, V> {}
 
-/// The key is not held by who wants to change it: somebody else holds it, or nobody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a value was not updated. What was to be the new one comes back, if it was made.
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct NotHeld;
+pub enum UpdateError<V> {
+    /// The key is not held by who wants to change it: somebody else holds it, or nobody.
+    NotHeld {
+        /// The new value, if the key was taken over only after this was made.
+        value: Option<V>,
+    },
+    /// The key is held, but a new value takes a place of its own, and there are as many of those as there may
+    /// be. The old one stays.
+    Full {
+        /// How many those are.
+        limit: usize,
+        /// The new value.
+        value: V,
+    },
+    /// What the thread holds in this registry is being changed at this moment: this was called by code that
+    /// a change calls, as a key's `Eq`.
+    Busy {
+        /// The new value.
+        value: V,
+    },
+}
 
-impl fmt::Display for NotHeld {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the key is not held by who wants to change it")
+impl<V> UpdateError<V> {
+    /// The new value, if it was made.
+    #[must_use]
+    pub fn into_inner(self) -> Option<V> {
+        match self {
+            Self::NotHeld { value } => value,
+            Self::Full { value, .. } | Self::Busy { value } => Some(value),
+        }
     }
 }
 
-impl Error for NotHeld {}
+impl<V> From<bedplate_core::registry::UpdateError<V>> for UpdateError<V> {
+    fn from(refused: bedplate_core::registry::UpdateError<V>) -> Self {
+        use bedplate_core::registry::UpdateError as Core;
+
+        match refused {
+            Core::Full { limit, value } => Self::Full { limit, value },
+            // Core has no other reason as yet.
+            other => Self::NotHeld {
+                value: other.into_inner(),
+            },
+        }
+    }
+}
+
+impl<V> fmt::Display for UpdateError<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotHeld { .. } => f.write_str("the key is not held by who wants to change it"),
+            Self::Full { limit, .. } => write!(f, "no room for a new value: {limit} places"),
+            Self::Busy { .. } => f.write_str("updated by code that another change calls"),
+        }
+    }
+}
+
+impl<V> fmt::Debug for UpdateError<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<V> Error for UpdateError<V> {}
 
 /// Why a wait for a key ended without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,8 @@
 //! the order in which they were taken, and waits until what is borrowed has been returned, and until
 //! whoever else is releasing is done. That wait has a limit, since what it waits for may be a user's `Eq`
 //! that never returns: an incarnation that is abandoned in the middle of that keeps what it holds in this one
-//! registry until it comes back.
+//! registry until it comes back. What the releasing thread has borrowed itself it does not wait for: it ends the
+//! process, out of the middle of a change.
 
 use super::owner::Held;
 use super::report;
@@ -142,7 +143,9 @@ impl Holdings {
         let mut state = self.state.lock();
         state.releasing -= 1;
         self.notify(&state);
-        let unfinished = |state: &State| state.releasing > 0 || !state.seats.is_empty();
+        let me = thread_number();
+        let of_others = |seat: &Seat| !matches!(seat.held, Place::Busy(by) if by == me);
+        let unfinished = |state: &State| state.releasing > 0 || state.seats.iter().any(of_others);
         drop(self.wait_while(state, unfinished));
     }
 

@@ -11,7 +11,8 @@ use super::owner::Owner;
 use super::thread::with_handle;
 use super::wait::Waiting;
 use super::{
-    LockError, NotHeld, OpenError, RegisterError, TooManyOwners, WaitError, catalogue, report,
+    Builder, LockError, OpenError, RegisterError, TooManyOwners, UpdateError, WaitError, catalogue,
+    report,
 };
 use crate::process::Pid;
 use crate::stop::StopToken;
@@ -40,6 +41,9 @@ impl<V: Stored + Send + Sync + 'static> Value for V {}
 
 /// Several reads at one go; see [`Registry::with`].
 pub type Guard<'h, K, V> = bedplate_core::registry::Guard<'h, K, V, RandomState>;
+
+/// A follower of a registry's changes; see [`Registry::changes`].
+pub type Changes<K, V> = bedplate_core::registry::Changes<K, V, RandomState>;
 
 /// A key that was looked up once; see [`Registry::name_ref`].
 pub type NameRef<K, V> = bedplate_core::registry::NameRef<K, V, RandomState>;
@@ -81,7 +85,12 @@ impl<K: Key, V: Value> Registry<K, V> {
     /// A registry without a name that refuses more than `limit` entries.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
-        Self(Arc::new(Inner::new(None, limit)))
+        Self::builder().limit(limit).build()
+    }
+
+    /// Makes a registry with a limit, an audit, or a feed of its changes.
+    pub fn builder() -> Builder<K, V> {
+        Builder::new()
     }
 
     /// The registry called `name`: the one there is, or else a new one without a limit of its own. It keeps
@@ -102,12 +111,13 @@ impl<K: Key, V: Value> Registry<K, V> {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with_limit(name: &str, limit: usize) -> Result<Self, OpenError> {
-        catalogue::open(name, limit)
+        Self::builder().limit(limit).open(name)
     }
 
     /// A registry that is in no catalogue, and is called `name` where it is told of.
     pub(super) fn of_the_process(name: &str, limit: usize) -> Self {
-        Self(Arc::new(Inner::new(Some(Arc::from(name)), limit)))
+        let builder = Self::builder().limit(limit);
+        Self(Arc::new(builder.into_inner(Some(Arc::from(name)))))
     }
 
     /// Its name, if it has one.
@@ -145,6 +155,14 @@ impl<K: Key, V: Value> Registry<K, V> {
         with_handle(&self.0, |handle| read(&handle.pin()))
     }
 
+    /// Follows the changes from now on; `None` if the registry was made without a [`feed`](Builder::feed). What
+    /// happens next is told by [`next`](Changes::next), with the guard that [`with`](Self::with) gives. The
+    /// follower keeps the registry alive.
+    #[must_use]
+    pub fn changes(&self) -> Option<Changes<K, V>> {
+        self.with(|guard| guard.changes())
+    }
+
     /// How many entries there are. O(1); while others register, a number that was true or is about
     /// to be.
     #[must_use]
@@ -174,23 +192,42 @@ impl<K: Key, V: Value> Registry<K, V> {
     /// the value is lost.
     ///
     /// # Errors
-    /// [`NotHeld`] if that is not so, if somebody takes the key over meanwhile, or if this is called by code
-    /// that another change calls.
+    /// [`UpdateError`] if that is not so, if somebody takes the key over meanwhile, if there is no room for
+    /// another value, or if this is called by code that another change calls; with the new value, if it was made.
     pub fn update(
         &self,
         key: &K::Borrowed,
         make: impl FnOnce(&V::Borrowed) -> V,
-    ) -> Result<(), NotHeld> {
-        let mine = holdings::mine_if_any().ok_or(NotHeld)?;
+    ) -> Result<(), UpdateError<V>> {
+        let not_held = |value| UpdateError::NotHeld { value };
+        let Some(mine) = holdings::mine_if_any() else {
+            return Err(not_held(None));
+        };
         let new = self.with(|guard| {
             let entry = guard.lookup(key)?;
             (entry.owner() == mine.pid()).then(|| make(entry.value()))
         });
-        let new = new.ok_or(NotHeld)?;
+        let Some(new) = new else {
+            return Err(not_held(None));
+        };
         with_handle(&self.0, |handle| {
             let guard = pinned(handle);
-            let mut held = mine.borrow_if_any(&self.0).ok().flatten().ok_or(NotHeld)?;
-            held.core.update(&guard, key, |_| new).map_err(|_| NotHeld)
+            match mine.borrow_if_any(&self.0) {
+                Ok(Some(mut held)) => {
+                    let mut new = Some(new);
+                    let updated = held.core.update(&guard, key, |_| match new.take() {
+                        Some(new) => new,
+                        None => unreachable!("called once"),
+                    });
+                    // Where it was not called for it, it is still here.
+                    updated.map_err(|refused| match UpdateError::from(refused) {
+                        UpdateError::NotHeld { value } => not_held(value.or(new)),
+                        refused => refused,
+                    })
+                }
+                Err(Refusal::Busy) => Err(UpdateError::Busy { value: new }),
+                Ok(None) | Err(_) => Err(not_held(Some(new))),
+            }
         })
     }
 
@@ -385,10 +422,14 @@ impl Refusal {
 }
 
 impl<K: Key, V: Value> Inner<K, V> {
-    pub(super) fn new(name: Option<Arc<str>>, limit: usize) -> Self {
+    pub(super) fn new(
+        name: Option<Arc<str>>,
+        limit: usize,
+        core: EpochRegistry<K, V, RandomState>,
+    ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
-            core: EpochRegistry::with_limit_and_hasher(limit, RandomState::default()),
+            core,
             // Relaxed: only the number itself matters; it publishes nothing and has no partner.
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name,

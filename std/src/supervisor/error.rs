@@ -3,7 +3,7 @@
 use crate::process::GaveUp;
 use crate::registry::NameError;
 use crate::sync::Arc;
-use bedplate_core::supervision::IntensityError;
+use bedplate_core::supervision::{ConfigError, ControlError, IntensityError};
 use core::error::Error;
 use core::fmt;
 use std::io;
@@ -23,6 +23,15 @@ pub enum StartError {
     DuplicateId(String),
     /// The restart limit is not possible.
     BadLimit(IntensityError),
+    /// What is said about the supervisor is not possible.
+    BadConfig(ConfigError),
+    /// What is said about this child is not possible.
+    BadChild {
+        /// Its id.
+        id: String,
+        /// What is wrong.
+        error: ControlError,
+    },
     /// A supervisor with so many children is not possible.
     TooManyChildren {
         /// How many it may have.
@@ -67,6 +76,8 @@ impl fmt::Display for StartError {
             Self::BadName { name, problem } => write!(f, "the name {name:?} {problem}"),
             Self::DuplicateId(id) => write!(f, "two children have the id {id:?}"),
             Self::BadLimit(error) => error.fmt(f),
+            Self::BadConfig(error) => error.fmt(f),
+            Self::BadChild { id, error } => write!(f, "child {id:?}: {error}"),
             Self::TooManyChildren { limit } => {
                 write!(f, "a supervisor may have at most {limit} children")
             }
@@ -86,6 +97,8 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::BadLimit(error) => Some(error),
+            Self::BadConfig(error) => Some(error),
+            Self::BadChild { error, .. } => Some(error),
             Self::Name { error, .. } => Some(error),
             Self::Spawn(error) => Some(error),
             Self::Child { error, .. } => Some(&**error),

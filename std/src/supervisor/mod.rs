@@ -4,7 +4,7 @@
 //! A [`Supervisor`] is built from [`ChildSpec`]s and is the only owner of its children's lives.
 //! Threads run its decisions themselves: there is no supervisor thread that could be slow, blocked
 //! or dead. What is decided when is the business of
-//! [`bedplate_core::supervision`], which agrees with Erlang/OTP's one-for-one supervisor, except
+//! [`bedplate_core::supervision`], which agrees with Erlang/OTP's supervisor, except
 //! that the restart window is exact to the nanosecond, and that a thread which does not stop in
 //! time is abandoned, because it cannot be killed.
 //!
@@ -38,7 +38,9 @@ mod timer;
 mod tree;
 
 pub use crate::process::child::ChildRef;
-pub use bedplate_core::supervision::{ChildState, IntensityError, Restart, Stop, Strategy};
+pub use bedplate_core::supervision::{
+    ChildState, ConfigError, ControlError, IntensityError, Restart, Stop, Strategy,
+};
 pub use error::StartError;
 pub use incarnation::Incarnation;
 pub use info::{ChildInfo, Counts, ShutdownReport};
@@ -48,8 +50,9 @@ use crate::clock;
 use crate::process::ExitReason;
 use crate::process::panic::install_hook;
 use crate::sync::{Arc, Weak};
+use crate::telemetry;
 use alloc::collections::BTreeSet;
-use bedplate_core::supervision::{AddError, GrowingChildren, Machine, RestartIntensity};
+use bedplate_core::supervision::{Config, GrowingChildren, Machine, RestartIntensity};
 use core::fmt;
 use core::time::Duration;
 use tree::{News, StartOutcome, Tree};
@@ -110,8 +113,9 @@ impl SupervisorBuilder {
         error::check_name(&self.name)?;
         let limit =
             RestartIntensity::new(self.intensity, self.period).map_err(StartError::BadLimit)?;
+        let config = Config::new(self.strategy, limit);
         let children = GrowingChildren::new(MAX_CHILDREN);
-        let mut machine = Machine::new(self.strategy, limit, children);
+        let mut machine = Machine::new(config, children).map_err(StartError::BadConfig)?;
         let mut ids = BTreeSet::new();
         let mut specs = Vec::new();
         for spec in self.children {
@@ -119,10 +123,13 @@ impl SupervisorBuilder {
             if !ids.insert(spec.id.clone()) {
                 return Err(StartError::DuplicateId(spec.id));
             }
-            let key = machine.add(spec.plan).map_err(|error| match error {
-                AddError::TooManyChildren { limit } => StartError::TooManyChildren { limit },
-                _ => StartError::TooManyChildren {
-                    limit: MAX_CHILDREN,
+            // The machine of a dynamic supervisor knows no ids.
+            let id = (self.strategy != Strategy::Dynamic).then(|| spec.id.clone());
+            let key = machine.add(id, spec.plan).map_err(|error| match error {
+                ControlError::Full { limit } => StartError::TooManyChildren { limit },
+                error => StartError::BadChild {
+                    id: spec.id.clone(),
+                    error,
                 },
             })?;
             specs.push((key, spec));
@@ -189,7 +196,8 @@ impl Supervisor {
 
     /// Stops the children in reverse order, each asked only when the one after it has ended, and
     /// says how they ended. When this returns, their bodies and what those had captured are gone,
-    /// except where a child was abandoned.
+    /// except where a child was abandoned. What was [recorded](telemetry::record) is told, or a second was
+    /// waited for that.
     ///
     /// # Concurrency
     /// Blocks as long as the children take, at most the sum of their limits; for ever if a child
@@ -197,10 +205,15 @@ impl Supervisor {
     /// limit.
     #[must_use]
     pub fn shutdown(self) -> ShutdownReport {
+        /// How long handlers may take for what was recorded.
+        const FLUSH: Duration = Duration::from_secs(1);
+
         let begun = clock::now();
         self.tree.drive(News::Shutdown);
         self.tree.wait_ended();
         let took = clock::now().saturating_duration_since(begun);
+        // Not all of it, if handlers hang.
+        let _result = telemetry::flush(FLUSH);
         ShutdownReport {
             took,
             ..self.tree.report()

@@ -1,7 +1,6 @@
 //! The shared part of a supervisor, and the loop in which any thread runs it.
 //!
-//! There is no supervisor thread. Whoever has news, mostly a thread that is about to end, runs
-//! [`Tree::drive`]:
+//! There is no supervisor thread. Whoever has news, mostly a thread that is about to end, runs [`Tree::drive`]:
 //!
 //! ```text
 //! lock ── machine.step(now, event) ── note what follows as jobs ── unlock ── do the jobs
@@ -9,11 +8,10 @@
 //!   └─────────────────── a start succeeded or failed ◄───────────────────────────┘
 //! ```
 //!
-//! Under the lock there is only bookkeeping: no code of a user, no destructor of a user's value
-//! (they go out as [`Job::Drop`], [`Job::DropEntries`] and [`Job::Abandon`]), no thread is started and nobody is woken.
-//! So whoever asks about children never waits for a child. Two threads may do jobs of one supervisor at the same time;
-//! that is sound because the stop token and the identity of an incarnation exist before anybody
-//! can be told to stop it, and because the machine recognises late events.
+//! Under the lock there is only bookkeeping: no code of a user, no destructor of a user's value (they go out as
+//! [`Job::Drop`], [`Job::DropEntries`] and [`Job::Abandon`]), no thread is started and nobody is woken. So whoever asks
+//! about children never waits for a child. Two threads may do jobs of one supervisor at the same time; that is sound because
+//! stop token and identity of an incarnation exist before it can be stopped, and the machine recognises late events.
 
 use super::abandonment::Abandonment;
 use super::info::{ChildInfo, Counts, ShutdownReport};
@@ -29,11 +27,12 @@ use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{
     Action, ChildKey, End, Event, Exit, GrowingChildren, IncarnationId, Machine, Phase, Stop,
 };
+use core::time::Duration;
 
 /// The largest restart intensity; a ring of so many instants is part of every supervisor.
 pub(super) const MAX_INTENSITY: usize = 128;
 
-pub(super) type Decisions = Machine<GrowingChildren, MAX_INTENSITY>;
+pub(super) type Decisions = Machine<GrowingChildren<String>, MAX_INTENSITY>;
 
 /// What every handle on a supervisor and every thread of its children share.
 pub(super) struct Tree {
@@ -55,6 +54,8 @@ struct State {
     report: ShutdownReport,
     /// Threads that were abandoned and have not ended.
     abandoned: usize,
+    /// How long the last of them was waited for.
+    overrun: Duration,
     /// The deadline the timer was last told.
     scheduled: Option<Instant>,
     /// How many times entries, with what their bodies captured, are yet to be dropped, or incarnations
@@ -140,6 +141,7 @@ impl Tree {
             gave_up: None,
             report: ShutdownReport::default(),
             abandoned: 0,
+            overrun: Duration::ZERO,
             scheduled: None,
             dropping: 0,
             droppers: Vec::new(),
@@ -385,7 +387,11 @@ impl State {
             News::Shutdown => (Event::Shutdown, None, None),
             News::Tick => (Event::Tick, None, None),
         };
-        let Ok(actions) = self.machine.step(now, event) else {
+        let actions = self.machine.step(now, event).map(Vec::from_iter);
+        let late = actions
+            .as_deref()
+            .map_or(true, |actions| matches!(actions, [Action::LateExit(_)]));
+        let (Ok(actions), false) = (actions, late) else {
             // A confirmation that its own exit has overtaken, or the end of an abandoned thread.
             if let Event::Exited(..) = event {
                 self.abandoned = self.abandoned.saturating_sub(1);
@@ -412,7 +418,7 @@ impl State {
                     jobs.push(Job::NotifyWaiting);
                 }
                 Action::End(end) => self.end(end, jobs),
-                // The machine has no other action as yet.
+                // What was asked for by hand is not told as yet, and nothing is.
                 _ => debug_assert!(false, "an action this driver does not know"),
             }
         }
@@ -484,6 +490,10 @@ impl State {
                     child: child.clone(),
                     stop: stop.clone(),
                 });
+                if id.number > 1 {
+                    let report = report::restarted(name, &entry.spec.id, id.number);
+                    jobs.extend(report.map(Job::Report));
+                }
                 let last_exit = entry.last_exit.clone();
                 let incarnation = Incarnation {
                     me: child,
@@ -539,8 +549,8 @@ impl State {
         jobs.push(garbage(current));
         // Nobody is told that the supervisor has ended before that is done.
         self.dropping += 1;
-        // The machine will call its exit stale when it comes.
         self.abandoned += 1;
+        self.overrun = after;
     }
 
     /// Nobody is told that the supervisor has ended before this is done.
@@ -551,6 +561,9 @@ impl State {
 
     fn end(&mut self, end: End, jobs: &mut Vec<Job>) {
         let reason = match (end, &self.start_error, &self.gave_up) {
+            (End::Overrun(_), ..) => ExitReason::Abandoned {
+                after: self.overrun,
+            },
             (End::StartFailed(_), Some((_, error)), _) => ExitReason::NotStarted(error.clone()),
             (End::GaveUp(_), _, Some(why)) => ExitReason::GaveUp(why.clone()),
             _ => ExitReason::Shutdown,

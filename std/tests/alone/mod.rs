@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 /// Only a failure takes so long.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 
 const MARK: &str = "BEDPLATE_TEST_ALONE";
-const DONE: &str = "the body has returned";
+pub(crate) const DONE: &str = "the body has returned";
 
 /// Runs `body`, the whole of the test `name`, in a process of its own. Fails if that fails, aborts
 /// or does not end. Returns what it printed to standard error (in that process itself, nothing).

@@ -1,4 +1,4 @@
-//! The walking skeleton on a Cortex-M3: the timer interrupt pushes into its ring, `main` drains it.
+//! The walking skeleton on every target: the timer interrupt pushes into its ring, `main` drains it.
 //!
 //! Four facts are proved, each by one function:
 //! 1. while `main` keeps up, every event arrives, once and in order;
@@ -15,10 +15,11 @@ use bedplate_core::event::{Event, EventKind, Level};
 use bedplate_core::id::FixedPidAllocator;
 use bedplate_core::registry::{CriticalSectionLock, FixedRegistry, RegisterError};
 use bedplate_core::ring::{EventRing, Overwrite, Reader, Received, Writer};
-use bedplate_firmware::report;
-use bedplate_firmware::timer::Timer;
+use bedplate_firmware::board::Timer;
+use bedplate_firmware::owned::Owned;
+use bedplate_firmware::{proof, report};
+use core::hint::black_box;
 use core::time::Duration;
-use cortex_m_rt::{entry, exception};
 
 const TICK: EventKind = EventKind::new(Level::Info, 1);
 /// Nanoseconds the proof's clock counts per tick.
@@ -41,22 +42,27 @@ static SHARD: EventRing<CAPACITY> = EventRing::new();
 /// Who holds which name; the handler looks things up in it too, hence the kind of lock.
 static DIRECTORY: FixedRegistry<&str, u32, 8, CriticalSectionLock> = FixedRegistry::new();
 
+/// What the handler keeps: how often it ran, and its end of the ring.
+static EVERY_TICK: Owned<(u64, Option<Writer<'static, CAPACITY, Overwrite, Event>>)> =
+    Owned::new((0, None));
+
+proof!(main: main, timer: on_timer);
+
 /// Pushes one event a tick, and looks whether a released owner's names go in one step: of the two
 /// names, which are registered in this order and released together, the second is never alone.
-#[exception]
-fn SysTick() {
-    static mut TICKS: u64 = 0;
-    // The claim is taken in the first interrupt and kept for good.
-    static mut WRITER: Option<Writer<'static, CAPACITY, Overwrite, Event>> = None;
-
-    let writer = WRITER.get_or_insert_with(|| SHARD.claim_writer().expect("nobody else writes"));
-    writer.push(Event {
-        kind: TICK,
-        time: at_tick(*TICKS),
-        key: *TICKS % KEYS,
-        value: *TICKS,
+fn on_timer() {
+    EVERY_TICK.with(|(ticks, writer)| {
+        // The claim is taken in the first interrupt and kept for good.
+        let writer =
+            writer.get_or_insert_with(|| SHARD.claim_writer().expect("nobody else writes"));
+        writer.push(Event {
+            kind: TICK,
+            time: at_tick(*ticks),
+            key: *ticks % KEYS,
+            value: *ticks,
+        });
+        *ticks += 1;
     });
-    *TICKS += 1;
 
     let [first, second] = NAMES.map(|name| DIRECTORY.whereis(name));
     assert!(
@@ -65,17 +71,15 @@ fn SysTick() {
     );
 }
 
-#[entry]
-fn main() -> ! {
+fn main() {
     let mut log = Log::new(SHARD.claim_reader().expect("nobody else reads"));
-    let mut timer = Timer::start(4_000);
+    let mut timer = Timer::every(320_000);
     keeping_up(&mut log);
     windows_close_by_time(&mut log);
     falling_behind(&mut log, &mut timer);
     names_vanish_with_their_owner(&mut timer);
     timer.stop();
     every_event_is_accounted_for(&mut log);
-    report::passed("skeleton")
 }
 
 fn keeping_up(log: &mut Log) {
@@ -134,10 +138,10 @@ fn windows_close_by_time(log: &mut Log) {
 /// that they hit the drain at different instructions.
 fn falling_behind(log: &mut Log, timer: &mut Timer) {
     for round in 0..200_u32 {
-        timer.set_period(700 + round * 7 % 611);
+        timer.set_period(56_000 + round * 560 % 48_880);
         let wake = ticks() + CAPACITY / 2 + round as usize % (2 * CAPACITY);
         while ticks() < wake {
-            cortex_m::asm::nop();
+            black_box(());
         }
         log.drain(|_| ());
     }
@@ -157,7 +161,7 @@ fn names_vanish_with_their_owner(timer: &mut Timer) {
         .register(CONSOLE, 0)
         .expect("the directory is empty");
 
-    timer.set_period(701);
+    timer.set_period(56_080);
     let ticks_before = ticks();
     for round in 0..OWNERS {
         let pid = pids.allocate().expect("one process is alive");
@@ -191,7 +195,7 @@ fn names_vanish_with_their_owner(timer: &mut Timer) {
 /// With the interrupt off the books must balance exactly, on both sides of the ring.
 fn every_event_is_accounted_for(log: &mut Log) {
     log.drain(|_| ());
-    if cfg!(feature = "planted-failure") {
+    if report::is_planted() {
         log.lost += 1;
     }
     let stats = SHARD.stats();
@@ -210,14 +214,14 @@ fn every_event_is_accounted_for(log: &mut Log) {
 
 /// What `main` has seen of the shard.
 struct Log {
-    reader: Reader<'static, CAPACITY, Overwrite, Event>,
+    reader: Reader<'static, Event>,
     delivered: u64,
     lost: u64,
     gaps: u64,
 }
 
 impl Log {
-    fn new(reader: Reader<'static, CAPACITY, Overwrite, Event>) -> Self {
+    fn new(reader: Reader<'static, Event>) -> Self {
         Self {
             reader,
             delivered: 0,

@@ -153,6 +153,7 @@ impl<'g, K: Stored, V: Stored> Group<'g, K, V> {
             key: self.seen.key,
             slot,
             seen,
+            members: self.members,
             shows: PhantomData,
         }
     }
@@ -274,6 +275,7 @@ pub struct Entry<'g, K: Stored, V: Stored> {
     slot: Spot,
     /// The same is true of this.
     seen: Seen<(), V>,
+    members: &'g Slab<(), V>,
     shows: PhantomData<(&'g K, &'g V)>,
 }
 
@@ -304,7 +306,7 @@ impl<K: Stored, V: Stored> Entry<'_, K, V> {
     /// Which membership it is.
     #[must_use]
     pub fn membership(&self) -> Membership {
-        Membership::new(self.owner(), self.slot, self.seen.sequence)
+        Membership::new(self.members, self.owner(), self.slot, self.seen.sequence)
     }
 }
 

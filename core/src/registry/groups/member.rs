@@ -12,7 +12,7 @@ use crate::id::Pid;
 use crate::registry::index::{Found, LONGEST, Lane, Refused, Sequence, Spot};
 use crate::registry::offer::Offer;
 use crate::registry::owner::{retire, retire_with};
-use crate::registry::slab::Seen;
+use crate::registry::slab::{Seen, Slab};
 use crate::registry::stored::sealed::{self, Stored as _};
 use crate::registry::{Key, Stored};
 use crate::sync::Ordering;
@@ -52,9 +52,14 @@ struct Held {
     slot: Spot,
 }
 
-/// Proof of one membership: whose it is and which one. One that is over never stands for a later one.
+/// Proof of one membership: whose it is and which one, of which groups. One that is over never stands for a later
+/// one; nor does it stand for one in other groups, as long as its own have not gone and left their place in memory
+/// to those. (On a 32-bit target, one that has been over while its place was used 33 million times more may stand
+/// for the latest use.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Membership {
+    /// Where the groups are.
+    groups: usize,
     owner: Pid,
     slot: usize,
     /// What the slot's sequence was: another one each time it is used.
@@ -62,8 +67,14 @@ pub struct Membership {
 }
 
 impl Membership {
-    pub(super) const fn new(owner: Pid, slot: Spot, sequence: Sequence) -> Self {
+    pub(super) fn new<V: Stored>(
+        members: &Slab<(), V>,
+        owner: Pid,
+        slot: Spot,
+        sequence: Sequence,
+    ) -> Self {
         Self {
+            groups: members.address(),
             owner,
             slot: slot.to_bits(),
             sequence: sequence.0,
@@ -115,8 +126,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Member<K, V, S> {
     /// each is a membership of its own. O(1), but for making room that is more than there ever was.
     ///
     /// # Errors
-    /// [`JoinError::Full`] if the limit is reached; it gives key and value back and leaves nothing behind. (The
-    /// same is said where a hasher puts more groups into one place than the index can tell apart.)
+    /// [`JoinError::Full`] if the limit is reached, and [`JoinError::TooManyCollisions`] if there is no group of
+    /// this key and no room for another of its hash; both give key and value back and leave nothing behind.
     pub fn join(
         &mut self,
         guard: &Guard<'_, K, V, S>,
@@ -135,16 +146,24 @@ impl<K: Key, V: Stored, S: BuildHasher> Member<K, V, S> {
         };
         let members = &self.shared.members;
         members.write(slot, self.pid, [], *value.words());
-        let membership = Membership::new(self.pid, slot, members.sequence(slot));
+        let membership = Membership::new(members, self.pid, slot, members.sequence(slot));
         // If a key's `Eq` panics, what was prepared is given back, and key and value are dropped.
         let mut attempt = Attempt {
             member: self,
             slot,
             founded: None,
         };
-        let Some(joined) = attempt.join(&key) else {
-            drop(attempt);
-            return Err(self.full(key, value));
+        let joined = match attempt.join(&key) {
+            Ok(joined) => joined,
+            Err(NoGroup::Full) => {
+                drop(attempt);
+                return Err(self.full(key, value));
+            }
+            Err(NoGroup::Crowded) => {
+                drop(attempt);
+                let (key, value) = (key.take_back(), value.take_back());
+                return Err(JoinError::TooManyCollisions { key, value });
+            }
         };
         attempt.succeeded(joined);
         value.accepted();
@@ -160,12 +179,16 @@ impl<K: Key, V: Stored, S: BuildHasher> Member<K, V, S> {
         Ok(membership)
     }
 
-    /// Ends one membership. Returns whether it was this member's, and not over yet. O(1).
+    /// Ends one membership. Returns whether it was this member's, in these groups, and not over yet. O(1).
     pub fn leave(&mut self, guard: &Guard<'_, K, V, S>, membership: Membership) -> bool {
         self.checked(guard);
         let slot = Spot::from_bits(membership.slot);
-        // It may be of other groups, where there are more slots.
-        if membership.owner != self.pid || !self.shared.members.has(slot) {
+        let is_own = membership.owner == self.pid;
+        // It may be of other groups, whose places these have now, where there were more slots.
+        if !is_own
+            || membership.groups != self.shared.members.address()
+            || !self.shared.members.has(slot)
+        {
             return false;
         }
         match self.position(slot) {
@@ -329,9 +352,16 @@ enum Joined {
     Founded { group: Lane, is_crowded: bool },
 }
 
+/// Why there is none, and no room for it.
+enum NoGroup {
+    /// There are as many groups as there may be.
+    Full,
+    /// There are too many of the same hash.
+    Crowded,
+}
+
 impl<K: Key, V: Stored, S: BuildHasher> Attempt<'_, K, V, S> {
-    /// `None` if there is no room for another group.
-    fn join(&mut self, key: &Offer<K>) -> Option<Joined> {
+    fn join(&mut self, key: &Offer<K>) -> Result<Joined, NoGroup> {
         let member = &*self.member;
         let shared = &*member.shared;
         let place = shared.place(key.seen());
@@ -342,22 +372,25 @@ impl<K: Key, V: Stored, S: BuildHasher> Attempt<'_, K, V, S> {
                 let roster = roster(&seen);
                 if roster.enter() {
                     let lane = roster.seat(self.slot, &shared.lanes_bytes);
-                    return Some(Joined::Entered { group, lane });
+                    return Ok(Joined::Entered { group, lane });
                 }
             }
             // Made once, however often it is tried.
             let founded = match self.founded {
                 Some(founded) => founded,
-                None => *self.founded.insert(member.found(key, self.slot)?),
+                None => {
+                    let founded = member.found(key, self.slot).ok_or(NoGroup::Full)?;
+                    *self.founded.insert(founded)
+                }
             };
             match shared.index.insert(place, founded, present, &mut ()) {
                 Ok(is_crowded) => {
                     self.founded = None;
                     let group = Lane::taken(place, founded);
-                    return Some(Joined::Founded { group, is_crowded });
+                    return Ok(Joined::Founded { group, is_crowded });
                 }
                 Err(Refused::Present(other)) => found = Some(other),
-                Err(Refused::Crowded) => return None,
+                Err(Refused::Crowded) => return Err(NoGroup::Crowded),
             }
         }
     }

@@ -43,6 +43,7 @@ mod member;
 mod roster;
 mod shared;
 
+use super::error::TOO_MANY_COLLISIONS;
 use super::slab::Slab;
 use super::{Key, Stored};
 use crate::id::Pid;
@@ -147,6 +148,13 @@ impl<K: Key, V: Stored, S> EpochGroups<K, V, S> {
     }
 }
 
+#[cfg(test)]
+impl<K: Stored, V: Stored, S> EpochGroups<K, V, S> {
+    pub(super) fn leave_overflow(&self, left: usize) {
+        self.shared.index.leave_overflow(left);
+    }
+}
+
 impl<K: Stored, V: Stored, S> Clone for EpochGroups<K, V, S> {
     fn clone(&self) -> Self {
         Self {
@@ -169,6 +177,7 @@ impl<K: Key, V: Stored, S> fmt::Debug for EpochGroups<K, V, S> {
 #[non_exhaustive]
 pub struct Memory {
     /// Rosters of groups that were left, and boxes and long texts of keys and of values, that are not yet freed.
+    /// What leaked, since a destructor panicked and what was to be freed with it was not, is counted here for ever.
     pub retired: usize,
     /// Their size, without what boxes own in turn.
     pub retired_bytes: usize,
@@ -219,21 +228,32 @@ pub enum JoinError<K, V> {
         /// The refused value.
         value: V,
     },
+    /// Too many groups have a key of the same hash as this one: see
+    /// [`RegisterError::TooManyCollisions`](super::RegisterError::TooManyCollisions).
+    TooManyCollisions {
+        /// The refused key.
+        key: K,
+        /// The refused value.
+        value: V,
+    },
 }
 
 impl<K, V> JoinError<K, V> {
     /// The refused key and value.
     #[must_use]
     pub fn into_inner(self) -> (K, V) {
-        let Self::Full { key, value, .. } = self;
-        (key, value)
+        match self {
+            Self::Full { key, value, .. } | Self::TooManyCollisions { key, value } => (key, value),
+        }
     }
 }
 
 impl<K, V> fmt::Display for JoinError<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Full { limit, .. } = self;
-        write!(f, "the groups are full: {limit} memberships")
+        match self {
+            Self::Full { limit, .. } => write!(f, "the groups are full: {limit} memberships"),
+            Self::TooManyCollisions { .. } => f.write_str(TOO_MANY_COLLISIONS),
+        }
     }
 }
 

@@ -27,15 +27,43 @@ pub(in crate::registry) trait Slots: Copy {
         let _ = seen;
         true
     }
+
+    /// What to make of an entry that is pending. The answer is used only if the entry was pending in its lane
+    /// before and after it was given.
+    fn pending(self, spot: Spot) -> Pending {
+        let _ = spot;
+        Pending::Absent
+    }
 }
 
-/// How often a slot was written; odd while it is being written.
+/// What to make of an entry that is pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::registry) enum Pending {
+    /// It does not count.
+    Absent,
+    /// It counts, if it is confirmed.
+    Present,
+    /// It is found, as pending, without being confirmed: what it owns may be gone.
+    InTheWay,
+}
+
+/// How often a slot was written, and marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::registry) struct Sequence(pub(in crate::registry) usize);
 
 impl Sequence {
+    /// It is being written.
+    pub(in crate::registry) const WRITING: usize = 1;
+    /// Whether its entry counts is said elsewhere.
+    pub(in crate::registry) const PENDING: usize = 2;
+
+    /// Whether what was read is an entry that counts: one test of two bits.
     pub(in crate::registry) const fn is_stable(self) -> bool {
-        self.0 & 1 == 0
+        self.0 & (Self::WRITING | Self::PENDING) == 0
+    }
+
+    pub(in crate::registry) const fn is_pending(self) -> bool {
+        self.0 & (Self::WRITING | Self::PENDING) == Self::PENDING
     }
 }
 
@@ -119,9 +147,12 @@ impl Index {
 
 impl Bucket {
     /// The first lane that has an entry at `place`. All are compared, without a branch for each: which one it
-    /// is nobody can predict.
+    /// is nobody can predict. Small processors predict nothing, so for them that would only be more work.
     #[inline(always)]
     pub(super) fn lane_at(&self, place: Place) -> Option<&AtomicUsize> {
+        if usize::BITS == 32 {
+            return self.lanes.iter().find(|lane| load(lane).is_at(place));
+        }
         let mut at = BUCKET_LANES;
         for (number, lane) in self.lanes.iter().enumerate().rev() {
             let is_at = load(lane).is_at(place);
@@ -145,17 +176,56 @@ pub(super) fn look<S: Slots>(
         }
         let slot = slots.slot(word.slot());
         let (sequence, seen) = slots.read(slot);
-        if is_unchanged(lane, word, slot, sequence, slots) {
-            let seen = seen.filter(|seen| slots.confirm(seen))?;
-            let lane = word.settled();
-            return Some(Found { lane, seen });
+        if !is_unchanged(lane, word, slot, sequence, slots) {
+            match of_pending(lane, word, slot, sequence, slots) {
+                None => continue,
+                Some(Pending::Present) => {}
+                Some(Pending::Absent) => return None,
+                Some(Pending::InTheWay) => {
+                    let (lane, seen) = (word.settled(), seen?);
+                    return Some(Found { lane, seen });
+                }
+            }
         }
+        let seen = seen.filter(|seen| slots.confirm(seen))?;
+        let lane = word.settled();
+        return Some(Found { lane, seen });
     }
+}
+
+/// What to make of what was read of a slot, if the entry was pending in the lane all the while.
+#[cold]
+#[inline(never)]
+fn of_pending<S: Slots>(
+    lane: &AtomicUsize,
+    word: Lane,
+    slot: S::Slot,
+    sequence: Sequence,
+    slots: S,
+) -> Option<Pending> {
+    if !sequence.is_pending() {
+        return None;
+    }
+    // Before lane and sequence are looked at again.
+    let pending = slots.pending(word.slot());
+    is_same(lane, word, slot, sequence, slots).then_some(pending)
+}
+
+/// Whether what was read of a slot was in the lane all the while, and counts.
+#[inline(always)]
+fn is_unchanged<S: Slots>(
+    lane: &AtomicUsize,
+    word: Lane,
+    slot: S::Slot,
+    sequence: Sequence,
+    slots: S,
+) -> bool {
+    sequence.is_stable() && is_same(lane, word, slot, sequence, slots)
 }
 
 /// Whether what was read of a slot was in the lane all the while.
 #[inline(always)]
-fn is_unchanged<S: Slots>(
+fn is_same<S: Slots>(
     lane: &AtomicUsize,
     word: Lane,
     slot: S::Slot,
@@ -165,9 +235,7 @@ fn is_unchanged<S: Slots>(
     // Acquire: what follows is loaded after what was read of the slot; pairs with the Release
     // fence of whoever writes a slot.
     fence(Ordering::Acquire);
-    sequence.is_stable()
-        // Acquire, once more: the word may have come back since the slot was read, with a later registration,
-        // whose sequence is then seen below; pairs with Release of whoever took the lane [I2].
-        && load(lane) == word
-        && slots.sequence(slot) == sequence
+    // Acquire, once more: the word may have come back since the slot was read, with a later registration,
+    // whose sequence is then seen below; pairs with Release of whoever took the lane [I2].
+    load(lane) == word && slots.sequence(slot) == sequence
 }

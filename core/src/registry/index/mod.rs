@@ -57,7 +57,14 @@
 //! | I4 | `meta` changes, CAS Release | its load, Acquire | lanes and levels are at least as they were then |
 //! | I5 | `size` grows, CAS Release | its load, Acquire | the bucket's step is there |
 //! | I6 | a link is set, CAS Release | its load, Acquire | the overflow bucket's step is there |
-//! | I7 | a flat table, its entries and its length are set, Release | their loads, Acquire | the table is initialised and as long as said |
+//! | I7 | a flat table and its length are set, Release | their loads, Acquire | the table is initialised and as long as said |
+//!
+//! # Limits
+//! A chain has no more lanes than a cursor can name, and there are only so many overflow buckets: an insertion
+//! that needs one more is refused. A split must not be refused once it has begun; it may need as many overflow
+//! buckets as its parent has. Therefore insertions get half of them only, and when these are used up no bucket
+//! is split any more that has one: all splits under way together need no more than there are in their
+//! parents' chains, which are the other half.
 //!
 //! Literature: W. Litwin, *Linear hashing* (VLDB 1980). The protocol is our own.
 
@@ -73,13 +80,16 @@ use crate::sync::zeroed::Zeroed;
 use crate::sync::{AtomicUsize, BUCKET_LANES, Ordering};
 pub(in crate::registry) use direct::{Fetched, LaneRef, fetch};
 use find::look;
-pub(in crate::registry) use find::{Found, Sequence, Slots};
+pub(in crate::registry) use find::{Found, Pending, Sequence, Slots};
 use steps::Flat;
 pub(in crate::registry) use steps::{LONGEST, Spot, Steps};
 pub(in crate::registry) use walk::Walk;
 pub(in crate::registry) use witness::Witness;
 use word::{HASH_BITS, Meta, Size};
 pub(in crate::registry) use word::{Lane, Place};
+
+/// How many overflow buckets there are for insertions. Splits may have as many again.
+const MOST_OVERFLOW: usize = LONGEST / 2;
 
 /// Entries for each bucket, before there are more buckets.
 const LOAD: usize = if BUCKET_LANES > 2 { 3 } else { 2 };
@@ -107,7 +117,8 @@ unsafe impl Zeroed for Bucket {
 pub(in crate::registry) enum Refused<T> {
     /// There is one that matches.
     Present(Found<T>),
-    /// There are too many entries of almost the same hash.
+    /// There are too many entries of almost the same hash: the chain is as long as it may be, or there are no
+    /// overflow buckets left.
     Crowded,
 }
 
@@ -179,10 +190,10 @@ impl Index {
                     None if survey.length >= Meta::NOWHERE - BUCKET_LANES => {
                         return Err(Refused::Crowded);
                     }
-                    None => {
-                        self.append(survey.last);
-                        survey.length
+                    None if !self.append(survey.last, MOST_OVERFLOW) => {
+                        return Err(Refused::Crowded);
                     }
+                    None => survey.length,
                 };
                 Self::exchange_meta(head, seen, seen.with_cursor(spare));
                 continue;
@@ -374,8 +385,8 @@ impl Index {
     /// A bucket with a number below the size, or one that was added on this thread.
     #[inline]
     fn bucket(&self, number: usize) -> &Bucket {
-        // SAFETY: buckets are ensured before `size` says that they are there [I5], which says no more
-        // than it said before.
+        // SAFETY: buckets are ensured before `size` says that they are there [I5], which says so of one after
+        // another, and of none again that is not.
         unsafe { self.buckets.at(number) }
     }
 
@@ -411,12 +422,20 @@ impl Index {
         Some(&bucket.lanes[number % BUCKET_LANES])
     }
 
-    /// Links an overflow bucket behind `last`, unless somebody else does.
-    fn append(&self, last: &Bucket) {
-        // Relaxed: a number; its bucket is reached through `ensure` [I1].
+    /// Links an overflow bucket behind `last`, unless somebody else does. Returns whether there was one left, if
+    /// there may be `most`.
+    fn append(&self, last: &Bucket, most: usize) -> bool {
+        // Relaxed, here and below: a number; its bucket is reached through `ensure` [I1].
         let number = match self.unlinked.swap(0, Ordering::Relaxed) {
-            0 => self.overflowed.fetch_add(1, Ordering::Relaxed),
-            number => number - 1,
+            0 => {
+                let next = |number| (number < most).then_some(number + 1);
+                self.overflowed
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
+            }
+            number => Ok(number - 1),
+        };
+        let Ok(number) = number else {
+            return false;
         };
         self.overflow.ensure(number);
         // Release: the bucket's step is there; pairs with Acquire in `next` [I6].
@@ -431,6 +450,13 @@ impl Index {
             // Relaxed: as above. Should another be waiting there, that one stays unused.
             self.unlinked.swap(number + 1, Ordering::Relaxed);
         }
+        true
+    }
+
+    /// Whether there are no overflow buckets left but for the splits under way.
+    fn is_used_up(&self) -> bool {
+        // Relaxed: a count.
+        self.overflowed.load(Ordering::Relaxed) >= MOST_OVERFLOW
     }
 
     /// Changes `meta` from what it was; otherwise somebody else has changed it, which is as good.

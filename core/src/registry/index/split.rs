@@ -1,6 +1,6 @@
 //! How the index grows: one bucket at a time, by whoever comes by. See [`index`](super).
 
-use super::{Bucket, HASH_BITS, Index, LOAD, Lane, Meta, Size, load, meta, parent};
+use super::{Bucket, HASH_BITS, Index, LOAD, LONGEST, Lane, Meta, Size, load, meta, parent};
 use crate::sync::{AtomicUsize, Ordering};
 
 /// How many buckets there can be at most: each is a hash's low bits. Where words are wide, some are left
@@ -20,13 +20,17 @@ impl Index {
             if entries / LOAD <= size || size >= MOST_BUCKETS {
                 return;
             }
+            let is_long = self.next(self.bucket(parent(size))).is_some();
+            if is_long && self.is_used_up() {
+                return; // The split could need more.
+            }
             self.add_bucket(size);
         }
     }
 
     /// Adds bucket number `new`, unless there is one already or something has to be done first, which
     /// is then done.
-    fn add_bucket(&self, new: usize) {
+    pub(super) fn add_bucket(&self, new: usize) {
         let (level, old) = (new.ilog2(), parent(new));
         let seen = meta(self.bucket(old));
         if !seen.is_ready() {
@@ -98,7 +102,10 @@ impl Index {
             let target = loop {
                 match self.lane(to, position) {
                     Some(target) => break target,
-                    None => self.append(self.chain(to).last().unwrap_or(to)),
+                    None => {
+                        let last = self.chain(to).last().unwrap_or(to);
+                        assert!(self.append(last, LONGEST), "kept for splits; see `Limits`");
+                    }
                 }
             };
             exchange(target, Lane::PRISTINE, word.settled());

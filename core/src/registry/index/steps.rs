@@ -202,23 +202,27 @@ impl<T: Zeroed> Flat<T> {
     ///
     /// # Safety
     /// [`ensure`](Self::ensure) returned for this number, on this thread or on another that published it
-    /// afterwards.
+    /// afterwards; and numbers were ensured one after another, each only after `ensure` had returned for the one
+    /// before. (Otherwise, of two that lengthen the table at once, the one whose table is longer may return
+    /// while the shorter one is in use.)
     #[inline]
     pub(in crate::registry) unsafe fn at(&self, number: usize) -> &T {
         // Acquire: the table is initialised; pairs with Release in `lengthen` [I7].
         let table = self.table.load(Ordering::Acquire);
-        // SAFETY: when `ensure` returned (the caller's promise), a table as long as that was set, and later
-        // ones are longer.
+        // SAFETY: when `ensure` returned (the caller's promise), a table as long as that was set: no shorter one
+        // was being set at the time, since numbers come one after another. Later ones are longer.
         let cell = unsafe { table.add(number / GROUP) };
         // SAFETY: as above; tables are not freed while `self` is borrowed.
         let cell = unsafe { &*cell };
-        // Acquire: the array is initialised; pairs with Release in `ensure` [I7].
-        let Some(group) = NonNull::new(cell.load(Ordering::Acquire)) else {
+        // Relaxed: whoever stored it, there is one array for the group, which was initialised before `ensure`
+        // returned for this number (the caller's promise).
+        let Some(group) = NonNull::new(cell.load(Ordering::Relaxed)) else {
             return self.at_elsewhere(number);
         };
         // SAFETY: the group has `GROUP` elements.
         let element = unsafe { group.add(number % GROUP) };
-        // SAFETY: initialised [I1, I7], and neither moved nor freed while `self` is borrowed.
+        // SAFETY: initialised before `ensure` returned for this number [I1], and neither moved nor freed while
+        // `self` is borrowed.
         unsafe { element.as_ref() }
     }
 
@@ -231,19 +235,19 @@ impl<T: Zeroed> Flat<T> {
         }
     }
 
-    /// The element, its step allocated if it is not there. `number` is below [`LONGEST`].
+    /// The element, its step allocated if it is not there. `number` is below [`LONGEST`], and `at` says in which
+    /// order numbers come.
     pub(in crate::registry) fn ensure(&self, number: usize) -> &T {
         let element = self.steps.ensure(number);
         let group = number / GROUP;
-        // Acquire: as in `cell` [I7].
-        if group >= self.length.load(Ordering::Acquire) {
+        // Relaxed: `cell` loads it again, with Acquire, and sees no less.
+        if group >= self.length.load(Ordering::Relaxed) {
             self.lengthen(group + 1);
         }
         if let Some(cell) = self.cell(group) {
             let first = ptr::from_ref(self.steps.ensure(group * GROUP)).cast_mut();
-            // Release: the array is initialised; pairs with Acquire in `get` [I7]. Everybody stores
-            // the same.
-            cell.store(first, Ordering::Release);
+            // Relaxed: as where it is loaded, in `at`. Everybody stores the same.
+            cell.store(first, Ordering::Relaxed);
         }
         element
     }

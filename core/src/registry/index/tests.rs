@@ -5,6 +5,9 @@ use crate::sync::fence;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+/// Above the marks of a sequence.
+const WRITTEN: usize = (Sequence::WRITING | Sequence::PENDING) + 1;
+
 /// Slots that hold a key and whose it is.
 struct Table {
     index: Index,
@@ -73,20 +76,20 @@ impl Table {
     fn write(&self, slot: usize, key: usize, whose: usize) {
         let [sequence, key_word, whose_word] = &self.slots[slot];
         // Relaxed: only the owner writes.
-        let next = sequence.load(Ordering::Relaxed) + 1;
+        let before = sequence.load(Ordering::Relaxed);
         // Release: whoever sees it sees the lane freed before.
-        sequence.store(next, Ordering::Release);
+        sequence.store(before | Sequence::WRITING, Ordering::Release);
         // Release: whoever sees what follows sees the sequence.
         fence(Ordering::Release);
         key_word.store(key, Ordering::Relaxed);
         whose_word.store(whose, Ordering::Relaxed);
         // Release: pairs with Acquire in `read`.
-        sequence.store(next + 1, Ordering::Release);
+        sequence.store(before + WRITTEN, Ordering::Release);
     }
 
     fn sequence(&self, slot: usize) -> usize {
         // Relaxed: only the owner writes.
-        self.slots[slot][0].load(Ordering::Relaxed) / 2
+        self.slots[slot][0].load(Ordering::Relaxed) / WRITTEN
     }
 
     fn find(&self, place: Place, key: usize) -> Option<(usize, usize)> {
@@ -257,4 +260,70 @@ proptest::proptest! {
             }
         }
     }
+}
+
+impl Index {
+    /// As if insertions had used up all overflow buckets but so many.
+    pub(in crate::registry) fn leave_overflow(&self, left: usize) {
+        let used = MOST_OVERFLOW - left;
+        // Relaxed: one thread.
+        self.overflowed.store(used, Ordering::Relaxed);
+    }
+}
+
+/// So many are of one bucket before there are two, half of them of the other one then.
+const CROWD: usize = 2 * BUCKET_LANES;
+
+fn crowd(key: usize) -> Place {
+    (0..)
+        .map(Place::of_hash)
+        .filter(|place| place.moves_at(0) == (key % 2 == 1))
+        .nth(key / 2)
+        .expect("there are many")
+}
+
+fn crowded() -> Table {
+    let table = Table::new(CROWD + 1);
+    table.index.leave_overflow(1);
+    for key in 0..CROWD {
+        table.write(key, key, key);
+        assert!(table.insert(crowd(key), key, key).is_ok());
+    }
+    table
+}
+
+#[test]
+fn insertions_are_refused_when_overflow_buckets_are_used_up() {
+    let table = crowded();
+    table.write(CROWD, CROWD, CROWD);
+    let insert = || {
+        let (place, slot) = (crowd(CROWD), Spot::of(CROWD));
+        let key = Key(&table, CROWD);
+        table.index.insert(place, slot, key, &mut ())
+    };
+    for _ in 0..3 {
+        assert!(matches!(insert(), Err(Refused::Crowded)));
+    }
+    // Nor does the bucket split, for which another could be needed.
+    table.index.grow(100 * CROWD);
+    assert_eq!(table.index.size().buckets(), 1);
+    assert!(matches!(insert(), Err(Refused::Crowded)));
+    let gone = Lane::taken(crowd(3), Spot::of(3));
+    assert!(table.index.remove(gone, table.sequence(3), &mut ()));
+    assert!(insert().is_ok());
+    for key in (0..=CROWD).filter(|&key| key != 3) {
+        assert_eq!(table.find(crowd(key), key), Some((key, key)));
+    }
+}
+
+#[test]
+fn a_split_under_way_gets_the_overflow_bucket_it_needs() {
+    let table = crowded();
+    table.index.add_bucket(1); // as by one who found that there were some left
+    assert_eq!(table.index.size().buckets(), 2);
+    for key in 0..CROWD {
+        assert_eq!(table.find(crowd(key), key), Some((key, key)));
+    }
+    let new = table.index.bucket(1);
+    assert!(meta(new).is_ready() && table.index.next(new).is_some());
 }

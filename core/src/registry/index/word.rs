@@ -11,8 +11,9 @@
 //!               └──────────────────────┴──────────┴───────────┴───────┴──────────────────────┘
 //! ```
 //!
-//! A free lane's word tells which registration it held last, so that a lane that was used in between
-//! never looks untouched. Zero is a lane that was never used, and a bucket that nothing was moved to
+//! A free lane's word tells which registration it held last, so that a lane that was used in between does not look
+//! untouched; unless the same slot was used 2²⁸ times meanwhile, on a 32-bit target a thousand times, and whoever
+//! looked goes on at the end of just such a round. Zero is a lane that was never used, and a bucket that nothing was moved to
 //! yet. On a 32-bit target the fields are smaller: see the constants. What is compared when a lane is
 //! visited lies above what is not: one comparison tells.
 
@@ -112,9 +113,9 @@ impl Lane {
         Self(TAKEN | place.0 << PLACE_AT | slot.to_bits())
     }
 
-    /// What stays when the registration `sequence` of its slot goes. Sequences begin with 1.
+    /// What stays when the registration `sequence` of its slot goes: never zero, which is a lane that was not used.
     pub(super) const fn freed(self, sequence: usize) -> Self {
-        Self((sequence & SEQUENCE) << PLACE_AT | self.0 & SLOT)
+        Self((1 + sequence % SEQUENCE) << PLACE_AT | self.0 & SLOT)
     }
 
     /// What stays when it has moved in the split of this level: as if by sequence zero, and once.

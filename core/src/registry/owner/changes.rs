@@ -3,20 +3,20 @@
 use super::{LARGEST_BLOCK, Owner};
 use crate::registry::epoch::{Entry, Guard, Shared};
 use crate::registry::index::{Found, LONGEST, Lane, Refused, Spot};
-use crate::registry::look::Probe;
+use crate::registry::look::Rival;
 use crate::registry::offer::Offer;
 use crate::registry::slab::Seen;
 use crate::registry::watch::{Reason, Telling, ToTell};
-use crate::registry::{Key, NotHeld, RegisterError, Registration, Stored};
+use crate::registry::{GiveAwayError, Key, RegisterError, Registration, Stored, UpdateError};
 use core::hash::BuildHasher;
 
 impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// Registers `key` with `value`.
     ///
     /// # Errors
-    /// [`RegisterError::AlreadyRegistered`] if somebody, this owner included, holds the key, and
-    /// [`RegisterError::Full`] if the registry's limit is reached; both give key and value back and
-    /// leave nothing behind.
+    /// [`RegisterError::AlreadyRegistered`] if somebody, this owner included, holds the key,
+    /// [`RegisterError::Full`] if the registry's limit is reached, and [`RegisterError::TooManyCollisions`] if
+    /// there is no room for another key of this hash; all give key and value back and leave nothing behind.
     pub fn register(
         &mut self,
         guard: &Guard<'_, K, V, S>,
@@ -25,12 +25,12 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     ) -> Result<Registration, RegisterError<K, V>> {
         match self.insert(guard, Offer::new(key), Offer::new(value)) {
             Ok(lane) => Ok(self.registration(lane)),
-            Err((key, value, Some(found))) => Err(RegisterError::AlreadyRegistered {
+            Err((key, value, Why::Present(found))) => Err(RegisterError::AlreadyRegistered {
                 holder: guard.entry(found).owner(),
                 key: key.take_back(),
                 value: value.take_back(),
             }),
-            Err((key, value, None)) => Err(self.full(key, value)),
+            Err((key, value, Why::NoRoom(none))) => Err(self.no_room(none, key, value)),
         }
     }
 
@@ -38,7 +38,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// the same step. [`Entry::registration`] and [`Entry::owner`] tell which.
     ///
     /// # Errors
-    /// [`RegisterError::Full`] if nobody holds the key and the registry's limit is reached.
+    /// [`RegisterError::Full`] or [`RegisterError::TooManyCollisions`] if nobody holds the key and there is no
+    /// room for it.
     pub fn get_or_register<'g>(
         &mut self,
         guard: &'g Guard<'_, K, V, S>,
@@ -50,8 +51,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
                 let seen = self.shared.slab.read(lane.slot());
                 Ok(guard.entry(Found { lane, seen }))
             }
-            Err((_, _, Some(found))) => Ok(guard.entry(found)),
-            Err((key, value, None)) => Err(self.full(key, value)),
+            Err((_, _, Why::Present(found))) => Ok(guard.entry(found)),
+            Err((key, value, Why::NoRoom(none))) => Err(self.no_room(none, key, value)),
         }
     }
 
@@ -62,7 +63,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// registration.
     ///
     /// # Errors
-    /// [`RegisterError::Full`] if nobody holds the key and the registry's limit is reached.
+    /// [`RegisterError::Full`] or [`RegisterError::TooManyCollisions`] if nobody holds the key and there is no
+    /// room for it.
     pub fn take_over<'g>(
         &mut self,
         guard: &'g Guard<'_, K, V, S>,
@@ -78,9 +80,9 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// changed before it could be replaced, and not at all if nobody holds the key.
     ///
     /// # Errors
-    /// [`RegisterError::AlreadyRegistered`] if the condition does not hold, and
-    /// [`RegisterError::Full`] if nobody holds the key and the registry's limit is reached; both give key
-    /// and value back and leave everything as it was.
+    /// [`RegisterError::AlreadyRegistered`] if the condition does not hold, and [`RegisterError::Full`] or
+    /// [`RegisterError::TooManyCollisions`] if nobody holds the key and there is no room for it; all give key and
+    /// value back and leave everything as it was.
     ///
     /// ```
     /// use bedplate_core::id::PidAllocator;
@@ -121,8 +123,10 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         loop {
             let found = match self.insert(guard, key, value) {
                 Ok(_) => return Ok(None),
-                Err((key, value, None)) => return Err(self.full(key, value)),
-                Err((refused_key, refused_value, Some(found))) => {
+                Err((key, value, Why::NoRoom(none))) => {
+                    return Err(self.no_room(none, key, value));
+                }
+                Err((refused_key, refused_value, Why::Present(found))) => {
                     (key, value) = (refused_key, refused_value);
                     found
                 }
@@ -144,7 +148,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
             }
             // Without a slot nothing could be told apart from a registry that is full.
             let Some(slot) = self.slot() else {
-                return Err(self.full(key, value));
+                return Err(self.no_room(NoRoom::Full, key, value));
             };
             self.prepare(slot, &key, &value);
             let new = Lane::taken(there.place(), slot);
@@ -195,21 +199,28 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// called only if this owner holds the key.
     ///
     /// # Errors
-    /// [`NotHeld`] if it does not, or if somebody takes the key over meanwhile, or if the registry has as
-    /// many slots for entries as it may.
+    /// [`UpdateError::NotHeld`] if it does not, or if somebody takes the key over meanwhile, and
+    /// [`UpdateError::Full`] if the registry has as many places for entries as it may; with the new value, if it
+    /// was made.
     pub fn update(
         &mut self,
         guard: &Guard<'_, K, V, S>,
         key: &K::Borrowed,
         f: impl FnOnce(&V::Borrowed) -> V,
-    ) -> Result<(), NotHeld> {
+    ) -> Result<(), UpdateError<V>> {
         self.checked(guard);
-        let entry = guard.lookup(key).ok_or(NotHeld)?;
+        let not_held = UpdateError::NotHeld { value: None };
+        let Some(entry) = guard.lookup(key) else {
+            return Err(not_held);
+        };
         let old = entry.lane();
-        let position = self.position(old).ok_or(NotHeld)?;
+        let Some(position) = self.position(old) else {
+            return Err(not_held);
+        };
         let value = Offer::new(f(entry.value()));
         let Some(slot) = self.slot() else {
-            return Err(NotHeld);
+            let (limit, value) = (LONGEST, value.take_back());
+            return Err(UpdateError::Full { limit, value });
         };
         let slab = &self.shared.slab;
         // The key goes along as it is: what its words own has one owner, the entry.
@@ -219,7 +230,12 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         slab.set_position(slot, position);
         let new = Lane::taken(old.place(), slot);
         let undo = Undo::of_replacement(self, slot);
-        let told = undo.owner.replace(guard, old, new, Reason::Updated)?;
+        let replaced = undo.owner.replace(guard, old, new, Reason::Updated);
+        let Ok(told) = replaced else {
+            drop(undo);
+            let value = Some(value.take_back());
+            return Err(UpdateError::NotHeld { value });
+        };
         core::mem::forget(undo);
         value.accepted();
         self.held[position] = new;
@@ -234,8 +250,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// the old one is over.
     ///
     /// # Errors
-    /// [`NotHeld`] if this owner does not hold the key, or somebody takes it over meanwhile, or the registry
-    /// has as many slots for entries as it may.
+    /// [`GiveAwayError::NotHeld`] if this owner does not hold the key, or somebody takes it over meanwhile, and
+    /// [`GiveAwayError::Full`] if the registry has as many places for entries as it may.
     ///
     /// # Panics
     /// If the other owner is one of another registry.
@@ -262,20 +278,21 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         guard: &Guard<'_, K, V, S>,
         key: &K::Borrowed,
         to: &mut Self,
-    ) -> Result<Registration, NotHeld> {
+    ) -> Result<Registration, GiveAwayError> {
         self.checked(guard);
         to.checked(guard);
-        let old = guard.find(key).ok_or(NotHeld)?.lane;
-        let position = self.position(old).ok_or(NotHeld)?;
+        let old = guard.find(key).ok_or(GiveAwayError::NotHeld)?.lane;
+        let position = self.position(old).ok_or(GiveAwayError::NotHeld)?;
         to.make_room(guard);
-        let slot = to.slot().ok_or(NotHeld)?;
+        let slot = to.slot().ok_or(GiveAwayError::Full { limit: LONGEST })?;
         // Key and value go along as they are: what their words own has one owner, the entry.
         let Seen { key, value, .. } = self.shared.slab.read(old.slot());
         to.write(slot, key, value);
         let new = Lane::taken(old.place(), slot);
         let reason = Reason::GivenAway { from: self.pid };
         let undo = Undo::of_replacement(to, slot);
-        let told = undo.owner.replace(guard, old, new, reason)?;
+        let replaced = undo.owner.replace(guard, old, new, reason);
+        let told = replaced.map_err(|Gone| GiveAwayError::NotHeld)?;
         core::mem::forget(undo);
         to.hold(new);
         self.forget(position);
@@ -292,11 +309,11 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         old: Lane,
         new: Lane,
         reason: Reason,
-    ) -> Result<ToTell<K, V>, NotHeld> {
+    ) -> Result<ToTell<K, V>, Gone> {
         let Shared { index, watch, .. } = &*self.shared;
         let Some(watch) = watch else {
             let replaced = index.replace(old, new.slot(), &mut ());
-            return if replaced { Ok(None) } else { Err(NotHeld) };
+            return if replaced { Ok(None) } else { Err(Gone) };
         };
         let draft = self.draft(reason, new);
         let pin = &guard.pin;
@@ -304,7 +321,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
             .shared
             .watched(watch, pin, draft, Telling::All, |ticket| {
                 let replaced = index.replace(old, new.slot(), ticket);
-                replaced.then_some(()).ok_or(NotHeld)
+                replaced.then_some(()).ok_or(Gone)
             });
         replaced.map(|((), told)| told)
     }
@@ -323,65 +340,78 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         if K::MAY_OWN && key.inline_words().is_none() {
             guard.epoch();
         }
-        // A registry that is full refuses what is there for being there.
-        if self.shared.entries.limit() < usize::MAX {
-            let probe = Probe::of(&self.shared.slab, &key);
-            if let Some(found) = self.shared.index.find(place, probe) {
-                return Err((key, value, Some(found)));
+        loop {
+            // A registry that is full refuses what is there for being there.
+            if self.shared.entries.limit() < usize::MAX {
+                let rival = Rival::of(&self.shared.slab, &key, None);
+                if let Some(found) = self.shared.index.find(place, rival) {
+                    if found.seen.sequence.is_pending() {
+                        // Nobody is called off for the sake of who is refused all the same.
+                        if self.shared.entries.sum() >= self.shared.entries.limit() {
+                            return Err((key, value, Why::NoRoom(NoRoom::Full)));
+                        }
+                        self.clear_the_way(guard, &found);
+                        continue;
+                    }
+                    return Err((key, value, Why::Present(found)));
+                }
             }
+            self.make_room(guard);
+            let Some(slot) = self.slot() else {
+                return Err((key, value, Why::NoRoom(NoRoom::Full)));
+            };
+            if !self.shared.entries.add(self.number) {
+                self.put_back(slot);
+                return Err((key, value, Why::NoRoom(NoRoom::Full)));
+            }
+            self.prepare(slot, &key, &value);
+            // If a key's `Eq` panics, the slot and the count are given back, and key and value are dropped.
+            let undo = Undo {
+                owner: self,
+                slot,
+                counted: 1,
+            };
+            let shared = &undo.owner.shared;
+            let lane = Lane::taken(place, slot);
+            let rival = Rival::of(&shared.slab, &key, None);
+            let inserted = match &shared.watch {
+                None => {
+                    let inserted = shared.index.insert(place, slot, rival, &mut ());
+                    inserted.map(|full| (full, None))
+                }
+                Some(watch) => {
+                    let draft = undo.owner.draft(Reason::Registered, lane);
+                    let pin = &guard.pin;
+                    shared.watched(watch, pin, draft, Telling::All, |ticket| {
+                        shared.index.insert(place, slot, rival, ticket)
+                    })
+                }
+            };
+            let (full, told) = match inserted {
+                Ok(inserted) => inserted,
+                Err(Refused::Present(found)) => {
+                    drop(undo);
+                    if found.seen.sequence.is_pending() {
+                        self.clear_the_way(guard, &found);
+                        continue;
+                    }
+                    return Err((key, value, Why::Present(found)));
+                }
+                Err(Refused::Crowded) => {
+                    drop(undo);
+                    return Err((key, value, Why::NoRoom(NoRoom::Crowded)));
+                }
+            };
+            core::mem::forget(undo);
+            key.accepted();
+            value.accepted();
+            self.hold(lane);
+            if full {
+                self.shared.index.grow(self.shared.entries.sum());
+            }
+            self.shared.tell(told);
+            return Ok(lane);
         }
-        self.make_room(guard);
-        let Some(slot) = self.slot() else {
-            return Err((key, value, None));
-        };
-        if !self.shared.entries.add(self.number) {
-            self.put_back(slot);
-            return Err((key, value, None));
-        }
-        self.prepare(slot, &key, &value);
-        // If a key's `Eq` panics, the slot and the count are given back, and key and value are dropped.
-        let undo = Undo {
-            owner: self,
-            slot,
-            counted: 1,
-        };
-        let shared = &undo.owner.shared;
-        let lane = Lane::taken(place, slot);
-        let inserted = match &shared.watch {
-            None => {
-                let probe = Probe::of(&shared.slab, &key);
-                let inserted = shared.index.insert(place, slot, probe, &mut ());
-                inserted.map(|full| (full, None))
-            }
-            Some(watch) => {
-                let probe = Probe::of(&shared.slab, &key);
-                let draft = undo.owner.draft(Reason::Registered, lane);
-                let pin = &guard.pin;
-                shared.watched(watch, pin, draft, Telling::All, |ticket| {
-                    shared.index.insert(place, slot, probe, ticket)
-                })
-            }
-        };
-        let (full, told) = match inserted {
-            Ok(inserted) => inserted,
-            Err(Refused::Present(found)) => {
-                drop(undo);
-                return Err((key, value, Some(found)));
-            }
-            Err(Refused::Crowded) => {
-                drop(undo);
-                return Err((key, value, None));
-            }
-        };
-        core::mem::forget(undo);
-        key.accepted();
-        value.accepted();
-        self.hold(lane);
-        if full {
-            self.shared.index.grow(self.shared.entries.sum());
-        }
-        self.shared.tell(told);
-        Ok(lane)
     }
 
     /// Writes a slot that is in no lane, for a registration of its own.
@@ -390,29 +420,53 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     }
 
     fn write(&mut self, slot: Spot, key: K::Words, value: V::Words) {
+        let number = self.next_number();
+        let slab = &self.shared.slab;
+        slab.write(slot, self.pid, key, value);
+        slab.set_number(slot, number);
+    }
+
+    /// A number for a registration.
+    pub(super) fn next_number(&mut self) -> u64 {
         if self.numbers.is_empty() {
             self.numbers = self.shared.numbers(self.block);
             self.block = (2 * self.block).min(LARGEST_BLOCK);
         }
-        let slab = &self.shared.slab;
-        slab.write(slot, self.pid, key, value);
-        slab.set_number(slot, self.numbers.start);
+        let number = self.numbers.start;
         self.numbers.start += 1;
+        number
     }
 
-    fn full(&self, key: Offer<K>, value: Offer<V>) -> RegisterError<K, V> {
-        RegisterError::Full {
-            limit: self.shared.entries.limit().min(LONGEST),
-            key: key.take_back(),
-            value: value.take_back(),
+    fn no_room(&self, why: NoRoom, key: Offer<K>, value: Offer<V>) -> RegisterError<K, V> {
+        let (key, value) = (key.take_back(), value.take_back());
+        let limit = self.shared.entries.limit().min(LONGEST);
+        match why {
+            NoRoom::Full => RegisterError::Full { limit, key, value },
+            NoRoom::Crowded => RegisterError::TooManyCollisions { key, value },
         }
     }
 }
 
+/// What was to be replaced is not there any more.
+struct Gone;
+
 /// Whether what is there may be taken over; without one, whatever it is.
 type Condition<'c, K, V> = Option<&'c mut dyn FnMut(Entry<'_, K, V>) -> bool>;
 
-type NotInserted<K, V> = (Offer<K>, Offer<V>, Option<Found<Seen<K, V>>>);
+type NotInserted<K, V> = (Offer<K>, Offer<V>, Why<K, V>);
+
+enum Why<K: Stored, V: Stored> {
+    Present(Found<Seen<K, V>>),
+    NoRoom(NoRoom),
+}
+
+#[derive(Clone, Copy)]
+enum NoRoom {
+    /// There are as many entries, or slots, as there may be.
+    Full,
+    /// There are too many of the same hash.
+    Crowded,
+}
 
 /// Gives a slot back in which nothing was registered after all.
 struct Undo<'o, K: Key, V: Stored, S: BuildHasher> {

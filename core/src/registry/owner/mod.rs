@@ -10,6 +10,9 @@
 //! lane that refers to a slot of one's own is one's own registration, and no other.
 
 mod changes;
+mod many;
+#[cfg(test)]
+mod tests;
 mod withdraw;
 
 pub(super) use withdraw::{retire, retire_with};
@@ -96,7 +99,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         self.pid
     }
 
-    /// The registrations held, in no useful order. O(1) for each.
+    /// The registrations held, in no useful order. Each takes as long as a look-up: O(1), or O(n) with a hasher that
+    /// returns one value for all keys.
     pub fn entries<'g>(
         &'g self,
         guard: &'g Guard<'_, K, V, S>,
@@ -116,6 +120,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// The registration in a slot of one's own.
     fn registration(&self, lane: Lane) -> Registration {
         Registration {
+            registry: self.shared.slab.address(),
             owner: self.pid,
             serial: Serial {
                 owner: 0,
@@ -155,6 +160,14 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         }
         // If nothing was: so that not every attempt that is refused looks again.
         self.held.reserve(1);
+    }
+
+    /// Makes room for several.
+    fn make_room_for(&mut self, guard: &Guard<'_, K, V, S>, more: usize) {
+        if self.held.capacity() - self.held.len() < more {
+            self.make_more_room(guard);
+            self.held.reserve(more);
+        }
     }
 
     /// Notes a registration just made.

@@ -44,9 +44,12 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     }
 
     /// Gives up one registration. Returns whether this owner still held it; a later registration of
-    /// the same key is not touched.
+    /// the same key is not touched, and neither is any for a registration in another registry.
     pub fn release(&mut self, guard: &Guard<'_, K, V, S>, registration: Registration) -> bool {
         self.checked(guard);
+        if registration.registry != self.shared.slab.address() {
+            return false;
+        }
         let numbered = Numbered {
             slab: &self.shared.slab,
             number: registration.serial.number,

@@ -1,0 +1,105 @@
+//! An interrupt at every instruction boundary of every operation.
+//!
+//! Each scenario is an operation of `main`, and what a handler does when it comes upon it. The scenario is
+//! repeated with the interrupt one tick of the timer later each time, until it comes after the operation; a
+//! tick is shorter than an instruction, so no boundary is left out. Whatever the moment, the facts of the
+//! scenario hold afterwards, and they are checked each time.
+
+#![no_std]
+#![no_main]
+
+#[cfg(target_has_atomic = "ptr")]
+extern crate alloc;
+
+mod events;
+mod names;
+#[cfg(target_has_atomic = "ptr")]
+mod registry;
+
+use bedplate_firmware::board::Timer;
+use bedplate_firmware::counter::Counter;
+use bedplate_firmware::{proof, report};
+use portable_atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// An operation, and what comes upon it.
+struct Scenario {
+    name: &'static str,
+    /// Makes everything as it is to be.
+    prepare: fn(),
+    /// In `main`.
+    operation: fn(),
+    /// In the handler, or after the operation if that did not run.
+    interrupt: fn(),
+    /// Checks what came of it.
+    check: fn(),
+}
+
+/// The interrupt of the scenario that is being played. Relaxed, as everything here: there is one core.
+static PLAYED: AtomicUsize = AtomicUsize::new(0);
+static HAS_COME: AtomicBool = AtomicBool::new(false);
+
+/// All scenarios, one after the other.
+fn scenarios() -> impl Iterator<Item = &'static Scenario> {
+    let all = events::SCENARIOS.iter().chain(names::SCENARIOS);
+    #[cfg(target_has_atomic = "ptr")]
+    let all = all.chain(registry::SCENARIOS);
+    all
+}
+
+proof!(main: main, timer: on_timer);
+
+fn on_timer() {
+    let scenario = scenarios().nth(PLAYED.load(Ordering::Relaxed));
+    (scenario.expect("one is being played").interrupt)();
+    HAS_COME.store(true, Ordering::Relaxed);
+}
+
+fn main() {
+    #[cfg(target_has_atomic = "ptr")]
+    registry::start();
+    let mut all = 0;
+    for (number, scenario) in scenarios().enumerate() {
+        PLAYED.store(number, Ordering::Relaxed);
+        let instructions = undisturbed(scenario);
+        let points = sweep(scenario);
+        report::say!(
+            "{}: {instructions} instructions, interrupted at {points} moments",
+            scenario.name
+        );
+        assert!(points >= instructions, "not every boundary was met");
+        all += points;
+    }
+    report::say!("{all} moments in all");
+    #[cfg(target_has_atomic = "ptr")]
+    registry::end();
+}
+
+/// How long the operation is by itself.
+fn undisturbed(scenario: &Scenario) -> u32 {
+    let counter = Counter::start();
+    (scenario.prepare)();
+    let (instructions, ()) = counter.of(scenario.operation);
+    (scenario.interrupt)();
+    (scenario.check)();
+    instructions
+}
+
+/// Plays the scenario with ever later interrupts; how many came in time.
+fn sweep(scenario: &Scenario) -> u32 {
+    for delay in 1.. {
+        (scenario.prepare)();
+        HAS_COME.store(false, Ordering::Relaxed);
+        let timer = Timer::once(delay);
+        (scenario.operation)();
+        timer.stop();
+        let has_come = HAS_COME.load(Ordering::Relaxed);
+        if !has_come {
+            (scenario.interrupt)();
+        }
+        (scenario.check)();
+        if !has_come {
+            return delay - 1;
+        }
+    }
+    unreachable!("every operation ends")
+}

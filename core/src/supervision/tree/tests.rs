@@ -1,0 +1,190 @@
+//! One step at a time, in fixed memory.
+
+use super::super::spec::{ChildPlan, Stop};
+use super::super::storage::FixedChildren;
+use super::*;
+use alloc::vec::Vec;
+
+type Fixed = Machine<FixedChildren<(), 3>, 4>;
+
+const NOW: Instant = Instant::from_nanos(1_000);
+
+/// A machine with three children of the default plan, intensity 1.
+fn three(restart: Restart) -> (Fixed, [ChildKey; 3]) {
+    let limit = RestartIntensity::new(1, Duration::from_secs(5)).unwrap();
+    let config = Config::new(Strategy::OneForOne, limit);
+    let mut machine = Fixed::new(config, FixedChildren::new()).unwrap();
+    let keys = [(); 3].map(|()| {
+        machine
+            .add(None, ChildPlan::new(restart, Stop::default()))
+            .unwrap()
+    });
+    (machine, keys)
+}
+
+fn up(restart: Restart) -> (Fixed, [ChildKey; 3]) {
+    let (mut machine, keys) = three(restart);
+    step(&mut machine, NOW, Event::Start).unwrap();
+    for child in keys {
+        step(
+            &mut machine,
+            NOW,
+            Event::Started(IncarnationId { child, number: 1 }),
+        )
+        .unwrap();
+    }
+    assert_eq!(machine.phase(), Phase::Running);
+    (machine, keys)
+}
+
+/// The actions of one step.
+fn step(machine: &mut Fixed, now: Instant, event: Event) -> Result<Vec<Action>, Stale> {
+    machine.step(now, event).map(Iterator::collect)
+}
+
+fn id(child: ChildKey, number: u64) -> IncarnationId {
+    IncarnationId { child, number }
+}
+
+#[test]
+fn a_failed_first_start_stops_the_started_in_reverse() {
+    let (mut machine, [a, b, c]) = three(Restart::Permanent);
+    step(&mut machine, NOW, Event::Start).unwrap();
+    for child in [a, b] {
+        step(&mut machine, NOW, Event::Started(id(child, 1))).unwrap();
+    }
+    let actions = step(&mut machine, NOW, Event::StartFailed(id(c, 1))).unwrap();
+    assert_eq!(actions.as_slice(), [Action::Stop(id(b, 1))]);
+    let actions = step(&mut machine, NOW, Event::Exited(id(b, 1), Exit::Clean)).unwrap();
+    assert_eq!(actions.as_slice(), [Action::Stop(id(a, 1))]);
+    let actions = step(&mut machine, NOW, Event::Exited(id(a, 1), Exit::Clean)).unwrap();
+    assert_eq!(actions.as_slice(), [Action::End(End::StartFailed(c))]);
+}
+
+#[test]
+fn an_exit_may_overtake_the_confirmation_of_its_start() {
+    let (mut machine, [a, b, _]) = three(Restart::Permanent);
+    step(&mut machine, NOW, Event::Start).unwrap();
+    let actions = step(&mut machine, NOW, Event::Exited(id(a, 1), Exit::Abnormal)).unwrap();
+    assert_eq!(
+        actions.as_slice(),
+        [Action::Start(id(a, 2)), Action::Start(id(b, 1))]
+    );
+    assert_eq!(
+        step(&mut machine, NOW, Event::Started(id(a, 1))),
+        Err(Stale)
+    );
+}
+
+#[test]
+fn giving_up_while_starting_stops_what_is_being_started() {
+    let (mut machine, [a, b, c]) = three(Restart::Permanent);
+    step(&mut machine, NOW, Event::Start).unwrap();
+    step(&mut machine, NOW, Event::Started(id(a, 1))).unwrap();
+    step(&mut machine, NOW, Event::Exited(id(a, 1), Exit::Abnormal)).unwrap();
+    let actions = step(&mut machine, NOW, Event::Exited(id(a, 2), Exit::Abnormal)).unwrap();
+    assert_eq!(actions.as_slice(), [Action::Stop(id(b, 1))]);
+    assert_eq!(
+        step(&mut machine, NOW, Event::Started(id(b, 1)))
+            .unwrap()
+            .as_slice(),
+        []
+    );
+    let actions = step(&mut machine, NOW, Event::Exited(id(b, 1), Exit::Clean)).unwrap();
+    assert_eq!(actions.as_slice(), [Action::End(End::GaveUp(a))]);
+    assert_eq!(
+        machine.child(c).map(Child::state),
+        Some(ChildState::Stopped)
+    );
+}
+
+#[test]
+fn a_late_child_is_abandoned_at_its_deadline_and_not_before() {
+    let (mut machine, [_, b, c]) = up(Restart::Permanent);
+    step(&mut machine, NOW, Event::Shutdown).unwrap();
+    let deadline = NOW.saturating_add(Duration::from_secs(5));
+    assert_eq!(machine.next_deadline(), Some(deadline));
+    let just_before = Instant::from_nanos(deadline.as_nanos() - 1);
+    assert_eq!(
+        step(&mut machine, just_before, Event::Tick)
+            .unwrap()
+            .as_slice(),
+        []
+    );
+    let actions = step(&mut machine, deadline, Event::Tick).unwrap();
+    assert_eq!(
+        actions.as_slice(),
+        [Action::Abandon(id(c, 1)), Action::Stop(id(b, 1))]
+    );
+    let late = Event::Exited(id(c, 1), Exit::Clean);
+    let ended = Ok(Vec::from([Action::LateExit(id(c, 1))]));
+    assert_eq!(step(&mut machine, deadline, late), ended);
+    assert_eq!(step(&mut machine, deadline, late), Err(Stale));
+}
+
+#[test]
+fn a_child_without_a_limit_sets_no_deadline() {
+    let limit = RestartIntensity::new(1, Duration::from_secs(5)).unwrap();
+    let config = Config::new(Strategy::OneForOne, limit);
+    let mut machine = Fixed::new(config, FixedChildren::new()).unwrap();
+    let child = machine.add(None, ChildPlan::supervisor()).unwrap();
+    step(&mut machine, NOW, Event::Start).unwrap();
+    step(&mut machine, NOW, Event::Started(id(child, 1))).unwrap();
+    step(&mut machine, NOW, Event::Shutdown).unwrap();
+    assert_eq!(machine.next_deadline(), None);
+    assert_eq!(
+        step(&mut machine, Instant::MAX, Event::Tick)
+            .unwrap()
+            .as_slice(),
+        []
+    );
+}
+
+#[test]
+fn a_temporary_child_is_forgotten_and_a_transient_one_kept() {
+    let (mut machine, [a, ..]) = up(Restart::Temporary);
+    let actions = step(&mut machine, NOW, Event::Exited(id(a, 1), Exit::Abnormal)).unwrap();
+    assert_eq!(actions.as_slice(), [Action::Forget(a)]);
+    assert!(machine.child(a).is_none());
+
+    let (mut machine, [a, ..]) = up(Restart::Transient);
+    let actions = step(&mut machine, NOW, Event::Exited(id(a, 1), Exit::Clean)).unwrap();
+    assert_eq!(actions.as_slice(), []);
+    assert_eq!(
+        machine.child(a).map(Child::state),
+        Some(ChildState::Stopped)
+    );
+}
+
+#[test]
+fn without_children_it_is_up_at_once_and_ends_at_once() {
+    let limit = RestartIntensity::new(0, Duration::from_secs(5)).unwrap();
+    let config = Config::new(Strategy::OneForOne, limit);
+    let mut machine = Fixed::new(config, FixedChildren::new()).unwrap();
+    assert_eq!(
+        step(&mut machine, NOW, Event::Start).unwrap().as_slice(),
+        [Action::Up]
+    );
+    let end = Action::End(End::Shutdown);
+    assert_eq!(
+        step(&mut machine, NOW, Event::Shutdown).unwrap().as_slice(),
+        [end]
+    );
+    assert_eq!(
+        step(&mut machine, NOW, Event::Shutdown).unwrap().as_slice(),
+        []
+    );
+    assert_eq!(step(&mut machine, NOW, Event::Start), Err(Stale));
+}
+
+#[test]
+fn a_fourth_child_does_not_fit_and_none_is_added_later() {
+    let (mut machine, _) = three(Restart::Permanent);
+    let refused = machine.add(None, ChildPlan::default());
+    assert_eq!(refused, Err(ControlError::Full { limit: 3 }));
+    step(&mut machine, NOW, Event::Start).unwrap();
+    assert_eq!(
+        machine.add(None, ChildPlan::default()),
+        Err(ControlError::AlreadyUp)
+    );
+}
