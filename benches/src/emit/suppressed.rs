@@ -71,16 +71,42 @@ fn repeats(map: &DashMap<u64, Instant>, key: u64) -> bool {
     repeats
 }
 
+/// As [`sample`], for an event that has no key: nothing but the decision is in the loop.
+fn sample_static(threads: usize, suppress: impl Fn() -> bool + Sync) -> io::Result<f64> {
+    pinned::mean(threads, EVENTS, |_, gate| {
+        assert!(
+            (0..1_024).filter(|_| suppress()).count() >= 1_000,
+            "they repeat"
+        );
+        let mut suppressed = 0;
+        let sample = gate.time(|| {
+            for _ in 0..EVENTS {
+                suppressed += usize::from(suppress());
+            }
+        });
+        assert_eq!(suppressed, EVENTS, "all repeat");
+        sample
+    })
+}
+
 pub(super) fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
     for threads in 1..=pinned::processors()?.min(2) {
         if settings.wants("suppressed static") {
             let once = OncePer::new(LONG);
             let limiter = RateLimiter::direct(Quota::with_period(LONG).expect("not zero"));
-            let own = sample_of("bedplate OncePer", threads, |_, _| !once.passes(tick()));
-            let floor = sample_of(FLOOR, threads, |_, _| tick().as_nanos() < u64::MAX);
-            let peer = sample_of("governor direct", threads, |_, _| limiter.check().is_err());
+            let contenders = vec![
+                contender(FLOOR, || {
+                    sample_static(threads, || tick().as_nanos() < u64::MAX)
+                }),
+                contender("bedplate OncePer", || {
+                    sample_static(threads, || !once.passes(tick()))
+                }),
+                contender("governor direct", || {
+                    sample_static(threads, || limiter.check().is_err())
+                }),
+            ];
             let case = ("suppressed static", threads, 1);
-            compare(case, settings, table, vec![floor, own, peer], &[FLOOR])?;
+            compare(case, settings, table, contenders, &[FLOOR])?;
         }
         if settings.wants("suppressed keyed") {
             keyed(settings, table, threads)?;
@@ -104,7 +130,14 @@ fn keyed(settings: &Settings, table: &mut Table, threads: usize) -> io::Result<(
     let cache = cache(1_024);
     let map = DashMap::new();
     let mut contenders = vec![
-        contender("bedplate", || {
+        contender("bedplate, a name", || {
+            with_own(
+                threads,
+                || window.claim_source().expect("one of four"),
+                |source, _| !source.offer(NAME, tick()).passes(),
+            )
+        }),
+        contender("bedplate, a name and a number", || {
             with_own(
                 threads,
                 || window.claim_source().expect("one of four"),

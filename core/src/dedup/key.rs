@@ -34,8 +34,8 @@ pub const fn key_of(name: &str) -> u64 {
 #[must_use]
 #[inline]
 pub const fn key_with(key: u64, number: u64) -> u64 {
-    // Both steps can be undone: from a key's results the numbers can be told.
-    mix(number ^ key.rotate_left(32)).wrapping_add(key)
+    // The factor is odd, so that no two products are the same; the key decides in which order they come.
+    key ^ number.wrapping_mul(0xD6E8_FEB8_6659_FD93)
 }
 
 /// The finishing steps of MurmurHash3: every bit of the result depends on every bit, and no two numbers

@@ -65,7 +65,8 @@ pub struct Summary {
     pub suppressed: u64,
     /// When the event that opened the window came.
     pub first: Instant,
-    /// When the last suppressed one came. From a shared window up to 2⁻²³ of the window's length too early.
+    /// When the last suppressed one came. From a shared window up to 2⁻²³ of the window's length too early, and of each
+    /// source the one that it was told of last.
     pub last: Instant,
     /// Where the window lived.
     pub slot: usize,

@@ -50,16 +50,17 @@
 //! | D6 | a place's mark, Release | its load, Acquire | the cells that it tells of are tagged |
 //! | D9 | a tally is given back, Release | it is claimed, Acquire | its next source continues the counts |
 
+mod source;
 mod tally;
 mod way;
 
-use super::mode::{next_random, one_in};
 use super::{Cause, Mode, Summary, WAYS, set_of};
 use crate::clock::{Instant, saturating_nanos};
 use crate::sync::{AtomicU64, DEDUP_PATIENCE, Ordering, array, const_fn};
 use core::fmt;
 use core::num::NonZeroU32;
 use core::time::Duration;
+pub use source::Source;
 use tally::{Scale, Tally};
 use way::{Door, Found, Set, State};
 
@@ -105,6 +106,8 @@ use way::{Door, Found, Set, State};
 pub struct SharedDedupWindow<const SETS: usize, const SOURCES: usize> {
     /// The window's length, in nanoseconds.
     window: u64,
+    /// The same where repetitions are suppressed and counted, and nothing else has to be decided; else zero.
+    plain: u64,
     mode: Mode,
     scale: Scale,
     sets: [Set; SETS],
@@ -209,6 +212,11 @@ impl<const SETS: usize, const SOURCES: usize> SharedDedupWindow<SETS, SOURCES> {
             let window = saturating_nanos(window);
             Self {
                 window,
+                plain: if matches!(mode, Mode::Summarise) && window <= State::LATEST {
+                    window
+                } else {
+                    0
+                },
                 mode,
                 scale: Scale::of(window),
                 sets: array![Set::new(); SETS],
@@ -227,11 +235,7 @@ impl<const SETS: usize, const SOURCES: usize> SharedDedupWindow<SETS, SOURCES> {
     /// given back when dropped; its next holder continues the counts.
     pub fn claim_source(&self) -> Option<Source<'_, SETS, SOURCES>> {
         let index = self.tallies.iter().position(Tally::claim)?;
-        Some(Source {
-            window: self,
-            index,
-            random: index as u64,
-        })
+        Some(Source::new(self, &self.tallies[index], index))
     }
 
     /// Whether the event `key` passes at `now`, for a context without a source: it is suppressed as any other,
@@ -240,11 +244,13 @@ impl<const SETS: usize, const SOURCES: usize> SharedDedupWindow<SETS, SOURCES> {
     pub fn offer_uncounted(&self, key: u64, now: Instant) -> Verdict {
         let now = clamped(now);
         let set = set_of(key, SETS);
-        if let Found::Open(..) = self.sets[set].find(key, now, self.window) {
+        let window = self.window.min(State::LATEST);
+        if self.sets[set].find_open(key, now, window).is_some() {
             return Verdict::Suppress;
         }
-        match self.open(set, key, now) {
-            Opening::Passed(passed) => Verdict::Pass(passed),
+        let mut closed = None;
+        match self.open(set, key, now, &mut closed) {
+            Opening::Opened(at) => passed(at, closed),
             Opening::Found(..) | Opening::Joined => Verdict::Suppress,
         }
     }
@@ -281,7 +287,7 @@ impl<const SETS: usize, const SOURCES: usize> SharedDedupWindow<SETS, SOURCES> {
         }
     }
 
-    /// The answers so far.
+    /// The answers so far. O(capacity · sources).
     #[must_use]
     pub fn counts(&self) -> SharedCounts {
         let mut counts = SharedCounts {
@@ -292,7 +298,7 @@ impl<const SETS: usize, const SOURCES: usize> SharedDedupWindow<SETS, SOURCES> {
             ..SharedCounts::default()
         };
         for tally in &self.tallies {
-            let (passed, suppressed) = tally.totals();
+            let (passed, suppressed) = tally.totals(self.mode);
             counts.passed += passed;
             counts.suppressed += suppressed;
         }
@@ -304,29 +310,31 @@ impl<const SETS: usize, const SOURCES: usize> SharedDedupWindow<SETS, SOURCES> {
     }
 
     /// Opens a window for `key`, unless somebody else has, or is about to.
-    #[inline(never)]
-    fn open(&self, set: usize, key: u64, now: u64) -> Opening {
+    #[inline]
+    fn open(&self, set: usize, key: u64, now: u64, closed: &mut Option<Summary>) -> Opening {
         let mut patience = DEDUP_PATIENCE;
         loop {
             match self.sets[set].find(key, now, self.window) {
                 Found::Open(way, state) => return Opening::Found(set * WAYS + way, state),
                 Found::Late => return Opening::Joined,
                 Found::Over(way, state) => {
-                    if let Some(passed) = self.open_again(set * WAYS + way, state, now) {
-                        return Opening::Passed(passed);
+                    let next = state.next(now);
+                    let slot = set * WAYS + way;
+                    if self.replace(slot, key, state, next, Cause::Expired, closed) {
+                        return Opening::Opened(next.opened());
                     }
                 }
                 Found::Absent => match self.doors[set].take(key) {
                     Ok(()) => {
-                        let passed = self.install(set, key, now);
+                        let opened = self.install(set, key, now, closed);
                         self.doors[set].open();
-                        if let Some(passed) = passed {
-                            return Opening::Passed(passed);
+                        if let Some(opened) = opened {
+                            return Opening::Opened(opened);
                         }
                     }
                     Err(held) if patience == 0 => {
                         if held.is_for(key)
-                            && self.sets[set].find(key, now, self.window) == Found::Absent
+                            && self.is_absent(set, key, now)
                             && self.doors[set].is_still(held)
                         {
                             return Opening::Joined;
@@ -334,9 +342,7 @@ impl<const SETS: usize, const SOURCES: usize> SharedDedupWindow<SETS, SOURCES> {
                         if !held.is_for(key) {
                             // Relaxed: a statistic.
                             self.rare.crowded.fetch_add(1, Ordering::Relaxed);
-                            let opened = Instant::from_nanos(now);
-                            let closed = None;
-                            return Opening::Passed(Passed { opened, closed });
+                            return Opening::Opened(now);
                         }
                     }
                     Err(_) => {
@@ -348,102 +354,124 @@ impl<const SETS: usize, const SOURCES: usize> SharedDedupWindow<SETS, SOURCES> {
         }
     }
 
-    /// Opens the next window of a place whose key stays; `None` if somebody else was first.
-    fn open_again(&self, slot: usize, state: State, now: u64) -> Option<Passed> {
-        let before = self.counted(slot, state);
-        let next = state.next(now);
-        if !self.way(slot).exchange(state, next) {
-            return None;
-        }
-        Some(Passed {
-            opened: Instant::from_nanos(next.opened()),
-            closed: self.summary(slot, state, Cause::Expired, before, || {
-                // The key was looked at before the exchange, and stays.
-                self.way(slot).key()
-            }),
-        })
+    #[inline(never)]
+    fn is_absent(&self, set: usize, key: u64, now: u64) -> bool {
+        self.sets[set].find(key, now, self.window) == Found::Absent
     }
 
-    /// Puts `key` into its set, whose door we hold; `None` if it has come to be there.
-    fn install(&self, set: usize, key: u64, now: u64) -> Option<Passed> {
-        if self.sets[set].find(key, now, self.window) != Found::Absent {
+    /// Puts `key` into its set, whose door we hold, and says when its window opens; `None` if it has come to be
+    /// there.
+    #[inline]
+    fn install(&self, set: usize, key: u64, now: u64, closed: &mut Option<Summary>) -> Option<u64> {
+        if !self.is_absent(set, key, now) {
             return None;
         }
         let (way, seen) = self.sets[set].least_needed();
         let slot = set * WAYS + way;
         let place = self.way(slot);
-        let (mut left, mut closed) = (seen, None);
+        let mut left = seen;
         if seen != State::NEVER {
-            let before = self.counted(slot, seen);
             let displaced = place.key();
-            left = place.take(seen);
-            if left.is_open() {
-                let cause = if left.is_over(now, self.window) {
-                    Cause::Expired
-                } else {
-                    // Relaxed: a statistic.
-                    self.rare.evicted.fetch_add(1, Ordering::Relaxed);
+            loop {
+                let cause = if left.is_open() && !left.is_over(now, self.window) {
                     Cause::Evicted
+                } else {
+                    Cause::Expired
                 };
-                // What was counted before is of another window if this one was opened meanwhile.
-                let before = if left == seen { before } else { [0; SOURCES] };
-                closed = self.summary(slot, left, cause, before, || displaced);
+                if self.replace(slot, displaced, left, left.taken(), cause, closed) {
+                    if cause == Cause::Evicted {
+                        // Relaxed: a statistic.
+                        self.rare.evicted.fetch_add(1, Ordering::Relaxed);
+                    }
+                    break;
+                }
+                // Opened again, or closed: it is given up all the same.
+                left = place.state();
             }
         }
         let state = left.next(now);
         place.settle(key, state);
-        Some(Passed {
-            opened: Instant::from_nanos(state.opened()),
-            closed,
-        })
+        Some(state.opened())
     }
 
     /// Closes an open window; the summary is ours if nobody was faster.
     fn close(&self, slot: usize, state: State, to: State, cause: Cause) -> Option<Summary> {
-        let way = self.way(slot);
-        let before = self.counted(slot, state);
         // Behind its state, so of this window or a later one; of this one, if the exchange succeeds.
-        let key = way.key();
-        way.exchange(state, to)
-            .then(|| self.summary(slot, state, cause, before, || key))
-            .flatten()
+        let key = self.way(slot).key();
+        let mut closed = None;
+        self.replace(slot, key, state, to, cause, &mut closed);
+        closed
     }
 
-    /// What the sources have counted in this window so far.
+    /// Exchanges the state of a place that has this key; says whether it was the present one. If its window was open, and
+    /// something was counted in it, there is a summary.
     #[inline]
-    fn counted(&self, slot: usize, state: State) -> [u64; SOURCES] {
-        let mut counted = [0; SOURCES];
+    fn replace(
+        &self,
+        slot: usize,
+        key: u64,
+        from: State,
+        to: State,
+        cause: Cause,
+        closed: &mut Option<Summary>,
+    ) -> bool {
+        let door = &self.doors[slot / WAYS];
+        let told = from.is_open() && self.mode != Mode::Drop;
+        if told && door.marked(slot % WAYS, from) != 0 {
+            return self.replace_counted(slot, key, from, to, cause, closed);
+        }
+        if !self.way(slot).exchange(from, to) {
+            return false;
+        }
+        if told && door.marked(slot % WAYS, from) != 0 {
+            // Somebody has begun to count just before.
+            *closed = self.summary(slot, key, from, cause, [0; SOURCES]);
+        }
+        true
+    }
+
+    #[cold]
+    fn replace_counted(
+        &self,
+        slot: usize,
+        key: u64,
+        from: State,
+        to: State,
+        cause: Cause,
+        closed: &mut Option<Summary>,
+    ) -> bool {
+        let before = self.counted(slot, from, [0; SOURCES]);
+        let replaced = self.way(slot).exchange(from, to);
+        if replaced {
+            *closed = self.summary(slot, key, from, cause, before);
+        }
+        replaced
+    }
+
+    /// What the sources have counted in this window; of those that have gone on to another, what was known before.
+    fn counted(&self, slot: usize, state: State, before: [u64; SOURCES]) -> [u64; SOURCES] {
         let marked = self.doors[slot / WAYS].marked(slot % WAYS, state);
-        if marked != 0 && state.is_open() {
-            for (index, (counted, tally)) in counted.iter_mut().zip(&self.tallies).enumerate() {
-                if marked & way::bit(index) != 0 {
-                    *counted = tally.counted(slot, state).unwrap_or(0);
-                }
+        let mut counted = before;
+        for (index, (counted, tally)) in counted.iter_mut().zip(&self.tallies).enumerate() {
+            if marked & way::bit(index) != 0 {
+                *counted = tally.counted(slot, state).unwrap_or(*counted);
             }
         }
         counted
     }
 
     /// The summary of a window that we have taken away, with what was counted before that.
-    #[inline]
+    #[cold]
     fn summary(
         &self,
         slot: usize,
+        key: u64,
         state: State,
         cause: Cause,
         before: [u64; SOURCES],
-        key: impl FnOnce() -> u64,
     ) -> Option<Summary> {
-        let marked = self.doors[slot / WAYS].marked(slot % WAYS, state);
-        if marked == 0 || !state.is_open() || self.mode == Mode::Drop {
-            return None;
-        }
         let (mut suppressed, mut last) = (0, state.opened());
-        for (index, (before, tally)) in before.into_iter().zip(&self.tallies).enumerate() {
-            if marked & way::bit(index) == 0 {
-                continue;
-            }
-            let counted = tally.counted(slot, state).unwrap_or(before);
+        for counted in self.counted(slot, state, before) {
             suppressed += tally::suppressed(counted, self.mode);
             last = last.max(self.scale.last(state.opened(), counted));
         }
@@ -455,7 +483,7 @@ impl<const SETS: usize, const SOURCES: usize> SharedDedupWindow<SETS, SOURCES> {
             .summarised
             .fetch_add(suppressed, Ordering::Relaxed);
         Some(Summary {
-            key: key(),
+            key,
             suppressed,
             first: Instant::from_nanos(state.opened()),
             last: Instant::from_nanos(last),
@@ -463,6 +491,29 @@ impl<const SETS: usize, const SOURCES: usize> SharedDedupWindow<SETS, SOURCES> {
             cause,
         })
     }
+}
+
+/// The verdict about an event that opened a window, or passes without.
+#[inline]
+fn passed(opened: u64, closed: Option<Summary>) -> Verdict {
+    let opened = Instant::from_nanos(opened);
+    match closed {
+        // Written apart, so that nothing that is not there is copied.
+        None => Verdict::Pass(Passed {
+            opened,
+            closed: None,
+        }),
+        Some(summary) => passed_and_closed(opened, summary),
+    }
+}
+
+#[cold]
+#[inline(never)]
+const fn passed_and_closed(opened: Instant, summary: Summary) -> Verdict {
+    Verdict::Pass(Passed {
+        opened,
+        closed: Some(summary),
+    })
 }
 
 impl<const SETS: usize, const SOURCES: usize> fmt::Debug for SharedDedupWindow<SETS, SOURCES> {
@@ -477,106 +528,12 @@ impl<const SETS: usize, const SOURCES: usize> fmt::Debug for SharedDedupWindow<S
 
 /// How an offer ends that found no open window.
 enum Opening {
-    /// It opened one, or passes without.
-    Passed(Passed),
+    /// It opened one at this time, or passes without.
+    Opened(u64),
     /// Somebody else has opened one.
     Found(usize, State),
     /// Somebody else is about to, or has closed it again.
     Joined,
-}
-
-/// The right of one context to offer to a shared window and count what is suppressed.
-///
-/// It may be sent to another thread, and lives as long as a borrow of the window: for ever, of a `static`.
-pub struct Source<'w, const SETS: usize, const SOURCES: usize> {
-    window: &'w SharedDedupWindow<SETS, SOURCES>,
-    index: usize,
-    /// The state of the random numbers of [`Mode::Sample`].
-    random: u64,
-}
-
-impl<const SETS: usize, const SOURCES: usize> Source<'_, SETS, SOURCES> {
-    /// Begins the random numbers of [`Mode::Sample`] here; otherwise they begin at the source's index.
-    #[must_use]
-    pub const fn seeded(mut self, seed: u64) -> Self {
-        self.random = seed;
-        self
-    }
-
-    /// Whether the event `key` passes at `now`.
-    ///
-    /// A clock that goes back, or another context's that is behind, stands still: an event earlier than its
-    /// window's beginning is inside the window.
-    #[inline]
-    pub fn offer(&mut self, key: u64, now: Instant) -> Verdict {
-        let now = clamped(now);
-        let set = set_of(key, SETS);
-        let found = self.window.sets[set].find(key, now, self.window.window);
-        if let Found::Open(way, state) = found {
-            return self.repeat(set * WAYS + way, state, now);
-        }
-        match self.window.open(set, key, now) {
-            Opening::Passed(passed) => {
-                self.tally().pass();
-                Verdict::Pass(passed)
-            }
-            Opening::Found(slot, state) => self.repeat(slot, state, now),
-            Opening::Joined => {
-                self.tally().suppress();
-                Verdict::Suppress
-            }
-        }
-    }
-
-    /// An event whose window is open.
-    #[inline]
-    fn repeat(&mut self, slot: usize, state: State, now: u64) -> Verdict {
-        let window = self.window;
-        let tally = &window.tallies[self.index];
-        let weight = match window.mode {
-            Mode::Drop => {
-                tally.suppress();
-                return Verdict::Suppress;
-            }
-            Mode::EveryNth(n) => {
-                let (marks, late) = (&window.doors[slot / WAYS], window.scale.late(state, now));
-                let repeated = tally.count(slot, self.index, state, late, marks, window.way(slot));
-                if !repeated.is_multiple_of(u64::from(n.get())) {
-                    tally.suppress();
-                    return Verdict::Suppress;
-                }
-                n
-            }
-            Mode::Sample(n) if one_in(n, next_random(&mut self.random)) => n,
-            _ => {
-                let (marks, late) = (&window.doors[slot / WAYS], window.scale.late(state, now));
-                tally.count(slot, self.index, state, late, marks, window.way(slot));
-                tally.suppress();
-                return Verdict::Suppress;
-            }
-        };
-        tally.pass();
-        Verdict::Repeat { weight }
-    }
-
-    #[inline]
-    fn tally(&self) -> &'_ Tally<SETS> {
-        &self.window.tallies[self.index]
-    }
-}
-
-impl<const SETS: usize, const SOURCES: usize> Drop for Source<'_, SETS, SOURCES> {
-    fn drop(&mut self) {
-        self.tally().give_back();
-    }
-}
-
-impl<const SETS: usize, const SOURCES: usize> fmt::Debug for Source<'_, SETS, SOURCES> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source")
-            .field("index", &self.index)
-            .finish_non_exhaustive()
-    }
 }
 
 /// A time as a state can hold it.

@@ -1,20 +1,20 @@
 //! What one source counts: nobody else writes here.
 
 use super::super::{Mode, WAYS};
-use super::way::{Door, State, Way};
+use super::way::State;
 use crate::sync::{AtomicBool, AtomicU64, Ordering, array, const_fn, fence};
 
-/// Bits of a count that say when the last event came; the others say how many there were.
-const LATE_BITS: u32 = 24;
-const LATE: u64 = (1 << LATE_BITS) - 1;
+/// Bits of a count that say how many there were; those above say how late in the window the last one came.
+const MANY_BITS: u32 = 40;
 /// The most that a cell counts.
-const MOST: u64 = u64::MAX >> LATE_BITS;
+const MOST: u64 = (1 << MANY_BITS) - 1;
 
 /// The counts of one source.
 #[repr(align(64))]
 pub(super) struct Tally<const SETS: usize> {
     claimed: AtomicBool,
     passed: AtomicU64,
+    /// What was suppressed and is in no cell any more, or never was.
     suppressed: AtomicU64,
     cells: [[Cell; WAYS]; SETS],
 }
@@ -66,53 +66,72 @@ impl<const SETS: usize> Tally<SETS> {
 
     #[inline]
     pub(super) fn pass(&self) {
-        add_one(&self.passed);
+        add(&self.passed, 1);
     }
 
+    /// Counts what is suppressed in no window that is open.
     #[inline]
     pub(super) fn suppress(&self) {
-        add_one(&self.suppressed);
+        add(&self.suppressed, 1);
     }
 
     /// How many passed, and how many were suppressed.
-    pub(super) fn totals(&self) -> (u64, u64) {
-        // Relaxed, both: independent counters; nothing is read through them.
-        (
-            self.passed.load(Ordering::Relaxed),
-            self.suppressed.load(Ordering::Relaxed),
-        )
+    pub(super) fn totals(&self, mode: Mode) -> (u64, u64) {
+        // Relaxed, all: independent counters; nothing is read through them.
+        let passed = self.passed.load(Ordering::Relaxed);
+        let mut total = self.suppressed.load(Ordering::Relaxed);
+        for cell in self.cells.as_flattened() {
+            total += suppressed(cell.counted.load(Ordering::Relaxed), mode);
+        }
+        (passed, total)
     }
 
-    /// Counts an event of an open window, so late in it; returns how many that are. Only by the source.
+    /// Counts an event of an open window, so late in it; returns how many that are, or `None` in a window that
+    /// the source has not counted in. Only by the source.
     #[inline]
-    pub(super) fn count(
-        &self,
-        slot: usize,
-        source: usize,
-        state: State,
-        late: u64,
-        door: &Door,
-        way: &Way,
-    ) -> u64 {
-        let cell = &self.cells[slot / WAYS][slot % WAYS];
+    pub(super) fn count(&self, slot: usize, state: State, late: u64) -> Option<u64> {
+        let cell = self.cell(slot);
         // Relaxed, both: nobody else stores.
         if cell.tag.load(Ordering::Relaxed) != state.bits() {
-            begin(cell, state, late);
-            door.mark(slot % WAYS, state, source, way);
-            return 1;
+            return None;
         }
         let counted = cell.counted.load(Ordering::Relaxed);
-        let many = (counted >> LATE_BITS).saturating_add(1).min(MOST);
-        let late = late.max(counted & LATE);
+        let many = counted & MOST;
+        if many == MOST {
+            self.suppress();
+            return Some(MOST);
+        }
         // Relaxed: of the same window as before; whoever must see it was told by other means that it is there.
-        cell.counted
-            .store((many << LATE_BITS) | late, Ordering::Relaxed);
-        many
+        cell.counted.store(late | (many + 1), Ordering::Relaxed);
+        Some(many + 1)
+    }
+
+    /// Begins to count in another window, with one. Only by the source.
+    #[cold]
+    pub(super) fn begin(&self, slot: usize, state: State, late: u64, mode: Mode) {
+        let cell = self.cell(slot);
+        // Relaxed: nobody else stores.
+        let before = suppressed(cell.counted.load(Ordering::Relaxed), mode);
+        // Relaxed: ordered by the fence.
+        cell.tag.store(0, Ordering::Relaxed);
+        // Release: whoever reads the count below sees that the tag has gone; pairs with the Acquire fence in
+        // `counted` [D5].
+        fence(Ordering::Release);
+        // Relaxed: ordered by the fence and by the store below.
+        cell.counted.store(late | 1, Ordering::Relaxed);
+        // Release: the count is of this window; pairs with Acquire in `counted` [D4].
+        cell.tag.store(state.bits(), Ordering::Release);
+        add(&self.suppressed, before);
+    }
+
+    #[inline]
+    fn cell(&self, slot: usize) -> &Cell {
+        &self.cells[slot / WAYS][slot % WAYS]
     }
 
     /// What was counted in this window, unless the source has gone on to another.
     pub(super) fn counted(&self, slot: usize, state: State) -> Option<u64> {
-        let cell = &self.cells[slot / WAYS][slot % WAYS];
+        let cell = self.cell(slot);
         // Acquire: a count of this window; pairs with Release in `begin` [D4].
         if cell.tag.load(Ordering::Acquire) != state.bits() {
             return None;
@@ -126,60 +145,46 @@ impl<const SETS: usize> Tally<SETS> {
     }
 }
 
-/// Begins to count in another window, with one.
-#[cold]
-fn begin(cell: &Cell, state: State, late: u64) {
-    // Relaxed: ordered by the fence.
-    cell.tag.store(0, Ordering::Relaxed);
-    // Release: whoever reads the count below sees that the tag has gone; pairs with the Acquire fence in
-    // `Tally::counted` [D5].
-    fence(Ordering::Release);
-    // Relaxed: ordered by the fence and by the store below.
-    cell.counted
-        .store((1 << LATE_BITS) | late, Ordering::Relaxed);
-    // Release: the count is of this window; pairs with Acquire in `Tally::counted` [D4].
-    cell.tag.store(state.bits(), Ordering::Release);
-}
-
 /// Adds to a word that nobody else stores.
 #[inline]
-fn add_one(word: &AtomicU64) {
+fn add(word: &AtomicU64, many: u64) {
     // Relaxed, both: a counter of its only writer.
     word.store(
-        word.load(Ordering::Relaxed).wrapping_add(1),
+        word.load(Ordering::Relaxed).wrapping_add(many),
         Ordering::Relaxed,
     );
 }
 
 /// How many of the events in a cell were suppressed.
 pub(super) fn suppressed(counted: u64, mode: Mode) -> u64 {
-    let many = counted >> LATE_BITS;
+    let many = counted & MOST;
     match mode {
         Mode::EveryNth(n) => many - many / u64::from(n.get()),
         _ => many,
     }
 }
 
-/// In which unit a cell says how late the last event of a window came: the smallest power of two of nanoseconds
-/// of which the window has at most 2²⁴.
+/// How a cell says how late the last event of a window came: in a unit of which the window has at most 2²⁴, the
+/// smallest power of two of nanoseconds, above the bits that say how many there were. This is how far the time
+/// is moved up for that.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale(u32);
 
 impl Scale {
     pub(super) const fn of(window: u64) -> Self {
         let bits = u64::BITS - window.leading_zeros();
-        Self(bits.saturating_sub(LATE_BITS))
+        Self(MANY_BITS - bits.saturating_sub(u64::BITS - MANY_BITS))
     }
 
-    /// How late in its window an event comes.
+    /// How late in its window an event comes, that is so many nanoseconds late, for a cell.
     #[inline]
-    pub(super) fn late(self, state: State, now: u64) -> u64 {
-        (now.saturating_sub(state.opened()) >> self.0).min(LATE)
+    pub(super) const fn late(self, late: u64) -> u64 {
+        (late << self.0) & !MOST
     }
 
     /// When the last event came that was counted.
     pub(super) const fn last(self, opened: u64, counted: u64) -> u64 {
-        opened.saturating_add((counted & LATE) << self.0)
+        opened.saturating_add((counted & !MOST) >> self.0)
     }
 }
 
@@ -191,10 +196,8 @@ mod tests {
     fn the_last_event_is_told_to_a_part_in_eight_million() {
         for window in [1, 5, 1 << 24, (1 << 24) + 1, 10_000_000_000, u64::MAX / 3] {
             let scale = Scale::of(window);
-            let state = State::NEVER.next(77);
             for after in [0, window / 7, window / 2, window - 1] {
-                let now = (77 + after).min(State::LATEST);
-                let last = scale.last(state.opened(), scale.late(state, now));
+                let (now, last) = (77 + after, scale.last(77, scale.late(after)));
                 assert!(
                     last <= now && now - last <= window >> 23,
                     "{window} {after}"
@@ -206,16 +209,19 @@ mod tests {
     #[test]
     fn a_cell_stops_counting_at_its_most() {
         let tally = Tally::<1>::new();
-        let (door, set) = (Door::new(), super::super::way::Set::new());
         let state = State::NEVER.next(5);
-        set.ways[0].settle(9, state);
-        let count = |late| tally.count(0, 0, state, late, &door, &set.ways[0]);
-        assert_eq!((count(3), count(2)), (1, 2));
-        assert_eq!(tally.counted(0, state), Some((2 << LATE_BITS) | 3));
+        assert_eq!(tally.count(0, state, 0), None);
+        let late = |after| Scale::of(100).late(after);
+        tally.begin(0, state, late(2), Mode::Summarise);
+        assert_eq!(tally.count(0, state, late(3)), Some(2));
+        assert_eq!(tally.counted(0, state), Some((3 << MANY_BITS) | 2));
         tally.cells[0][0]
             .counted
-            .store(((MOST - 1) << LATE_BITS) | 3, Ordering::Relaxed);
-        assert_eq!((count(1), count(1)), (MOST, MOST));
+            .store((3 << MANY_BITS) | (MOST - 1), Ordering::Relaxed);
+        let counts = [1, 1].map(|after| tally.count(0, state, late(after)));
+        assert_eq!(counts, [Some(MOST); 2]);
+        // The last is not in the cell.
+        assert_eq!(tally.totals(Mode::Summarise), (0, MOST + 1));
         assert_eq!(tally.counted(0, state.next(0)), None);
     }
 }

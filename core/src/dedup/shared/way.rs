@@ -3,36 +3,45 @@
 use super::super::WAYS;
 use crate::sync::{AtomicU64, Ordering, array, const_fn};
 
-/// The state of a place: when its window opened, times eight, and one of five kinds.
+/// The state of a place: when its window opened, and above that one of five kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct State(u64);
 
+/// Bits below the kind.
+const TIME_BITS: u32 = 61;
+/// Nothing was ever here.
+const NEVER: u64 = 0;
 /// The window is open.
 const OPEN: u64 = 1;
 /// Another key is being put here.
 const TAKEN: u64 = 2;
 /// The window was closed when it was over.
 const CLOSED: u64 = 3;
-/// The window was closed before it was over.
+/// The window was closed before it was over; the greatest of them.
 const FLUSHED: u64 = 4;
-/// Where the kind is.
-const KIND: u64 = 7;
-const KIND_BITS: u32 = 3;
 
 impl State {
-    /// Nothing was ever here.
-    pub(super) const NEVER: Self = Self(0);
+    pub(super) const NEVER: Self = Self::of(0, NEVER);
     /// The latest time that fits.
-    pub(super) const LATEST: u64 = u64::MAX >> KIND_BITS;
+    pub(super) const LATEST: u64 = u64::MAX >> (u64::BITS - TIME_BITS);
+
+    const fn of(opened: u64, kind: u64) -> Self {
+        Self((kind << TIME_BITS) | opened)
+    }
 
     #[inline]
     pub(super) const fn opened(self) -> u64 {
-        self.0 >> KIND_BITS
+        self.0 & Self::LATEST
+    }
+
+    #[inline]
+    const fn kind(self) -> u64 {
+        self.0 >> TIME_BITS
     }
 
     #[inline]
     pub(super) const fn is_open(self) -> bool {
-        self.0 & KIND == OPEN
+        self.kind() == OPEN
     }
 
     /// Whether a window of this length is over. None is before it begins, and one of length zero is at once.
@@ -43,31 +52,39 @@ impl State {
 
     /// The next window of the same place: at `now`, or at the first time at which no window of it opened yet.
     pub(super) const fn next(self, now: u64) -> Self {
-        let least = if self.0 == 0 { 0 } else { self.opened() + 1 };
-        let opened = if now > least { now } else { least };
-        let opened = if opened > Self::LATEST {
-            Self::LATEST
+        let least = if self.kind() == NEVER {
+            0
         } else {
-            opened
+            self.opened() + 1
         };
-        Self((opened << KIND_BITS) | OPEN)
+        let opened = if now > least { now } else { least };
+        Self::of(
+            if opened > Self::LATEST {
+                Self::LATEST
+            } else {
+                opened
+            },
+            OPEN,
+        )
     }
 
     /// The same window, closed because it is over.
     pub(super) const fn closed(self) -> Self {
-        Self((self.0 & !KIND) | CLOSED)
+        Self::of(self.opened(), CLOSED)
     }
 
     /// The same window, closed although it may not be over.
     pub(super) const fn flushed(self) -> Self {
-        Self((self.0 & !KIND) | FLUSHED)
+        Self::of(self.opened(), FLUSHED)
     }
 
-    const fn taken(self) -> Self {
-        Self((self.0 & !KIND) | TAKEN)
+    /// The same place, taken for another key.
+    pub(super) const fn taken(self) -> Self {
+        Self::of(self.opened(), TAKEN)
     }
 
     /// A word that is no other window's of the same place.
+    #[inline]
     pub(super) const fn bits(self) -> u64 {
         self.0
     }
@@ -112,24 +129,6 @@ impl Way {
             .is_ok()
     }
 
-    /// Takes the place for another key; returns the state it had. Only by the holder of the set's door.
-    #[inline]
-    pub(super) fn take(&self, seen: State) -> State {
-        let mut seen = seen;
-        loop {
-            // Relaxed, both: only who holds the door changes the key.
-            match self.state.compare_exchange(
-                seen.0,
-                seen.taken().0,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return seen,
-                Err(changed) => seen = State(changed),
-            }
-        }
-    }
-
     /// Puts a key into a place that is taken, or that nothing ever was in.
     #[inline]
     pub(super) fn settle(&self, key: u64, state: State) {
@@ -169,8 +168,28 @@ impl Set {
         }
     }
 
+    /// Where `key` is, if its window is open, and how late in it `now` is: what is asked most often, in the fewest
+    /// steps. Who is before the window's beginning is told no, as is everybody if the window is longer than
+    /// [`State::LATEST`].
+    #[inline(always)]
+    pub(super) fn find_open(&self, key: u64, now: u64, window: u64) -> Option<(usize, State, u64)> {
+        let now = State::of(now, OPEN).0;
+        for (index, way) in self.ways.iter().enumerate() {
+            if way.key() == key {
+                let state = way.state();
+                // Of another kind, it is later than any time of this kind, or earlier than any window lasts.
+                let late = now.wrapping_sub(state.0);
+                // The state may already be that of another key; then the key is seen to have changed.
+                if late < window && way.key() == key {
+                    return Some((index, state, late));
+                }
+            }
+        }
+        None
+    }
+
     /// Where `key` is. It is in one place at most: only the holder of the door puts it anywhere.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, key: u64, now: u64, window: u64) -> Found {
         for (index, way) in self.ways.iter().enumerate() {
             if way.key() != key {
@@ -181,12 +200,18 @@ impl Set {
             if way.key() != key {
                 continue;
             }
-            let over = state.is_over(now, window);
-            match state.0 & KIND {
-                OPEN if !over => return Found::Open(index, state),
-                CLOSED if !over => return Found::Late,
-                OPEN | CLOSED | FLUSHED => return Found::Over(index, state),
-                _ => {}
+            if state.kind() == OPEN {
+                return if state.is_over(now, window) {
+                    Found::Over(index, state)
+                } else {
+                    Found::Open(index, state)
+                };
+            }
+            if state.kind() == CLOSED && !state.is_over(now, window) {
+                return Found::Late;
+            }
+            if state.kind() >= CLOSED {
+                return Found::Over(index, state);
             }
         }
         Found::Absent
@@ -194,18 +219,23 @@ impl Set {
 
     /// The place to give up for another key: one that was never used or is closed, else the one opened longest
     /// ago.
+    #[inline]
     pub(super) fn least_needed(&self) -> (usize, State) {
-        let mut least = (0, self.ways[0].state());
-        for (index, way) in self.ways.iter().enumerate().skip(1) {
+        // Nobody can foresee which one it is: chosen without a branch, as the least of numbers that end in the index.
+        let mut least = u64::MAX;
+        for (index, way) in (0..).zip(&self.ways) {
             let state = way.state();
-            let needed = |state: State| (state.is_open(), state.opened());
-            if needed(state) < needed(least.1) {
-                least = (index, state);
-            }
+            let need = (state.opened() + 1) * u64::from(state.is_open());
+            least = least.min((need << WAY_BITS) | index);
         }
-        least
+        #[expect(clippy::cast_possible_truncation, reason = "two bits of it")]
+        let index = least as usize % WAYS;
+        (index, self.ways[index].state())
     }
 }
+
+/// Bits of a place's index in its set.
+const WAY_BITS: u32 = WAYS.trailing_zeros();
 
 /// What those who pass write of a set.
 pub(super) struct Door {
