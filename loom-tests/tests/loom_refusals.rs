@@ -5,7 +5,7 @@ use bedplate_core::registry::EpochRegistry;
 use core::hash::BuildHasherDefault;
 use core::num::NonZeroU32;
 use loom_tests::subject::Mix;
-use loom_tests::{check, thread};
+use loom_tests::{check, thread, with_room};
 
 type Names = EpochRegistry<u8, u8, BuildHasherDefault<Mix>>;
 
@@ -18,7 +18,7 @@ fn pid(slot: u32) -> Pid {
 #[test]
 fn a_refused_registration_takes_no_room() {
     check(|| {
-        let registry = Names::with_limit_and_hasher(1, BuildHasherDefault::default());
+        let registry = with_room(|| Names::with_limit_and_hasher(1, BuildHasherDefault::default()));
         let handle = registry.handle();
         let mut first = registry.owner(pid(1));
         assert!(first.register(&handle.pin(), 1, 1).is_ok());
@@ -50,7 +50,7 @@ fn a_refused_registration_takes_no_room() {
 #[test]
 fn what_was_refused_is_never_seen() {
     check(|| {
-        let registry = Names::with_hasher(BuildHasherDefault::default());
+        let registry = with_room(|| Names::with_hasher(BuildHasherDefault::default()));
         let handle = registry.handle();
         let (mut first, mut second) = (registry.owner(pid(1)), registry.owner(pid(2)));
         assert!(first.register(&handle.pin(), 7, 1).is_ok());
