@@ -48,6 +48,17 @@ pub struct Row {
     pub unit: Option<&'static str>,
 }
 
+impl Row {
+    /// The figures of `own`, with their ratio to those of `reference`, which is called `name`.
+    pub fn with(mut self, measured: &Measured, own: &str, reference: &str, name: &str) -> Self {
+        let (median, min, ratio) = measured.figures(own, reference);
+        self.median = median;
+        self.min = min;
+        self.ratio = Some((ratio, name.into()));
+        self
+    }
+}
+
 /// All results of a run.
 #[derive(Debug, Default)]
 pub struct Table {

@@ -14,6 +14,7 @@ mod logwatch;
 mod memory;
 mod pinned;
 mod registry;
+mod ring;
 
 use clap::{Parser, ValueEnum};
 use harness::{Settings, Table};
@@ -48,6 +49,8 @@ enum Group {
     Logwatch,
     /// Names and who holds them, against concurrent maps
     Registry,
+    /// Event rings, against rings and queues
+    Ring,
 }
 
 fn main() -> ExitCode {
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Group::Emit => emit::run(&settings, &mut table),
         Group::Logwatch => logwatch::run(&settings, &mut table),
         Group::Registry => registry::run(&settings, &mut table),
+        Group::Ring => ring::run(&settings, &mut table),
     };
     if table.is_empty() && measured.is_ok() {
         eprintln!(

@@ -29,7 +29,7 @@ mod peers;
 mod samples;
 mod subject;
 
-use crate::harness::{Contender, Measured, Row, Settings, Table, interleave};
+use crate::harness::{Contender, Row, Settings, Table, interleave};
 use crate::pinned;
 use direct::Lookups;
 use field::{Case, Field, Filled, Peer};
@@ -438,17 +438,6 @@ fn row(case: &str, threads: usize, n: usize, contender: &str) -> Row {
         ratio: None,
         best: None,
         unit: None,
-    }
-}
-
-impl Row {
-    /// The figures of `own`, with their ratio to those of `reference`, which is called `name`.
-    fn with(mut self, measured: &Measured, own: &str, reference: &str, name: &str) -> Self {
-        let (median, min, ratio) = measured.figures(own, reference);
-        self.median = median;
-        self.min = min;
-        self.ratio = Some((ratio, name.into()));
-        self
     }
 }
 

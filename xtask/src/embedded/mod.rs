@@ -218,7 +218,11 @@ fn holds(machine: &Machine, run: &Run, figures: &mut Figures) -> Result<(), Fail
 /// Rings and registries are all zero and lie in `.bss`; in `.data` a static's image would take as
 /// much flash as RAM. Dedup windows are not: they know their length. Nor are the sides of `sweep`.
 fn statics_cost_no_flash(machine: &Machine) -> Result<(), Failure> {
-    for proof in machine.proofs().filter(|&proof| proof != "sweep") {
+    for proof in machine
+        .proofs()
+        .into_iter()
+        .filter(|&proof| proof != "sweep")
+    {
         let program = elf::Program::read(&image(machine.target, proof))?;
         for name in program.statics_in(".data", proof) {
             if !["WINDOW", "MAIN", "HANDLER"]
