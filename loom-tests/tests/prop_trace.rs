@@ -10,6 +10,11 @@ proptest! {
     fn headers_agree_with_their_oracle(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         op::trace::run(&bytes);
     }
+}
+
+proptest! {
+    // Texts of a pattern take long to make.
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Texts that look like headers, which random bytes do not.
     #[test]
