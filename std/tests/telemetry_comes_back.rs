@@ -44,14 +44,14 @@ fn a_detached_sink_has_run_and_is_gone() {
     let returned = Arc::new(AtomicBool::new(false));
     let dropped = Arc::new(AtomicBool::new(false));
     let (is_returned, is_dropped) = (returned.clone(), dropped.clone());
-    let guard = AtEnd(move || is_dropped.store(true, Ordering::SeqCst));
+    let guard = AtEnd(move || is_dropped.store(true, Ordering::Relaxed));
     telemetry::handler("back slow")
         .to(EventName::new("back.slow"))
         .attach_batched(LIMITS, move |_: &Batch<'_>| {
             let _owned = &guard;
             enter.send(()).unwrap();
             wait.recv().unwrap();
-            is_returned.store(true, Ordering::SeqCst);
+            is_returned.store(true, Ordering::Relaxed);
         })
         .unwrap();
     telemetry::emit!("back.slow", { n: 1_u64 });
@@ -60,17 +60,17 @@ fn a_detached_sink_has_run_and_is_gone() {
         Ok(Detached::StillRunning)
     );
     entered.recv_timeout(PATIENCE).unwrap();
-    assert!(!returned.load(Ordering::SeqCst));
+    assert!(!returned.load(Ordering::Relaxed));
     go_on.send(()).unwrap();
     flush();
-    assert!(returned.load(Ordering::SeqCst) && dropped.load(Ordering::SeqCst));
+    assert!(returned.load(Ordering::Relaxed) && dropped.load(Ordering::Relaxed));
 
     // The same without a limit: whoever lets it go on does so while it is being waited for.
     let (enter, entered) = mpsc::channel();
     let (go_on, wait) = mpsc::channel::<()>();
     let dropped = Arc::new(AtomicBool::new(false));
     let is_dropped = dropped.clone();
-    let guard = AtEnd(move || is_dropped.store(true, Ordering::SeqCst));
+    let guard = AtEnd(move || is_dropped.store(true, Ordering::Relaxed));
     telemetry::handler("back slow")
         .to(EventName::new("back.slow"))
         .attach_batched(LIMITS, move |_: &Batch<'_>| {
@@ -85,7 +85,7 @@ fn a_detached_sink_has_run_and_is_gone() {
         go_on.send(()).unwrap();
     });
     assert_eq!(telemetry::detach("back slow"), Ok(Detached::Silent));
-    assert!(dropped.load(Ordering::SeqCst));
+    assert!(dropped.load(Ordering::Relaxed));
     letting.join().unwrap();
 }
 
@@ -125,7 +125,7 @@ fn what_is_dropped_together_may_all_panic() {
     static DROPPED: AtomicUsize = AtomicUsize::new(0);
     let touchy = || {
         AtEnd(|| {
-            DROPPED.fetch_add(1, Ordering::SeqCst);
+            DROPPED.fetch_add(1, Ordering::Relaxed);
             panic!("on purpose");
         })
     };
@@ -147,14 +147,14 @@ fn what_is_dropped_together_may_all_panic() {
             assert_eq!(telemetry::detach(id), Ok(Detached::FromWithin));
         }
         assert_eq!(
-            DROPPED.load(Ordering::SeqCst),
+            DROPPED.load(Ordering::Relaxed),
             0,
             "not in the middle of this"
         );
     })
     .unwrap();
     telemetry::emit!("back.both");
-    assert_eq!(DROPPED.load(Ordering::SeqCst), 4);
+    assert_eq!(DROPPED.load(Ordering::Relaxed), 4);
     telemetry::detach("back both").unwrap();
 }
 
@@ -168,7 +168,7 @@ fn a_handler_is_not_called_for_what_it_records() {
         "back record",
         EventName::new("back.record"),
         |_: &Event<'_>| {
-            CALLS.fetch_add(1, Ordering::SeqCst);
+            CALLS.fetch_add(1, Ordering::Relaxed);
             telemetry::record!("back.record", { n: 1_u64 });
             telemetry::record!("back.record.more", { n: 2_u64 });
         },
@@ -179,11 +179,11 @@ fn a_handler_is_not_called_for_what_it_records() {
         telemetry::record!("back.record", { n: 0_u64 });
         flush();
         flush();
-        assert_eq!(CALLS.load(Ordering::SeqCst), calls);
+        assert_eq!(CALLS.load(Ordering::Relaxed), calls);
     }
     telemetry::emit!("back.record", { n: 0_u64 });
     flush();
-    assert_eq!(CALLS.load(Ordering::SeqCst), 4);
+    assert_eq!(CALLS.load(Ordering::Relaxed), 4);
     assert_eq!(telemetry::stats().left_out - before, 4);
     assert_eq!(more.take().len(), 4);
     telemetry::detach("back record").unwrap();

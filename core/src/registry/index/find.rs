@@ -112,11 +112,20 @@ impl Index {
                 None => break,
             }
         }
-        self.find_anyway(place, slots)
+        // In memory of its own: what is found above would else go through memory, too.
+        let mut found = None;
+        self.find_anyway(place, slots, &mut found);
+        found
     }
 
+    #[cold]
     #[inline(never)]
-    fn find_anyway<S: Slots>(&self, place: Place, slots: S) -> Option<Found<S::Seen>> {
+    fn find_anyway<S: Slots>(&self, place: Place, slots: S, found: &mut Option<Found<S::Seen>>) {
+        *found = self.find_thoroughly(place, slots);
+    }
+
+    #[inline]
+    fn find_thoroughly<S: Slots>(&self, place: Place, slots: S) -> Option<Found<S::Seen>> {
         loop {
             let number = place.bucket(self.size());
             let head = self.bucket(number);
