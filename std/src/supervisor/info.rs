@@ -2,6 +2,7 @@
 
 use super::ChildRef;
 use crate::process::ExitReason;
+use bedplate_core::clock::Instant;
 use bedplate_core::supervision::ChildState;
 use core::fmt;
 use core::time::Duration;
@@ -16,9 +17,13 @@ pub struct ChildInfo {
     pub state: ChildState,
     /// The number of its present or last incarnation; 0 before the first.
     pub incarnation: u64,
+    /// How often it was started again to come to that, starts that failed and those by hand included.
+    pub restarts: u64,
     /// Its present incarnation; `None` when it does not run.
     pub child: Option<ChildRef>,
-    /// How the incarnation before ended.
+    /// When its present incarnation was started, on [`clock::now`](crate::clock::now); `None` when it does not run.
+    pub since: Option<Instant>,
+    /// How the incarnation before ended, as it is told of in [`last_exit`](super::Incarnation::last_exit).
     pub last_exit: Option<ExitReason>,
 }
 

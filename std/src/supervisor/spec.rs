@@ -5,7 +5,7 @@ use crate::context::{self, Context};
 use crate::process::panic::discard;
 use crate::process::{ExitReason, IntoExit};
 use crate::sync::Arc;
-use bedplate_core::supervision::{ChildPlan, Restart, Stop};
+use bedplate_core::supervision::{Backoff, ChildPlan, Overrun, Ready, Restart, Stop};
 use core::fmt;
 
 type Body = Box<dyn Fn(&Incarnation) -> ExitReason + Send + Sync>;
@@ -48,6 +48,12 @@ impl ChildSpec {
         }
     }
 
+    /// What it is called.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// After which ends it is started again; [`Restart::Permanent`] unless set.
     pub fn restart(mut self, restart: Restart) -> Self {
         self.plan.restart = restart;
@@ -57,6 +63,57 @@ impl ChildSpec {
     /// How long it may take to stop before it is abandoned; five seconds unless set.
     pub fn stop(mut self, stop: Stop) -> Self {
         self.plan.stop = stop;
+        self
+    }
+
+    /// What follows if it does not stop in time and is abandoned; [`Overrun::Abandon`] unless set, and the
+    /// supervisor goes on.
+    pub fn overrun(mut self, overrun: Overrun) -> Self {
+        self.plan.overrun = overrun;
+        self
+    }
+
+    /// When it counts as started, so that the next child may be; [`Ready::OnStart`] unless set, when it has its
+    /// thread. With [`Ready::Signalled`] its body calls [`Incarnation::ready`]; if that does not come in time,
+    /// the incarnation is asked to stop, and its start has failed. So it has if the body ends before,
+    /// however cleanly.
+    ///
+    /// ```
+    /// use bedplate::supervisor::{ChildSpec, Ready, Supervisor};
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    ///
+    /// const HOUR: Duration = Duration::from_secs(3_600);
+    /// let (loaded, table) = mpsc::channel();
+    /// let cache = ChildSpec::worker("cache", move |incarnation| {
+    ///     loaded.send(vec![1, 2, 3]).ok();         // … whatever takes its time …
+    ///     incarnation.ready();
+    ///     while !incarnation.stop().wait(HOUR) {}
+    /// });
+    /// let cache = cache.ready(Ready::Signalled { within: Duration::from_secs(60) });
+    ///
+    /// let supervisor = Supervisor::builder("app").child(cache).start()?;
+    /// assert_eq!(table.try_recv(), Ok(vec![1, 2, 3]));  // it is there when `start` returns
+    /// assert_eq!(supervisor.shutdown().clean, ["cache"]);
+    /// # Ok::<(), bedplate::supervisor::StartError>(())
+    /// ```
+    pub fn ready(mut self, ready: Ready) -> Self {
+        self.plan.ready = ready;
+        self
+    }
+
+    /// How long to wait before it is restarted; [`Backoff::NONE`] unless set.
+    ///
+    /// A delay is cut short by a stop, but not by anything else; siblings are served meanwhile.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.plan.backoff = backoff;
+        self
+    }
+
+    /// Whether its end may be the end of its supervisor, as
+    /// [`auto_shutdown`](super::SupervisorBuilder::auto_shutdown) says; `false` unless set. Such a child cannot be permanent.
+    pub fn significant(mut self, significant: bool) -> Self {
+        self.plan.significant = significant;
         self
     }
 
