@@ -159,7 +159,7 @@ fn an_owner_gets_or_registers_and_wakes_who_waits() {
     assert_eq!(one.get_or_register(1, 12, |entry| *entry.value()), Ok(10));
     let limited = Numbers::with_limit(0);
     let mut owner = limited.owner().unwrap();
-    let full = owner.get_or_register(1, 1, |_| -> () { unreachable!("there is none") });
+    let full = owner.get_or_register(1, 1, |_| unreachable!("there is none"));
     assert_eq!(
         full.unwrap_err(),
         RegisterError::Full {
@@ -174,7 +174,7 @@ fn an_owner_gets_or_registers_and_wakes_who_waits() {
 fn an_owner_takes_over_if_it_may() {
     let registry = Numbers::new();
     let (mut one, mut other) = (registry.owner().unwrap(), registry.owner().unwrap());
-    let taken = one.take_over_if(1, 10, |_| -> () { unreachable!("there is none") });
+    let taken = one.take_over_if(1, 10, |_| unreachable!("there is none"));
     assert_eq!(taken, Ok(None));
     let refused = other.take_over_if(1, 20, |entry| *entry.value() > 10);
     let holder = one.pid();

@@ -87,7 +87,7 @@ fn r5_one_thread_holds_several_keys() {
     );
     assert_eq!(registry.update(&1, |value| value + 1), Ok(()));
     assert_eq!(registry.lookup(&1, |entry| *entry.value()), Some(11));
-    let not_held = registry.update(&3, |_| -> () { unreachable!("not held") });
+    let not_held = registry.update(&3, |_| unreachable!("not held"));
     assert!(not_held.is_err());
 }
 

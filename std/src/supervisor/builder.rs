@@ -1,5 +1,6 @@
 //! What is said about a supervisor before it starts.
 
+use super::nested::Above;
 use super::tree::{Decisions, MAX_INTENSITY, News, StartOutcome, Tree};
 use super::{ChildSpec, StartError, Supervisor, error, timer};
 use crate::process::panic::install_hook;
@@ -119,7 +120,8 @@ impl SupervisorBuilder {
     /// When a child cannot be started, ends before it is ready, or is not ready in time, those before it are
     /// stopped again, which takes as long as they take; the error names the child.
     pub fn start(self) -> Result<Supervisor, StartError> {
-        let tree = self.prepare()?;
+        error::check_name(&self.name)?;
+        let tree = self.prepare(None)?;
         tree.drive(News::Start);
         match tree.wait_started() {
             StartOutcome::Up => Ok(Supervisor { tree }),
@@ -127,9 +129,15 @@ impl SupervisorBuilder {
         }
     }
 
+    /// The supervisor as a child of another one, before it starts.
+    pub(super) fn nest(mut self, above: Above) -> Result<Arc<Tree>, StartError> {
+        above.me.path().clone_into(&mut self.name);
+        self.quiet |= above.tree.is_quiet();
+        self.prepare(Some(above))
+    }
+
     /// The supervisor, before it starts.
-    fn prepare(self) -> Result<Arc<Tree>, StartError> {
-        error::check_name(&self.name)?;
+    fn prepare(self, above: Option<Above>) -> Result<Arc<Tree>, StartError> {
         let mut machine = self.machine()?;
         let mut ids = BTreeSet::new();
         let mut specs = Vec::new();
@@ -151,7 +159,7 @@ impl SupervisorBuilder {
         }
         timer::ensure_running().map_err(StartError::Spawn)?;
         install_hook();
-        Ok(Tree::new(self.name, self.quiet, machine, specs))
+        Ok(Tree::new(self.name, self.quiet, machine, specs, above))
     }
 
     fn machine(&self) -> Result<Decisions, StartError> {

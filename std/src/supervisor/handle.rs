@@ -4,7 +4,7 @@ use super::request_error::{
     ChangeChildError, DeleteError, RestartError, StartChildError, TerminateError,
 };
 use super::tree::{News, Tree};
-use super::{ChildInfo, ChildRef, ChildSpec, Counts};
+use super::{ChildInfo, ChildRef, ChildSpec, Counts, TreeView};
 use crate::sync::{Arc, Weak};
 use core::fmt;
 
@@ -30,7 +30,7 @@ use core::fmt;
 /// ```
 ///
 /// # Concurrency
-/// To look ([`children`](Self::children), [`child`](Self::child), [`count`](Self::count)) waits for no child, whatever the
+/// To look ([`children`](Self::children), [`child`](Self::child), [`count`](Self::count), [`tree`](Self::tree)) waits for no child, whatever the
 /// supervisor is doing; nor do [`delete`](Self::delete), [`change_child`](Self::change_child) and
 /// [`request_stop`](Self::request_stop). [`start_child`](Self::start_child), [`terminate`](Self::terminate),
 /// [`terminate_child`](Self::terminate_child) and [`restart`](Self::restart) wait for the one child they are about:
@@ -67,6 +67,23 @@ impl SupRef {
     #[must_use]
     pub fn child(&self, id: &str) -> Option<ChildRef> {
         self.tree.upgrade()?.child(id)
+    }
+
+    /// A handle on the child `id`, if it is a [supervisor](ChildSpec::supervisor) and has been started: on its present
+    /// incarnation, and on no later one. O(children).
+    #[must_use]
+    pub fn supervisor(&self, id: &str) -> Option<Self> {
+        let nested = self.tree.upgrade()?.nested(id)?;
+        Some(Self {
+            tree: Arc::downgrade(&nested),
+        })
+    }
+
+    /// The whole tree, to be printed. Each supervisor is looked at by itself, so what is told of two of them need not
+    /// have been at the same moment. `None` if it has ended. O(all children).
+    #[must_use]
+    pub fn tree(&self) -> Option<TreeView> {
+        Some(TreeView::of(&*self.tree.upgrade()?))
     }
 
     /// How many children there are. O(1).

@@ -12,6 +12,7 @@
 //! So whoever is told of an end may take the name and start a replacement. Not promised: that the
 //! thread itself is gone, for destructors of thread-locals come later.
 
+use super::spec::Work;
 use super::tree::{News, Tree};
 use super::{ChildRef, ChildSpec, Incarnation, StartError, request};
 use crate::process::panic::{catch, contain, discard};
@@ -54,16 +55,22 @@ fn spawn(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), Start
     if let Some(bytes) = launch.spec.stack_size {
         builder = builder.stack_size(bytes);
     }
-    if let Some(name) = &launch.spec.name {
-        registry::register_name(&launch.me, name).map_err(|error| StartError::Name {
-            name: name.clone(),
-            error,
-        })?;
-    }
+    register(&launch.spec, &launch.me)?;
     builder
         .spawn(move || live(tree, id, launch, permit))
         .map_err(StartError::Spawn)?;
     Ok(())
+}
+
+/// Registers an incarnation under the name from its specification, if there is one.
+pub(super) fn register(spec: &ChildSpec, me: &ChildRef) -> Result<(), StartError> {
+    let Some(name) = &spec.name else {
+        return Ok(());
+    };
+    registry::register_name(me, name).map_err(|error| StartError::Name {
+        name: name.clone(),
+        error,
+    })
 }
 
 /// The whole life of the thread.
@@ -86,7 +93,11 @@ fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit
     // Also when it has been asked to stop meanwhile: what was started runs, and sees it at once.
     request::set_body(Some((tree.clone(), id)));
     let reason = match catch(tree.is_quiet(), || {
-        spec.context.clone().run(|| (spec.body)(&incarnation))
+        spec.context.clone().run(|| match &spec.work {
+            Work::Thread(body) => body(&incarnation),
+            // Who has no body is not started here.
+            Work::Supervisor(_) => ExitReason::Gone,
+        })
     }) {
         Ok(ExitReason::Normal) if incarnation.stop.is_stopped() => ExitReason::Shutdown,
         Ok(reason) => reason,
@@ -106,7 +117,7 @@ fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit
 }
 
 /// Steps 2 to 4 of the end; without effect if the incarnation was abandoned before.
-fn end(me: &ChildRef, reason: ExitReason) {
+pub(super) fn end(me: &ChildRef, reason: ExitReason) {
     me.holdings().release();
     if let Some(obituary) = me.publish(reason) {
         obituary.deliver();

@@ -14,6 +14,9 @@
 //! SupRef ───── Weak ────┘       (Incarnation, ChildRef and Inbox own nothing)
 //! ```
 //!
+//! A child may be a supervisor itself ([`ChildSpec::supervisor`]), so that what is given up is a branch and not the whole;
+//! children come and go while it runs, if somebody asks a [`SupRef`] for it.
+//!
 //! # What is told, and where
 //!
 //! A *panic* of a child goes to the program's panic hook, as on any thread: once, at once, whether it
@@ -34,17 +37,19 @@ mod handle;
 mod incarnation;
 mod info;
 mod life;
+mod nested;
 mod report;
 mod request;
 mod request_error;
 mod spec;
 mod timer;
 mod tree;
+mod view;
 
 pub use crate::process::child::ChildRef;
 pub use bedplate_core::supervision::{
     AutoShutdown, Backoff, BackoffError, ChildState, ConfigError, ControlError, IntensityError,
-    Overrun, PlanError, Ready, Restart, Stop, Strategy,
+    Kind, Overrun, PlanError, Ready, Restart, Stop, Strategy,
 };
 pub use builder::SupervisorBuilder;
 pub use error::StartError;
@@ -55,6 +60,8 @@ pub use request_error::{
     ChangeChildError, DeleteError, RestartError, StartChildError, TerminateError,
 };
 pub use spec::ChildSpec;
+
+pub use view::TreeView;
 
 use crate::clock;
 use crate::process::ExitReason;

@@ -76,14 +76,13 @@ pub(super) fn is_working() -> bool {
     WORKING.get() > 0
 }
 
-/// The child of `tree` whose body this thread runs, or in whose tree it does.
+/// The child of `tree` whose body this thread runs, or the one in whose tree that is.
 pub(super) fn own_branch(tree: &Arc<Tree>) -> Option<ChildKey> {
     // It is gone when thread-locals are being destroyed; then there is no body, either.
-    BODY.try_with(|body| {
-        let body = body.borrow();
-        let (own, id) = body.as_ref()?;
-        Arc::ptr_eq(own, tree).then_some(id.child)
-    })
-    .ok()
-    .flatten()
+    let body = BODY.try_with(|body| body.borrow().clone()).ok().flatten();
+    let (mut own, mut id) = body?;
+    while !Arc::ptr_eq(&own, tree) {
+        (own, id) = own.above()?;
+    }
+    Some(id.child)
 }

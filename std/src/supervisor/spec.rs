@@ -1,6 +1,6 @@
 //! What is said about a child before it runs.
 
-use super::Incarnation;
+use super::{Incarnation, SupervisorBuilder};
 use crate::context::{self, Context};
 use crate::process::panic::discard;
 use crate::process::{ExitReason, IntoExit};
@@ -8,7 +8,13 @@ use crate::sync::Arc;
 use bedplate_core::supervision::{Backoff, ChildPlan, Overrun, Ready, Restart, Stop};
 use core::fmt;
 
-type Body = Box<dyn Fn(&Incarnation) -> ExitReason + Send + Sync>;
+/// What a child does.
+pub(super) enum Work {
+    /// It is a thread that runs this.
+    Thread(Box<dyn Fn(&Incarnation) -> ExitReason + Send + Sync>),
+    /// It is a supervisor that is described by this.
+    Supervisor(Box<dyn Fn() -> SupervisorBuilder + Send + Sync>),
+}
 
 /// A child: its id, what it does, and what is to happen when it ends.
 #[must_use = "a child does nothing until it is given to a supervisor"]
@@ -18,7 +24,7 @@ pub struct ChildSpec {
     pub(super) name: Option<String>,
     pub(super) stack_size: Option<usize>,
     pub(super) context: Context,
-    pub(super) body: Body,
+    pub(super) work: Work,
 }
 
 impl ChildSpec {
@@ -38,13 +44,50 @@ impl ChildSpec {
         id: impl Into<String>,
         body: impl Fn(&Incarnation) -> R + Send + Sync + 'static,
     ) -> Self {
+        let work = Work::Thread(Box::new(move |incarnation| body(incarnation).into_exit()));
+        Self::new(id.into(), ChildPlan::default(), work)
+    }
+
+    /// A supervisor that is described anew for each incarnation; permanent, and with as long to stop as its
+    /// children take.
+    ///
+    /// It has no thread of its own. It counts as started when all its children are; it stops them before it is
+    /// over, and its end is how its last incarnation [ended](ExitReason): cleanly if it was asked to stop or shut itself
+    /// down, and otherwise with the reason why it gave up, so that it is restarted, if it is not temporary, with
+    /// all the children of the description and no others.
+    ///
+    /// It is called by `id`, under the path of its supervisor; the name that the builder was given is not used. If
+    /// its time to stop is limited, by [`stop`](Self::stop) or the budget of its supervisor, so is its children's.
+    /// `describe` is called on the thread that starts it, in the [context](crate::context) in which this is called. A
+    /// panic in it is a start that has failed.
+    ///
+    /// ```
+    /// use bedplate::supervisor::{ChildSpec, Strategy, Supervisor};
+    ///
+    /// let pool = ChildSpec::supervisor("pool", || {
+    ///     Supervisor::builder("pool").strategy(Strategy::Dynamic).max_children(64)
+    /// });
+    /// let supervisor = Supervisor::builder("app").child(pool).start()?;
+    /// let pool = supervisor.handle().supervisor("pool").expect("it has been started");
+    /// assert_eq!(pool.count().specs, 0);
+    /// # Ok::<(), bedplate::supervisor::StartError>(())
+    /// ```
+    pub fn supervisor(
+        id: impl Into<String>,
+        describe: impl Fn() -> SupervisorBuilder + Send + Sync + 'static,
+    ) -> Self {
+        let work = Work::Supervisor(Box::new(describe));
+        Self::new(id.into(), ChildPlan::supervisor(), work)
+    }
+
+    fn new(id: String, plan: ChildPlan, work: Work) -> Self {
         Self {
-            id: id.into(),
-            plan: ChildPlan::default(),
+            id,
+            plan,
             name: None,
             stack_size: None,
             context: context::capture(),
-            body: Box::new(move |incarnation| body(incarnation).into_exit()),
+            work,
         }
     }
 
@@ -125,16 +168,22 @@ impl ChildSpec {
         self
     }
 
-    /// The size of its stack in bytes; the standard library's unless set.
+    /// The size of its stack in bytes; the standard library's unless set. Without effect where there is no
+    /// thread.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
     }
 
+    /// Whether nothing of a user's is called when it is started.
+    pub(super) const fn is_plain(&self) -> bool {
+        self.name.is_none() && matches!(self.work, Work::Thread(_))
+    }
+
     /// Ends one use of it. The last one drops the user's values, each alone.
     pub(super) fn let_go(this: Arc<Self>) {
-        if let Some(Self { context, body, .. }) = Arc::into_inner(this) {
-            discard(body);
+        if let Some(Self { context, work, .. }) = Arc::into_inner(this) {
+            discard(work);
             discard(context);
         }
     }

@@ -20,7 +20,9 @@ mod state;
 use super::abandonment::Abandonment;
 use super::info::{ChildInfo, Counts, ShutdownReport};
 use super::life::{self, Launch};
+use super::nested::{self, Above};
 use super::request::{self, Answer, Request};
+use super::spec::Work;
 use super::{ChildRef, ChildSpec, StartError, timer};
 use crate::clock;
 use crate::process::ExitReason;
@@ -29,7 +31,7 @@ use crate::stop::StopToken;
 use crate::sync::{Arc, Condvar, Mutex, thread};
 use alloc::collections::VecDeque;
 use bedplate_core::clock::Instant;
-use bedplate_core::supervision::{ChildKey, GrowingChildren, IncarnationId, Machine};
+use bedplate_core::supervision::{ChildKey, GrowingChildren, IncarnationId, Machine, Strategy};
 use entry::Entry;
 use state::State;
 
@@ -56,6 +58,8 @@ pub(super) enum News {
     StartFailed(IncarnationId, Arc<StartError>),
     Exited(IncarnationId, ExitReason),
     Shutdown,
+    /// Also if it is stopping already.
+    ShutdownBy(Instant),
     Tick,
 }
 
@@ -66,6 +70,10 @@ enum Job {
     NoIdentity(IncarnationId, Arc<StartError>),
     /// To stop, and until when; also if it is asked again because it has less time.
     AskToStop(StopToken, Option<Instant>),
+    /// A nested supervisor, until then.
+    ShutDown(Arc<Tree>, Instant),
+    /// The supervisor of this one that all its children have been started.
+    TellReady(Arc<Tree>, IncarnationId),
     Schedule(Instant),
     Unschedule(Instant),
     NotifyWaiting,
@@ -102,6 +110,24 @@ impl Run {
     }
 }
 
+/// A child, and the supervisor that it is, if it is one and runs.
+pub(super) type Branch = (ChildInfo, Option<Arc<Tree>>);
+
+/// News that are to be told, and whom.
+type Pending = VecDeque<(Arc<Tree>, News)>;
+
+/// Tells all this, and does whatever follows from it.
+fn run_through(mut pending: Pending, run: Run) {
+    request::working(|| {
+        while let Some((tree, news)) = pending.pop_front() {
+            for job in tree.tell(news) {
+                tree.perform(job, run, &mut pending);
+            }
+            discard(tree);
+        }
+    });
+}
+
 /// How a supervisor's start went, when it is known.
 pub(super) enum StartOutcome {
     Up,
@@ -115,11 +141,12 @@ impl Tree {
         quiet: bool,
         machine: Decisions,
         specs: Vec<(ChildKey, ChildSpec)>,
+        above: Option<Above>,
     ) -> Arc<Self> {
         Arc::new(Self {
             name,
             quiet,
-            state: Mutex::new(State::new(machine, specs)),
+            state: Mutex::new(State::new(machine, specs, above)),
             changed: Condvar::new(),
         })
     }
@@ -143,8 +170,7 @@ impl Tree {
     }
 
     fn drive_on(self: &Arc<Self>, news: News, run: Run) {
-        let jobs = self.tell(news);
-        self.work(jobs, run);
+        run_through(VecDeque::from([(self.clone(), news)]), run);
     }
 
     fn tell(&self, news: News) -> Vec<Job> {
@@ -154,19 +180,13 @@ impl Tree {
 
     /// Does these jobs, and whatever follows from them.
     fn work(self: &Arc<Self>, jobs: Vec<Job>, run: Run) {
+        let mut pending = VecDeque::new();
         request::working(|| {
-            let mut pending = VecDeque::new();
-            let mut jobs = jobs;
-            loop {
-                for job in jobs {
-                    pending.extend(self.perform(job, run));
-                }
-                let Some(news) = pending.pop_front() else {
-                    return;
-                };
-                jobs = self.tell(news);
+            for job in jobs {
+                self.perform(job, run, &mut pending);
             }
         });
+        run_through(pending, run);
     }
 
     /// One critical section: the machine's step and the bookkeeping that belongs to it.
@@ -189,40 +209,70 @@ impl Tree {
         (result, jobs)
     }
 
-    fn perform(self: &Arc<Self>, job: Job, run: Run) -> Option<News> {
+    fn perform(self: &Arc<Self>, job: Job, run: Run, pending: &mut Pending) {
         match job {
-            // A registration is told to a user's code, and a thread that is refused may be the end of one.
-            Job::Launch(id, launch) if run == Run::Elsewhere && launch.spec.name.is_some() => {
+            // A registration is told to a user's code, and a supervisor is described by it.
+            Job::Launch(id, launch) if run == Run::Elsewhere && !launch.spec.is_plain() => {
                 let tree = self.clone();
                 run.run(Box::new(move || {
-                    let news = life::launch(&tree, id, launch);
-                    tree.drive(news);
+                    let mut pending = VecDeque::new();
+                    tree.launch(id, launch, &mut pending);
+                    run_through(pending, Run::Here);
                 }));
             }
-            Job::Launch(id, launch) => return Some(life::launch(self, id, launch)),
-            Job::NoIdentity(id, error) => return Some(News::StartFailed(id, error)),
+            Job::Launch(id, launch) => self.launch(id, launch, pending),
+            Job::NoIdentity(id, error) => {
+                pending.push_back((self.clone(), News::StartFailed(id, error)));
+            }
             Job::AskToStop(token, deadline) => {
                 if token.request(deadline) {
                     run.run(Box::new(move || token.call_back()));
                 }
             }
+            Job::ShutDown(nested, by) => pending.push_back((nested, News::ShutdownBy(by))),
+            Job::TellReady(above, id) => pending.push_back((above, News::Ready(id))),
             Job::Schedule(deadline) => timer::schedule(deadline, Arc::downgrade(self)),
             Job::Unschedule(deadline) => timer::unschedule(deadline, self),
             Job::NotifyWaiting => self.changed.notify_all(),
             Job::Report(report) => run.run(report),
             Job::Abandon(abandonment) => {
-                let tree = self.clone();
-                run.run(Box::new(move || tree.shut_out(abandonment)));
+                self.drop_on(run, pending, move |tree| tree.shut_out(abandonment));
             }
             Job::Drop(garbage) => run.run(Box::new(move || drop(garbage))),
             Job::DropEntries(entries) => {
-                let tree = self.clone();
-                run.run(Box::new(move || tree.drop_contained(entries)));
+                self.drop_on(run, pending, move |_| {
+                    entries.into_iter().for_each(Entry::let_go);
+                });
             }
             Job::DropSpec(spec) => run.run(Box::new(move || ChildSpec::let_go(spec))),
             Job::Answer(request, answer) => request.answer(answer),
         }
-        None
+    }
+
+    fn launch(self: &Arc<Self>, id: IncarnationId, launch: Launch, pending: &mut Pending) {
+        match launch.spec.work {
+            Work::Thread(_) => pending.push_back((self.clone(), life::launch(self, id, launch))),
+            Work::Supervisor(_) => pending.extend(nested::launch(self, id, launch)),
+        }
+    }
+
+    /// Does something that [`State::dropping`] has counted; the supervisor of this one is told if that was the last of it.
+    fn drop_on(
+        self: &Arc<Self>,
+        run: Run,
+        pending: &mut Pending,
+        act: impl FnOnce(&Self) + Send + 'static,
+    ) {
+        match run {
+            Run::Here => pending.extend(self.dropping(act)),
+            Run::Elsewhere => {
+                let tree = self.clone();
+                elsewhere(Box::new(move || {
+                    let pending = tree.dropping(act).into_iter().collect();
+                    run_through(pending, Run::Here);
+                }));
+            }
+        }
     }
 
     /// Waits until all children have been started, or the supervisor has ended instead.
@@ -232,15 +282,9 @@ impl Tree {
         let state = self
             .changed
             .wait_while(state, |state| !state.up && !state.is_over(me));
-        match (&state.ended, &state.start_error) {
-            (Some(_), Some((id, error))) if !state.up => {
-                let (id, error) = (id.clone(), error.clone());
-                StartOutcome::Failed(StartError::Child { id, error })
-            }
-            (Some(ExitReason::GaveUp(why)), _) if !state.up => {
-                StartOutcome::Failed(StartError::GaveUp(why.clone()))
-            }
-            _ => StartOutcome::Up,
+        match state.start_failure() {
+            Some(error) => StartOutcome::Failed(error),
+            None => StartOutcome::Up,
         }
     }
 
@@ -253,33 +297,58 @@ impl Tree {
     }
 
     fn shut_out(&self, abandonment: Abandonment) {
-        self.dropping(|| {
-            let (id, own_end) = abandonment.perform(&self.name);
-            let report = &mut self.state.lock().report;
-            match own_end {
-                Some(reason) => report.add(id, reason),
-                None => report.abandoned.push(id),
-            }
-        });
+        let (id, own_end) = abandonment.perform(&self.name);
+        let report = &mut self.state.lock().report;
+        match own_end {
+            Some(reason) => report.add(id, reason),
+            None => report.abandoned.push(id),
+        }
     }
 
-    fn drop_contained(&self, entries: Vec<Entry>) {
-        self.dropping(|| entries.into_iter().for_each(Entry::let_go));
-    }
-
-    /// Does something that [`State::dropping`] has counted, and that does not panic.
-    fn dropping(&self, act: impl FnOnce()) {
+    fn dropping(&self, act: impl FnOnce(&Self)) -> Option<(Arc<Self>, News)> {
         let me = thread::current().id();
         self.state.lock().droppers.push(me);
-        act();
-        {
+        contain(|| act(self));
+        let end = {
             let mut state = self.state.lock();
             state.dropping -= 1;
             if let Some(index) = state.droppers.iter().position(|&dropper| dropper == me) {
                 state.droppers.swap_remove(index);
             }
-        }
+            state.take_end()
+        };
         self.changed.notify_all();
+        end.map(|(above, over)| above.tell(over))
+    }
+
+    /// The supervisor of this one, and which child of it this is.
+    pub(super) fn above(&self) -> Option<(Arc<Self>, IncarnationId)> {
+        let state = self.state.lock();
+        let above = state.above.as_ref()?;
+        Some((above.tree.clone(), above.id))
+    }
+
+    /// A supervisor has been built for this incarnation: until when it has to have stopped, if it was asked to
+    /// meanwhile. Nothing if the incarnation was abandoned.
+    pub(super) fn adopt(
+        &self,
+        id: IncarnationId,
+        me: &ChildRef,
+        nested: &Arc<Self>,
+    ) -> Option<Option<Instant>> {
+        let mut state = self.state.lock();
+        let entry = state.entries.get_mut(&id.child)?;
+        let current = entry.current.as_mut();
+        let current = current.filter(|current| current.child == *me)?;
+        current.nested = Some(nested.clone());
+        Some(current.asked.map(|asked| asked.deadline))
+    }
+
+    /// What is to be told of the children of the nested supervisor `id`, which is over.
+    pub(super) fn absorb(&self, id: &str, of: ShutdownReport) {
+        let mut state = self.state.lock();
+        let stopping = state.is_stopping();
+        state.report.absorb(id, of, stopping);
     }
 
     pub(super) fn report(&self) -> ShutdownReport {
@@ -289,20 +358,28 @@ impl Tree {
     pub(super) fn children(&self) -> Vec<ChildInfo> {
         let state = self.state.lock();
         let entries = state.entries.iter();
-        let infos = entries.filter_map(|(&key, entry)| {
-            let child = state.machine.child(key)?;
-            let current = entry.current.as_ref();
-            Some(ChildInfo {
-                id: entry.spec.id.clone(),
-                state: child.state(),
-                incarnation: child.incarnation(),
-                restarts: child.incarnation().saturating_sub(1),
-                child: current.map(|current| current.child.clone()),
-                since: current.map(|current| current.since),
-                last_exit: entry.last_exit.clone(),
-            })
-        });
+        let infos = entries.filter_map(|(&key, entry)| state.info(key, entry));
         infos.collect()
+    }
+
+    /// The children, and what of them is a supervisor.
+    pub(super) fn branches(&self) -> (Strategy, Vec<Branch>) {
+        let state = self.state.lock();
+        let entries = state.entries.iter();
+        let branches = entries.filter_map(|(&key, entry)| {
+            let current = entry.current.as_ref();
+            let nested = current.and_then(|current| current.nested.clone());
+            Some((state.info(key, entry)?, nested))
+        });
+        (state.machine.strategy(), branches.collect())
+    }
+
+    /// The present nested supervisor of the child `id`.
+    pub(super) fn nested(&self, id: &str) -> Option<Arc<Self>> {
+        let state = self.state.lock();
+        let mut entries = state.entries.values();
+        let entry = entries.find(|entry| entry.spec.id == id)?;
+        entry.current.as_ref()?.nested.clone()
     }
 
     pub(super) fn child(&self, id: &str) -> Option<ChildRef> {
@@ -314,9 +391,11 @@ impl Tree {
 
     pub(super) fn count(&self) -> Counts {
         let state = self.state.lock();
-        let specs = state.entries.len();
+        let counts = state.machine.count();
         Counts {
-            specs,
+            specs: state.entries.len(),
+            supervisors: counts.supervisors.min(state.entries.len()),
+            workers: state.entries.len() - counts.supervisors.min(state.entries.len()),
             active: state.alive.len(),
             abandoned: state.abandoned,
         }

@@ -1,6 +1,7 @@
 //! What is known of a child beyond what the machine knows.
 
 use super::super::{ChildRef, ChildSpec, StartError};
+use super::Tree;
 use crate::process::ExitReason;
 use crate::process::panic::discard;
 use crate::stop::StopToken;
@@ -26,6 +27,8 @@ pub(super) struct Current {
     pub(super) asked: Option<Asked>,
     /// The time it had to become ready, if it was not and is being stopped for that.
     pub(super) late: Option<Duration>,
+    /// The supervisor that it is, if it is one and has been built.
+    pub(super) nested: Option<Arc<Tree>>,
 }
 
 /// It was asked to stop.

@@ -4,8 +4,9 @@
 //! [`Job`].
 
 use super::super::abandonment::Abandonment;
-use super::super::info::ShutdownReport;
+use super::super::info::{ChildInfo, ShutdownReport};
 use super::super::life::Launch;
+use super::super::nested::{Above, Over};
 use super::super::request::{Answer, Request};
 use super::super::{ChildRef, ChildSpec, StartError, report};
 use super::control::Wait;
@@ -51,10 +52,16 @@ pub(super) struct State {
     pub(super) waits: Vec<Wait>,
     /// … and who is told what, when all else is done.
     pub(super) answers: Vec<(Arc<Request>, Answer)>,
+    /// Where this supervisor belongs, if to another one that has yet to be told of its end.
+    pub(super) above: Option<Above>,
 }
 
 impl State {
-    pub(super) fn new(machine: Decisions, specs: Vec<(ChildKey, ChildSpec)>) -> Self {
+    pub(super) fn new(
+        machine: Decisions,
+        specs: Vec<(ChildKey, ChildSpec)>,
+        above: Option<Above>,
+    ) -> Self {
         let entries = specs.into_iter();
         Self {
             machine,
@@ -73,6 +80,7 @@ impl State {
             just_over: None,
             waits: Vec::new(),
             answers: Vec::new(),
+            above,
         }
     }
 
@@ -94,7 +102,10 @@ impl State {
             _ => false,
         };
         let event = news.event();
-        let actions: Result<Vec<Action>, Stale> = self.machine.step(now, event).map(Vec::from_iter);
+        let actions: Result<Vec<Action>, Stale> = match news {
+            News::ShutdownBy(by) => Ok(self.machine.shutdown_by(now, by).collect()),
+            _ => self.machine.step(now, event).map(Vec::from_iter),
+        };
         let late = actions
             .as_deref()
             .map_or(true, |actions| matches!(actions, [Action::LateExit(_)]));
@@ -152,6 +163,8 @@ impl State {
                 Action::Up => {
                     self.up = true;
                     jobs.push(Job::NotifyWaiting);
+                    let above = self.above.as_ref();
+                    jobs.extend(above.map(|above| Job::TellReady(above.tree.clone(), above.id)));
                 }
                 Action::End(end) => self.end(end, jobs),
                 Action::Abandon(_) | Action::LateExit(_) => {}
@@ -163,7 +176,23 @@ impl State {
         jobs.extend(answers.map(|(request, answer)| Job::Answer(request, answer)));
     }
 
-    fn is_stopping(&self) -> bool {
+    /// One child, as it is now.
+    pub(super) fn info(&self, key: ChildKey, entry: &Entry) -> Option<ChildInfo> {
+        let child = self.machine.child(key)?;
+        let current = entry.current.as_ref();
+        Some(ChildInfo {
+            id: entry.spec.id.clone(),
+            kind: child.plan().kind,
+            state: child.state(),
+            incarnation: child.incarnation(),
+            restarts: child.incarnation().saturating_sub(1),
+            child: current.map(|current| current.child.clone()),
+            since: current.map(|current| current.since),
+            last_exit: entry.last_exit.clone(),
+        })
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
         matches!(self.machine.phase(), Phase::Stopping(_) | Phase::Ended(_))
     }
 
@@ -281,6 +310,7 @@ impl State {
                     since: now,
                     asked: None,
                     late: None,
+                    nested: None,
                 });
                 jobs.extend(report::begins(name, &entry.spec.id, id.number).map(Job::Report));
                 let launch = Launch {
@@ -318,7 +348,10 @@ impl State {
         let at = current.asked.map_or(now, |asked| asked.at);
         let asked = Asked { at, deadline };
         current.asked = Some(asked);
-        jobs.push(Job::AskToStop(current.stop.clone(), asked.limit()));
+        jobs.push(match &current.nested {
+            Some(nested) => Job::ShutDown(nested.clone(), deadline),
+            None => Job::AskToStop(current.stop.clone(), asked.limit()),
+        });
     }
 
     /// Has an incarnation shut out.
@@ -336,6 +369,9 @@ impl State {
         }
         let reason = ExitReason::Abandoned { after };
         jobs.extend(entry.last_exit.replace(reason).map(garbage));
+        // Its children are shut out with it.
+        let nested = current.nested.clone();
+        jobs.extend(nested.map(|nested| Job::ShutDown(nested, Instant::ZERO)));
         jobs.push(Job::Abandon(Abandonment {
             child: current.child.clone(),
             spec: entry.spec.clone(),
@@ -347,6 +383,34 @@ impl State {
         self.dropping += 1;
         self.abandoned += 1;
         self.overrun = after;
+    }
+
+    /// Why the start has failed, if it has.
+    pub(super) fn start_failure(&self) -> Option<StartError> {
+        match (&self.ended, &self.start_error) {
+            _ if self.up => None,
+            (Some(_), Some((id, error))) => {
+                let (id, error) = (id.clone(), error.clone());
+                Some(StartError::Child { id, error })
+            }
+            (Some(ExitReason::GaveUp(why)), None) => Some(StartError::GaveUp(why.clone())),
+            _ => None,
+        }
+    }
+
+    /// Whom to tell that this supervisor has ended, if nothing is left of it, and what; once.
+    pub(super) fn take_end(&mut self) -> Option<(Above, Over)> {
+        if self.dropping > 0 {
+            return None;
+        }
+        let reason = self.ended.clone()?;
+        let above = self.above.take()?;
+        let over = Over {
+            reason,
+            not_started: self.start_failure(),
+            report: core::mem::take(&mut self.report),
+        };
+        Some((above, over))
     }
 
     /// Takes out the child `key`, which the machine has forgotten.
@@ -396,7 +460,7 @@ impl News {
                     Exit::Abnormal
                 },
             ),
-            Self::Shutdown => Event::Shutdown,
+            Self::Shutdown | Self::ShutdownBy(_) => Event::Shutdown,
             Self::Tick => Event::Tick,
         }
     }
