@@ -240,19 +240,19 @@ fn who_is_stopped_because_it_was_not_ready_in_time_is_late() {
     let mut script = Script::new(config(OneForOne, 3), &[("a", plan), ("b", p())]);
     script.start();
     script.started("a");
-    let late = |script: &Script| {
+    let late = |script: &mut Script| {
         let mut children = script.machine().children();
         children.next().is_some_and(|child| child.is_late())
     };
-    assert!(!late(&script));
+    assert!(!late(&mut script));
     assert_eq!(script.wait(SECOND), "stop a1");
-    assert!(late(&script));
+    assert!(late(&mut script));
     assert_eq!(script.end("a"), "end StartFailed");
-    assert!(!late(&script));
+    assert!(!late(&mut script));
 
     let mut script = Script::up(config(OneForOne, 3), &[("a", plan)]);
     script.terminate("a").unwrap();
-    assert!(!late(&script));
+    assert!(!late(&mut script));
 }
 
 #[test]
