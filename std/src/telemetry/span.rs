@@ -135,7 +135,7 @@ impl Measuring {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __telemetry_span {
-    ($name:literal, { $($about:ident : $value:expr),* $(,)? }, $body:expr $(,)?) => {{
+    ($name:expr, { $($about:ident : $value:expr),* $(,)? }, $body:expr $(,)?) => {{
         static SITE: $crate::telemetry::SpanSite = $crate::telemetry::SpanSite::new(
             concat!($name, ".start"),
             concat!($name, ".stop"),
@@ -146,7 +146,7 @@ macro_rules! __telemetry_span {
             $body,
         )
     }};
-    ($name:literal, $body:expr $(,)?) => {
+    ($name:expr, $body:expr $(,)?) => {
         $crate::__telemetry_span!($name, {}, $body)
     };
 }
