@@ -148,13 +148,16 @@ impl SupervisorBuilder {
             if id.is_some() && !ids.insert(spec.id.clone()) {
                 return Err(StartError::DuplicateId(spec.id));
             }
-            let key: ChildKey = machine.add(id, spec.plan).map_err(|error| match error {
-                ControlError::Full { limit } => StartError::TooManyChildren { limit },
-                error => StartError::BadChild {
-                    id: spec.id.clone(),
-                    error,
-                },
-            })?;
+            let key: ChildKey =
+                machine
+                    .add(id, spec.machine_plan())
+                    .map_err(|error| match error {
+                        ControlError::Full { limit } => StartError::TooManyChildren { limit },
+                        error => StartError::BadChild {
+                            id: spec.id.clone(),
+                            error,
+                        },
+                    })?;
             specs.push((key, spec));
         }
         timer::ensure_running().map_err(StartError::Spawn)?;

@@ -60,6 +60,8 @@ pub enum StartError {
     },
     /// The system refused a thread.
     Spawn(io::Error),
+    /// The system did not run the command of a process.
+    Command(io::Error),
     /// It did not say that it is ready within its time.
     NotReady {
         /// How long that was.
@@ -95,6 +97,7 @@ impl fmt::Display for StartError {
             Self::TooManyProcesses { limit } => write!(f, "all {limit} identities are in use"),
             Self::Name { name, error } => write!(f, "cannot be called {name:?}: {error}"),
             Self::Spawn(error) => write!(f, "the system refused a thread: {error}"),
+            Self::Command(error) => write!(f, "the command was not run: {error}"),
             Self::NotReady { within } => write!(f, "was not ready within {within:?}"),
             Self::Exited(reason) => write!(f, "ended before it was ready: {reason}"),
             Self::Child { id, error } => write!(f, "child {id:?} did not start: {error}"),
@@ -110,7 +113,7 @@ impl Error for StartError {
             Self::BadConfig(error) => Some(error),
             Self::BadChild { error, .. } => Some(error),
             Self::Name { error, .. } => Some(error),
-            Self::Spawn(error) => Some(error),
+            Self::Spawn(error) | Self::Command(error) => Some(error),
             Self::Exited(ExitReason::Failed(error)) => Some(&**error),
             Self::Child { error, .. } => Some(&**error),
             Self::GaveUp(why) => Some(&**why),

@@ -96,7 +96,7 @@ fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit
         spec.context.clone().run(|| match &spec.work {
             Work::Thread(body) => body(&incarnation),
             // Who has no body is not started here.
-            Work::Supervisor(_) => ExitReason::Gone,
+            _ => ExitReason::Gone,
         })
     }) {
         Ok(ExitReason::Normal) if incarnation.stop.is_stopped() => ExitReason::Shutdown,
@@ -108,12 +108,23 @@ fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit
     // reason; still, nothing may keep this thread from telling the supervisor.
     incarnation.let_go();
     ChildSpec::let_go(spec);
+    over(&tree, id, me, reason, permit);
+    discard(tree);
+}
+
+/// Steps 2 to 5 of the end, on the thread of the incarnation.
+pub(super) fn over(
+    tree: &Arc<Tree>,
+    id: IncarnationId,
+    me: ChildRef,
+    reason: ExitReason,
+    permit: ThreadPermit,
+) {
     contain(|| end(&me, reason.clone()));
     discard(me);
     // Before the replacement asks for one.
     drop(permit);
     tree.drive(News::Exited(id, reason));
-    discard(tree);
 }
 
 /// Steps 2 to 4 of the end; without effect if the incarnation was abandoned before.

@@ -38,12 +38,16 @@ mod incarnation;
 mod info;
 mod life;
 mod nested;
+#[cfg(all(unix, feature = "process"))]
+mod os_process;
 mod report;
 mod request;
 mod request_error;
 mod spec;
 mod timer;
 mod tree;
+#[cfg(all(unix, feature = "signal"))]
+mod until_signal;
 mod view;
 
 pub use crate::process::child::ChildRef;
@@ -61,6 +65,8 @@ pub use request_error::{
 };
 pub use spec::ChildSpec;
 
+#[cfg(all(unix, feature = "signal"))]
+pub use until_signal::Ended;
 pub use view::TreeView;
 
 use crate::clock;

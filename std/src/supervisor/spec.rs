@@ -7,6 +7,11 @@ use crate::process::{ExitReason, IntoExit};
 use crate::sync::Arc;
 use bedplate_core::supervision::{Backoff, ChildPlan, Overrun, Ready, Restart, Stop};
 use core::fmt;
+#[cfg(all(unix, feature = "process"))]
+use std::process::Command;
+
+#[cfg(all(unix, feature = "process"))]
+use super::os_process::KILLING;
 
 /// What a child does.
 pub(super) enum Work {
@@ -14,6 +19,9 @@ pub(super) enum Work {
     Thread(Box<dyn Fn(&Incarnation) -> ExitReason + Send + Sync>),
     /// It is a supervisor that is described by this.
     Supervisor(Box<dyn Fn() -> SupervisorBuilder + Send + Sync>),
+    /// It is a process that is run by this.
+    #[cfg(all(unix, feature = "process"))]
+    Process(Box<dyn Fn() -> Command + Send + Sync>),
 }
 
 /// A child: its id, what it does, and what is to happen when it ends.
@@ -78,6 +86,59 @@ impl ChildSpec {
     ) -> Self {
         let work = Work::Supervisor(Box::new(describe));
         Self::new(id.into(), ChildPlan::supervisor(), work)
+    }
+
+    /// A process of the operating system (with the feature `process`, on Unix), which can really be killed; permanent, with
+    /// five seconds to stop.
+    ///
+    /// `command` is called on the thread that starts it, once for each incarnation, in the
+    /// [context](crate::context) in which this is called. The process is the first of a process group of its own. When it is
+    /// asked to stop, the group is sent `SIGTERM`, and when its [time](Self::stop) is over `SIGKILL`; if it is gone only five
+    /// seconds after that, or never, it is abandoned like a thread. Under a supervisor's budget it is killed early enough
+    /// for that, at the latest after half of its time. Whatever is left of the group when the process itself has ended
+    /// is killed.
+    ///
+    /// It has ended cleanly if its status is 0, or if it died of the `SIGTERM` when it was asked to stop; any other status
+    /// is a [`CommandFailed`](crate::process::CommandFailed), any other signal is
+    /// [`Signalled`](ExitReason::Signalled). A command that cannot be run is a start that has failed. It counts as started
+    /// when it runs, and cannot say that it is [ready](Self::ready).
+    ///
+    /// Its streams should be inherited, files or sockets: a pipe is closed on this side, since nobody would
+    /// read from it. It does not end with this program if that is killed: on no system can a program without unsafe
+    /// code see to that.
+    ///
+    /// ```
+    /// use bedplate::supervisor::{ChildSpec, Supervisor};
+    /// use std::process::Command;
+    ///
+    /// let sleep = ChildSpec::process("sleep", || {
+    ///     let mut command = Command::new("sleep");
+    ///     command.arg("3600");
+    ///     command
+    /// });
+    /// let supervisor = Supervisor::builder("app").child(sleep).start()?;
+    /// assert_eq!(supervisor.shutdown().clean, ["sleep"]);
+    /// # Ok::<(), bedplate::supervisor::StartError>(())
+    /// ```
+    #[cfg(all(unix, feature = "process"))]
+    pub fn process(
+        id: impl Into<String>,
+        command: impl Fn() -> Command + Send + Sync + 'static,
+    ) -> Self {
+        let work = Work::Process(Box::new(command));
+        Self::new(id.into(), ChildPlan::default(), work)
+    }
+
+    /// What the machine is told of it.
+    pub(super) fn machine_plan(&self) -> ChildPlan {
+        let plan = self.plan;
+        #[cfg(all(unix, feature = "process"))]
+        if let (Work::Process(_), Stop::Within(limit)) = (&self.work, plan.stop) {
+            let mut plan = plan;
+            plan.stop = Stop::Within(limit.saturating_add(KILLING));
+            return plan;
+        }
+        plan
     }
 
     fn new(id: String, plan: ChildPlan, work: Work) -> Self {

@@ -21,6 +21,8 @@ use super::abandonment::Abandonment;
 use super::info::{ChildInfo, Counts, ShutdownReport};
 use super::life::{self, Launch};
 use super::nested::{self, Above};
+#[cfg(all(unix, feature = "process"))]
+use super::os_process;
 use super::request::{self, Answer, Request};
 use super::spec::Work;
 use super::{ChildRef, ChildSpec, StartError, timer};
@@ -253,6 +255,10 @@ impl Tree {
         match launch.spec.work {
             Work::Thread(_) => pending.push_back((self.clone(), life::launch(self, id, launch))),
             Work::Supervisor(_) => pending.extend(nested::launch(self, id, launch)),
+            #[cfg(all(unix, feature = "process"))]
+            Work::Process(_) => {
+                pending.push_back((self.clone(), os_process::launch(self, id, launch)));
+            }
         }
     }
 

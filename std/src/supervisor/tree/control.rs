@@ -141,7 +141,7 @@ impl Tree {
             let Some(key) = state.key(spec.id()) else {
                 return Err(ChangeChildError::NotFound { spec });
             };
-            match state.machine.change(key, spec.plan) {
+            match state.machine.change(key, spec.machine_plan()) {
                 Ok(()) => {
                     state.replace(key, *spec, jobs);
                     Ok(())
@@ -183,7 +183,7 @@ impl State {
         // The machine of a dynamic supervisor knows no ids.
         let dynamic = self.machine.strategy() == Strategy::Dynamic;
         let id = (!dynamic).then(|| spec.id.clone());
-        let started = self.machine.start_child(now, id, spec.plan);
+        let started = self.machine.start_child(now, id, spec.machine_plan());
         let started = started.map(|(key, actions)| (key, actions.collect::<Vec<Action>>()));
         let (key, actions) = match started {
             Ok(started) => started,
