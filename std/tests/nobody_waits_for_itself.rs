@@ -5,7 +5,8 @@ mod alone;
 
 use alone::alone;
 use bedplate::supervisor::{
-    ChildSpec, Incarnation, Ready, StartChildError, Stop, SupRef, Supervisor, TerminateError,
+    ChildSpec, Incarnation, Ready, Restart, StartChildError, Stop, SupRef, Supervisor,
+    TerminateError,
 };
 use core::time::Duration;
 use std::sync::{Mutex, OnceLock, mpsc};
@@ -157,5 +158,42 @@ fn f70_in_what_the_supervisor_calls() {
             Err(TerminateError::WouldDeadlock)
         );
         assert_eq!(supervisor.shutdown().clean, ["other"]);
+    });
+}
+
+/// Asks for the end of its own child when it is dropped.
+struct Asks(mpsc::Sender<Result<(), TerminateError>>);
+
+impl Drop for Asks {
+    fn drop(&mut self) {
+        let handle = HANDLE.get().unwrap();
+        self.0.send(handle.terminate("child")).unwrap();
+    }
+}
+
+#[test]
+fn f70_in_what_its_body_leaves() {
+    alone("f70_in_what_its_body_leaves", || {
+        let (tell, told) = mpsc::channel();
+        let (go, wait) = mpsc::channel::<()>();
+        let wait = Mutex::new(wait);
+        let child = ChildSpec::worker("child", move |_| -> () {
+            let _gone = wait.lock().unwrap().recv();
+            std::panic::panic_any(Asks(tell.clone()));
+        });
+        let supervisor = Supervisor::builder("app")
+            .quiet_panics(true)
+            .child(child.restart(Restart::Temporary).stop(Stop::Forever))
+            .start()
+            .unwrap();
+        let handle = HANDLE.get_or_init(|| supervisor.handle());
+        drop(go);
+        assert_eq!(
+            told.recv_timeout(PATIENCE).unwrap(),
+            Err(TerminateError::WouldDeadlock)
+        );
+        while handle.count().specs > 0 {
+            std::thread::yield_now();
+        }
     });
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const THREADS: u64 = 6;
-const ROUNDS: usize = 150;
+const ROUNDS: usize = 400;
 const PATIENCE: Duration = Duration::from_secs(120);
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -61,7 +61,7 @@ fn child(number: usize, kind: u64, running: &Running) -> ChildSpec {
         }
     };
     let spec = spec.stop(Stop::Within(PATIENCE)).stack_size(256 << 10);
-    if kind % 2 == 0 {
+    if kind.is_multiple_of(2) {
         spec.ready(Ready::Signalled { within: PATIENCE })
     } else {
         spec

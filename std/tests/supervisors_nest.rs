@@ -145,7 +145,7 @@ app (one for one)
             .unwrap()
             .tree()
             .unwrap()
-            .children()
+            .branches()
             .len(),
         3
     );
@@ -519,4 +519,33 @@ fn nothing_is_left_when_the_owner_is_dropped() {
     while weak.upgrade().is_some() {
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn f12_a_supervisor_that_a_body_starts_is_seen_below_it() {
+    let (tell, told) = mpsc::channel();
+    let body = ChildSpec::worker("body", move |me| {
+        let inner = Supervisor::builder("inner").child(steady("deep"));
+        let inner = inner.start().unwrap();
+        tell.send(()).unwrap();
+        obedient(me);
+        assert_eq!(inner.shutdown().clean, ["deep"]);
+    });
+    let supervisor = Supervisor::builder("app")
+        .child(body)
+        .child(steady("last"))
+        .start()
+        .unwrap();
+    told.recv_timeout(PATIENCE).unwrap();
+    let tree = supervisor.handle().tree().unwrap();
+    let expected = "\
+app (one for one)
+├─ body: running
+│  └─ inner (one for one)
+│     └─ deep: running
+└─ last: running
+";
+    assert_eq!(tree.to_string(), expected);
+    assert_eq!(tree.branches()[0].below[0].name(), "inner");
+    assert_eq!(supervisor.shutdown().clean, ["last", "body"]);
 }

@@ -2,7 +2,7 @@
 
 use super::nested::Above;
 use super::tree::{Decisions, MAX_INTENSITY, News, StartOutcome, Tree};
-use super::{ChildSpec, StartError, Supervisor, error, timer};
+use super::{ChildSpec, StartError, Supervisor, error, request, timer};
 use crate::process::panic::install_hook;
 use crate::sync::Arc;
 use alloc::collections::BTreeSet;
@@ -122,6 +122,7 @@ impl SupervisorBuilder {
     pub fn start(self) -> Result<Supervisor, StartError> {
         error::check_name(&self.name)?;
         let tree = self.prepare(None)?;
+        request::note_start_of(&tree);
         tree.drive(News::Start);
         match tree.wait_started() {
             StartOutcome::Up => Ok(Supervisor { tree }),

@@ -103,7 +103,6 @@ fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit
         Ok(reason) => reason,
         Err(report) => ExitReason::Panicked(Arc::new(report)),
     };
-    request::set_body(None);
     // They may own the last of a user's values. From here on nothing of a user's is left but the
     // reason; still, nothing may keep this thread from telling the supervisor.
     incarnation.let_go();
@@ -124,6 +123,7 @@ pub(super) fn over(
     discard(me);
     // Before the replacement asks for one.
     drop(permit);
+    request::set_body(None);
     tree.drive(News::Exited(id, reason));
 }
 

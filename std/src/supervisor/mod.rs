@@ -67,7 +67,7 @@ pub use spec::ChildSpec;
 
 #[cfg(all(unix, feature = "signal"))]
 pub use until_signal::Ended;
-pub use view::TreeView;
+pub use view::{TreeBranch, TreeView};
 
 use crate::clock;
 use crate::process::ExitReason;

@@ -17,7 +17,7 @@
 use super::life::{self, Launch};
 use super::spec::Work;
 use super::tree::{News, Tree};
-use super::{ChildSpec, StartError};
+use super::{ChildSpec, StartError, request};
 use crate::clock;
 use crate::process::panic::{attempt, discard};
 use crate::process::{CommandFailed, ExitReason, ThreadPermit};
@@ -78,6 +78,7 @@ fn begin(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), Start
                 Stop::Within(limit) => limit,
                 Stop::Forever => Duration::MAX,
             };
+            request::set_body(Some((tree.clone(), id)));
             let reason = running.see_through(&process, &stop, limit);
             stop.forget_callbacks();
             ChildSpec::let_go(spec);

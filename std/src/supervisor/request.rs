@@ -52,7 +52,7 @@ impl Request {
 }
 
 thread_local! {
-    /// The incarnation whose body this thread runs.
+    /// The incarnation whose body this thread runs, or what it leaves is being dropped on this thread.
     static BODY: RefCell<Option<(Arc<Tree>, IncarnationId)>> = const { RefCell::new(None) };
     /// How many calls of this thread are doing supervisors' jobs, one within the other.
     static WORKING: Cell<usize> = const { Cell::new(0) };
@@ -65,15 +65,28 @@ pub(super) fn set_body(body: Option<(Arc<Tree>, IncarnationId)>) {
 
 /// Does a supervisor's jobs.
 pub(super) fn working<R>(work: impl FnOnce() -> R) -> R {
+    struct Working;
+    impl Drop for Working {
+        fn drop(&mut self) {
+            WORKING.set(WORKING.get() - 1);
+        }
+    }
     WORKING.set(WORKING.get() + 1);
-    let result = work();
-    WORKING.set(WORKING.get() - 1);
-    result
+    let _until_then = Working;
+    work()
 }
 
 /// Whether this thread is doing a supervisor's jobs, and must wait for none.
 pub(super) fn is_working() -> bool {
     WORKING.get() > 0
+}
+
+/// A supervisor is being started: if a body does that, it is seen below the child.
+pub(super) fn note_start_of(tree: &Arc<Tree>) {
+    let body = BODY.try_with(|body| body.borrow().clone()).ok().flatten();
+    if let Some((own, id)) = body {
+        own.note_inner(id, tree);
+    }
 }
 
 /// The child of `tree` whose body this thread runs, or the one in whose tree that is.

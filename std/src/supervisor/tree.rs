@@ -33,8 +33,10 @@ use crate::stop::StopToken;
 use crate::sync::{Arc, Condvar, Mutex, thread};
 use alloc::collections::VecDeque;
 use bedplate_core::clock::Instant;
-use bedplate_core::supervision::{ChildKey, GrowingChildren, IncarnationId, Machine, Strategy};
-use entry::Entry;
+use bedplate_core::supervision::{
+    ChildKey, GrowingChildren, IncarnationId, Machine, Phase, Strategy,
+};
+use entry::{Current, Entry};
 use state::State;
 
 /// The largest restart intensity; a ring of so many instants is part of every supervisor.
@@ -112,8 +114,8 @@ impl Run {
     }
 }
 
-/// A child, and the supervisor that it is, if it is one and runs.
-pub(super) type Branch = (ChildInfo, Option<Arc<Tree>>);
+/// A child, and the supervisors below it.
+pub(super) type Branch = (ChildInfo, Vec<Arc<Tree>>);
 
 /// News that are to be told, and whom.
 type Pending = VecDeque<(Arc<Tree>, News)>;
@@ -368,24 +370,44 @@ impl Tree {
         infos.collect()
     }
 
-    /// The children, and what of them is a supervisor.
+    /// The children, and what of supervisors is below them.
     pub(super) fn branches(&self) -> (Strategy, Vec<Branch>) {
         let state = self.state.lock();
         let entries = state.entries.iter();
         let branches = entries.filter_map(|(&key, entry)| {
             let current = entry.current.as_ref();
-            let nested = current.and_then(|current| current.nested.clone());
-            Some((state.info(key, entry)?, nested))
+            let below = current.map(Current::below).unwrap_or_default();
+            Some((state.info(key, entry)?, below))
         });
         (state.machine.strategy(), branches.collect())
     }
 
-    /// The present nested supervisor of the child `id`.
+    /// The present nested supervisor of the child `id`, if it has begun to start.
     pub(super) fn nested(&self, id: &str) -> Option<Arc<Self>> {
-        let state = self.state.lock();
-        let mut entries = state.entries.values();
-        let entry = entries.find(|entry| entry.spec.id == id)?;
-        entry.current.as_ref()?.nested.clone()
+        let nested = {
+            let state = self.state.lock();
+            let mut entries = state.entries.values();
+            let entry = entries.find(|entry| entry.spec.id == id)?;
+            entry.current.as_ref()?.nested.clone()?
+        };
+        let begun = nested.state.lock().machine.phase() != Phase::New;
+        begun.then_some(nested)
+    }
+
+    /// The body of this incarnation starts a supervisor of its own.
+    pub(super) fn note_inner(&self, id: IncarnationId, inner: &Arc<Self>) {
+        let mut state = self.state.lock();
+        let entry = state.entries.get_mut(&id.child);
+        let current = entry.and_then(|entry| entry.current.as_mut());
+        if let Some(current) = current.filter(|current| current.child.incarnation() == id.number) {
+            current.inner.retain(|other| other.strong_count() > 0);
+            current.inner.push(Arc::downgrade(inner));
+        }
+    }
+
+    /// Whether it has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.state.lock().ended.is_some()
     }
 
     pub(super) fn child(&self, id: &str) -> Option<ChildRef> {
@@ -437,7 +459,7 @@ pub(super) fn elsewhere(code: UsersCode) {
     let run = |shared: &Mutex<Option<UsersCode>>| {
         let code = shared.lock().take();
         if let Some(code) = code {
-            contain(code);
+            contain(|| request::working(code));
         }
     };
     let helper = thread::Builder::new().name("bedplate-stop".to_owned());

@@ -5,7 +5,7 @@ use super::Tree;
 use crate::process::ExitReason;
 use crate::process::panic::discard;
 use crate::stop::StopToken;
-use crate::sync::Arc;
+use crate::sync::{Arc, Weak};
 use bedplate_core::clock::Instant;
 use core::time::Duration;
 
@@ -29,6 +29,8 @@ pub(super) struct Current {
     pub(super) late: Option<Duration>,
     /// The supervisor that it is, if it is one and has been built.
     pub(super) nested: Option<Arc<Tree>>,
+    /// The supervisors that its body has started.
+    pub(super) inner: Vec<Weak<Tree>>,
 }
 
 /// It was asked to stop.
@@ -66,6 +68,12 @@ impl Entry {
 }
 
 impl Current {
+    /// The supervisors below it.
+    pub(super) fn below(&self) -> Vec<Arc<Tree>> {
+        let inner = self.inner.iter().filter_map(Weak::upgrade);
+        self.nested.iter().cloned().chain(inner).collect()
+    }
+
     /// How long it was waited for after it had been asked to stop.
     pub(super) fn waited(&self) -> Duration {
         self.asked.map_or(Duration::ZERO, |asked| {

@@ -311,6 +311,7 @@ impl State {
                     asked: None,
                     late: None,
                     nested: None,
+                    inner: Vec::new(),
                 });
                 jobs.extend(report::begins(name, &entry.spec.id, id.number).map(Job::Report));
                 let launch = Launch {
