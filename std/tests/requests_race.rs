@@ -60,7 +60,7 @@ fn child(number: usize, kind: u64, running: &Running) -> ChildSpec {
             spec.backoff(Backoff::new(Duration::from_millis(1), Duration::from_millis(3)).unwrap())
         }
     };
-    let spec = spec.stop(Stop::Within(PATIENCE)).stack_size(256 << 10);
+    let spec = spec.stop(Stop::Within(PATIENCE));
     if kind.is_multiple_of(2) {
         spec.ready(Ready::Signalled { within: PATIENCE })
     } else {

@@ -4,8 +4,8 @@
 use bedplate::monitor::Inbox;
 use bedplate::process::{ExitReason, IntoExit as _};
 use bedplate::supervisor::{
-    AutoShutdown, ChildSpec, ChildState, Incarnation, Kind, Ready, Restart, StartError, Stop,
-    Strategy, Supervisor, SupervisorBuilder,
+    AutoShutdown, ChildSpec, ChildState, Incarnation, Kind, Ready, ReconfigureError, Restart,
+    StartError, Stop, Strategy, Supervisor, SupervisorBuilder,
 };
 use core::time::Duration;
 use std::sync::{Arc, Mutex, mpsc};
@@ -383,4 +383,44 @@ fn s80_significant_children_that_go_with_others_end_nobody() {
         until(&told, &["puppet2 begins", "bystander2 begins"]);
         assert_eq!(supervisor.shutdown().clean, ["bystander", "puppet"]);
     }
+}
+
+#[test]
+fn s82_s79_auto_shutdown_and_all_else_can_change_while_it_runs() {
+    let (tell, told) = mpsc::channel();
+    let (first, second) = (Puppet::new("first"), Puppet::new("second"));
+    let significant = |puppet: &Puppet| {
+        let spec = puppet.spec(&tell).restart(Restart::Transient);
+        spec.significant(true)
+    };
+    let supervisor = quiet(0)
+        .auto_shutdown(AutoShutdown::AnySignificant)
+        .child(significant(&first))
+        .child(significant(&second))
+        .start()
+        .unwrap();
+    let handle = supervisor.handle();
+    handle
+        .reconfigure(quiet(1).auto_shutdown(AutoShutdown::AllSignificant))
+        .unwrap();
+    // The limit is another one …
+    second.order(Order::Fail);
+    until(&told, &["second2 begins"]);
+    // … and one is not all.
+    first.order(Order::Finish);
+    while handle.child("first").is_some() {
+        std::thread::yield_now();
+    }
+    assert!(handle.child("second").is_some());
+
+    let refused = handle.reconfigure(quiet(1).strategy(Strategy::Dynamic));
+    assert!(matches!(refused, Err(ReconfigureError::BadConfig(_))));
+    let refused = handle.reconfigure(quiet(129));
+    assert!(matches!(refused, Err(ReconfigureError::BadLimit(_))));
+    let refused = handle.reconfigure(quiet(1).child(steady("other")));
+    assert!(matches!(refused, Err(ReconfigureError::HasChildren { .. })));
+    second.order(Order::Finish);
+    assert!(matches!(supervisor.wait(), ExitReason::Shutdown));
+    let refused = handle.reconfigure(quiet(1));
+    assert!(matches!(refused, Err(ReconfigureError::ShuttingDown)));
 }

@@ -492,7 +492,7 @@ fn many_of_them_need_no_stack_and_no_thread() {
         let report = supervisor.shutdown();
         assert_eq!(report.clean.len(), WIDE + DEEP + 1);
     };
-    let small = std::thread::Builder::new().stack_size(256 << 10);
+    let small = std::thread::Builder::new().stack_size(1 << 20);
     small.spawn(body).unwrap().join().unwrap();
 }
 

@@ -1,14 +1,15 @@
 //! What is said about a supervisor before it starts.
 
 use super::nested::Above;
+use super::request_error::ReconfigureError;
 use super::tree::{Decisions, MAX_INTENSITY, News, StartOutcome, Tree};
 use super::{ChildSpec, StartError, Supervisor, error, request, timer};
 use crate::process::panic::install_hook;
 use crate::sync::Arc;
 use alloc::collections::BTreeSet;
 use bedplate_core::supervision::{
-    AutoShutdown, ChildKey, Config, ControlError, GrowingChildren, Machine, RestartIntensity,
-    Strategy,
+    AutoShutdown, ChildKey, Config, ControlError, GrowingChildren, IntensityError, Machine,
+    RestartIntensity, Strategy,
 };
 use core::hash::{BuildHasher as _, Hasher as _};
 use core::time::Duration;
@@ -167,19 +168,36 @@ impl SupervisorBuilder {
     }
 
     fn machine(&self) -> Result<Decisions, StartError> {
-        let limit = RestartIntensity::<MAX_INTENSITY>::new(self.intensity, self.period)
-            .map_err(StartError::BadLimit)?;
+        let limit = self.restart_limit().map_err(StartError::BadLimit)?;
+        let children = GrowingChildren::new(MOST_CHILDREN);
+        Machine::new(self.config(limit), children).map_err(StartError::BadConfig)
+    }
+
+    /// What is said about the supervisor itself, for one that runs.
+    pub(super) fn into_config(self) -> Result<Config<MAX_INTENSITY>, ReconfigureError> {
+        if !self.children.is_empty() {
+            let like = Box::new(self);
+            return Err(ReconfigureError::HasChildren { like });
+        }
+        let limit = self.restart_limit().map_err(ReconfigureError::BadLimit)?;
+        Ok(self.config(limit))
+    }
+
+    const fn restart_limit(&self) -> Result<RestartIntensity<MAX_INTENSITY>, IntensityError> {
+        RestartIntensity::new(self.intensity, self.period)
+    }
+
+    fn config(&self, limit: RestartIntensity<MAX_INTENSITY>) -> Config<MAX_INTENSITY> {
         // Supervisors, and processes, should not come back in step.
         let seed = RandomState::new().build_hasher().finish();
-        let mut config = Config::new(self.strategy, limit)
+        let config = Config::new(self.strategy, limit)
             .auto_shutdown(self.auto_shutdown)
             .max_children(self.max_children)
             .max_abandoned(self.max_abandoned)
             .seed(seed);
-        if let Some(total) = self.shutdown_budget {
-            config = config.shutdown_budget(total);
+        match self.shutdown_budget {
+            Some(total) => config.shutdown_budget(total),
+            None => config,
         }
-        let children = GrowingChildren::new(MOST_CHILDREN);
-        Machine::new(config, children).map_err(StartError::BadConfig)
     }
 }

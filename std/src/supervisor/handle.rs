@@ -1,10 +1,10 @@
 //! A handle to look at a supervisor, and to ask it for something.
 
 use super::request_error::{
-    ChangeChildError, DeleteError, RestartError, StartChildError, TerminateError,
+    ChangeChildError, DeleteError, ReconfigureError, RestartError, StartChildError, TerminateError,
 };
 use super::tree::{News, Tree};
-use super::{ChildInfo, ChildRef, ChildSpec, Counts, TreeView};
+use super::{ChildInfo, ChildRef, ChildSpec, Counts, SupervisorBuilder, TreeView};
 use crate::sync::{Arc, Weak};
 use core::fmt;
 
@@ -31,8 +31,8 @@ use core::fmt;
 ///
 /// # Concurrency
 /// To look ([`children`](Self::children), [`child`](Self::child), [`count`](Self::count), [`tree`](Self::tree)) waits for no child, whatever the
-/// supervisor is doing; nor do [`delete`](Self::delete), [`change_child`](Self::change_child) and
-/// [`request_stop`](Self::request_stop). [`start_child`](Self::start_child), [`terminate`](Self::terminate),
+/// supervisor is doing; nor do [`delete`](Self::delete), [`change_child`](Self::change_child),
+/// [`reconfigure`](Self::reconfigure) and [`request_stop`](Self::request_stop). [`start_child`](Self::start_child), [`terminate`](Self::terminate),
 /// [`terminate_child`](Self::terminate_child) and [`restart`](Self::restart) wait for the one child they are about:
 /// until it is ready, at most as long as it has for that, or until it has stopped, at most as long as it has for
 /// that; and before a start, if the supervisor is just starting or stopping others in order, for those.
@@ -166,6 +166,21 @@ impl SupRef {
                 spec: Box::new(spec),
             }),
         }
+    }
+
+    /// Makes the supervisor like this one in what is said about it and not about its children: strategy, restart limit,
+    /// auto-shutdown, how many children and how many abandoned ones there may be, and the budget. The name and
+    /// [`quiet_panics`](SupervisorBuilder::quiet_panics) stay as they are.
+    ///
+    /// The restarts so far count under the new limit. Children beyond a lower number of them stay; so do significant
+    /// ones, also where that means nothing any more. What is under way is finished as it began. O(1).
+    ///
+    /// # Errors
+    /// [`ReconfigureError`], also if a supervisor with children is to become dynamic, or to cease to be; nothing is
+    /// then changed.
+    pub fn reconfigure(&self, like: SupervisorBuilder) -> Result<(), ReconfigureError> {
+        let tree = self.tree.upgrade().ok_or(ReconfigureError::ShuttingDown)?;
+        tree.reconfigure(like)
     }
 
     /// Asks the children to stop, in reverse order, and does not wait.

@@ -61,7 +61,7 @@ pub use handle::SupRef;
 pub use incarnation::Incarnation;
 pub use info::{ChildInfo, Counts, ShutdownReport};
 pub use request_error::{
-    ChangeChildError, DeleteError, RestartError, StartChildError, TerminateError,
+    ChangeChildError, DeleteError, ReconfigureError, RestartError, StartChildError, TerminateError,
 };
 pub use spec::ChildSpec;
 

@@ -1,8 +1,8 @@
 //! Why a request was refused, or what came of it instead.
 
-use super::{ChildRef, ChildSpec, StartError};
+use super::{ChildRef, ChildSpec, StartError, SupervisorBuilder};
 use crate::sync::Arc;
-use bedplate_core::supervision::PlanError;
+use bedplate_core::supervision::{ConfigError, IntensityError, PlanError};
 use core::error::Error;
 use core::fmt;
 
@@ -277,6 +277,44 @@ impl Error for ChangeChildError {
         match self {
             Self::BadPlan { error, .. } => Some(error),
             _ => None,
+        }
+    }
+}
+
+/// Why [`reconfigure`](super::SupRef::reconfigure) changed nothing.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ReconfigureError {
+    /// The description has children, which are not what this is about.
+    HasChildren {
+        /// The description.
+        like: Box<SupervisorBuilder>,
+    },
+    /// The restart limit is not possible.
+    BadLimit(IntensityError),
+    /// A supervisor cannot be like this, or this one cannot become so.
+    BadConfig(ConfigError),
+    /// The supervisor is stopping, or has stopped.
+    ShuttingDown,
+}
+
+impl fmt::Display for ReconfigureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HasChildren { .. } => f.write_str("children are started and changed one by one"),
+            Self::BadLimit(error) => error.fmt(f),
+            Self::BadConfig(error) => error.fmt(f),
+            Self::ShuttingDown => f.write_str(SHUTTING_DOWN),
+        }
+    }
+}
+
+impl Error for ReconfigureError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::BadLimit(error) => Some(error),
+            Self::BadConfig(error) => Some(error),
+            Self::HasChildren { .. } | Self::ShuttingDown => None,
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use super::super::request::{self, Answer, Request};
 use super::super::request_error::{
-    ChangeChildError, DeleteError, RestartError, StartChildError, TerminateError,
+    ChangeChildError, DeleteError, ReconfigureError, RestartError, StartChildError, TerminateError,
 };
-use super::super::{ChildRef, ChildSpec, error};
+use super::super::{ChildRef, ChildSpec, SupervisorBuilder, error};
 use super::entry::Entry;
 use super::state::State;
 use super::{Job, Run, Tree};
@@ -150,6 +150,20 @@ impl Tree {
                 Err(ControlError::NotFound) => Err(ChangeChildError::NotFound { spec }),
                 Err(_) => Err(ChangeChildError::ShuttingDown { spec }),
             }
+        })
+    }
+
+    pub(in super::super) fn reconfigure(
+        self: &Arc<Self>,
+        like: SupervisorBuilder,
+    ) -> Result<(), ReconfigureError> {
+        let config = like.into_config()?;
+        self.ask(|state, _now, _jobs| {
+            if state.is_stopping() {
+                return Err(ReconfigureError::ShuttingDown);
+            }
+            let changed = state.machine.reconfigure(&config);
+            changed.map_err(ReconfigureError::BadConfig)
         })
     }
 
