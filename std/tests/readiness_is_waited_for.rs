@@ -162,33 +162,33 @@ fn f4_and_abandoned_if_it_does_not_stop_either() {
     }
 }
 
-/// A child that is ready at once in its first incarnation and never again, and crashes when told to.
-fn once_ready(crash: mpsc::Receiver<()>) -> ChildSpec {
-    let crash = Mutex::new(crash);
-    ChildSpec::worker("once", move |me| {
-        if me.number() == 1 {
-            me.ready();
-            crash.lock().unwrap().recv().unwrap_err();
-            return Err("as planned");
-        }
-        obedient(me);
-        Ok(())
-    })
+/// A supervisor of a child that is ready and crashes when what is returned is dropped; from then on it is like `then`,
+/// whose time to be ready may be short.
+fn once_ready(then: ChildSpec, intensity: u32) -> (Supervisor, mpsc::Sender<()>) {
+    let (crash, crashes) = mpsc::channel::<()>();
+    let crashes = Mutex::new(crashes);
+    let id = then.id().to_owned();
+    let first = ChildSpec::worker(id, move |me| {
+        me.ready();
+        let _gone = crashes.lock().unwrap().recv();
+        Err::<(), _>("as planned")
+    });
+    let supervisor = Supervisor::builder("app")
+        .limit(intensity, HOUR)
+        .child(ChildSpec::worker("other", obedient))
+        .child(first.ready(within(PATIENCE)))
+        .start()
+        .unwrap();
+    supervisor.handle().change_child(then).unwrap();
+    (supervisor, crash)
 }
 
 #[test]
 fn f37_a_restart_that_is_late_counts_and_whoever_gives_up_says_for_whom() {
-    let (crash, crashes) = mpsc::channel::<()>();
-    let other = ChildSpec::worker("other", obedient);
-    let supervisor = Supervisor::builder("app")
-        .limit(2, HOUR)
-        .child(other)
-        .child(once_ready(crashes).ready(within(SOON)))
-        .start()
-        .unwrap();
-    let handle = supervisor.handle();
+    let late = ChildSpec::worker("late", obedient).ready(within(SOON));
+    let (supervisor, crash) = once_ready(late, 2);
     let inbox = Inbox::new();
-    inbox.monitor(&handle.child("once").unwrap());
+    inbox.monitor(&supervisor.handle().child("late").unwrap());
     drop(crash);
     assert!(matches!(
         inbox.recv_timeout(PATIENCE).unwrap().reason,
@@ -197,7 +197,7 @@ fn f37_a_restart_that_is_late_counts_and_whoever_gives_up_says_for_whom() {
     let ExitReason::GaveUp(why) = supervisor.wait() else {
         panic!("it did not give up")
     };
-    assert_eq!(why.child, "once");
+    assert_eq!(why.child, "late");
     assert_eq!(
         why.last.to_string(),
         format!("was not started: was not ready within {SOON:?}")
@@ -206,30 +206,15 @@ fn f37_a_restart_that_is_late_counts_and_whoever_gives_up_says_for_whom() {
 
 #[test]
 fn f37_also_if_nothing_but_time_tells_that_it_is_over() {
-    let (crash, crashes) = mpsc::channel::<()>();
-    let (release, held) = mpsc::channel::<()>();
-    let (crashes, held) = (Mutex::new(crashes), Mutex::new(held));
-    let child = ChildSpec::worker("child", move |me| {
-        if me.number() == 1 {
-            me.ready();
-            crashes.lock().unwrap().recv().unwrap_err();
-            return Err("as planned");
-        }
-        let _held = held.lock().unwrap().recv();
-        Ok(())
-    });
-    let child = child.ready(within(SOON)).stop(Stop::Within(SOON));
-    let supervisor = Supervisor::builder("app")
-        .limit(1, HOUR)
-        .child(child)
-        .start()
-        .unwrap();
+    let (late, release) = deaf("late");
+    let late = late.ready(within(SOON)).stop(Stop::Within(SOON));
+    let (supervisor, crash) = once_ready(late, 1);
     let handle = supervisor.handle();
     drop(crash);
     let ExitReason::GaveUp(why) = supervisor.wait() else {
         panic!("it did not give up")
     };
-    assert_eq!(why.child, "child");
+    assert_eq!(why.child, "late");
     assert!(matches!(why.last, ExitReason::Abandoned { after: SOON }));
     assert_eq!(handle.count().specs, 0);
     drop(release);
@@ -238,36 +223,22 @@ fn f37_also_if_nothing_but_time_tells_that_it_is_over() {
 #[test]
 fn who_was_late_is_told_so_in_its_next_life() {
     let (tell, told) = mpsc::channel();
-    let (crash, crashes) = mpsc::channel::<()>();
-    let crashes = Mutex::new(crashes);
-    let child = ChildSpec::worker("child", move |me| {
-        match me.number() {
-            1 => {
-                me.ready();
-                crashes.lock().unwrap().recv().unwrap_err();
-                return Err("as planned");
-            }
-            2 => {}
-            _ => {
-                me.ready();
-                tell.send(me.last_exit().unwrap().to_string()).unwrap();
-            }
+    let late = ChildSpec::worker("late", move |me| {
+        if me.number() > 2 {
+            let _told = tell.send(me.last_exit().unwrap().to_string());
+            me.ready();
         }
         obedient(me);
-        Ok(())
     });
     let backoff = Backoff::new(SOON, SOON).unwrap();
-    let supervisor = Supervisor::builder("app")
-        .child(child.ready(within(SOON)).backoff(backoff))
-        .start()
-        .unwrap();
+    let (supervisor, crash) = once_ready(late.ready(within(SOON)).backoff(backoff), 100);
     drop(crash);
     let last = told.recv_timeout(PATIENCE).unwrap();
     assert_eq!(
         last,
         format!("was not started: was not ready within {SOON:?}")
     );
-    assert_eq!(supervisor.shutdown().clean, ["child"]);
+    drop(supervisor);
 }
 
 #[test]
