@@ -152,6 +152,13 @@ impl Script {
         self.tell(Event::Shutdown)
     }
 
+    /// All is to stop, and to be over in so much time.
+    pub fn shutdown_within(&mut self, time: Duration) -> String {
+        let (now, by) = (at(self.now), at(self.now + time));
+        let actions = self.machine.shutdown_by(now, by).collect();
+        self.words(actions)
+    }
+
     /// Time passes, and whatever is due meanwhile is done, at its time.
     pub fn wait(&mut self, time: Duration) -> String {
         let then = self.now + time;
@@ -289,6 +296,7 @@ impl Script {
         let words = actions.into_iter().map(|action| match action {
             Action::Start(id) => format!("start {}", run(id)),
             Action::Stop(id) => format!("stop {}", run(id)),
+            Action::Shorten(id) => format!("shorten {}", run(id)),
             Action::Abandon(id) => format!("abandon {}", run(id)),
             Action::LateExit(id) => format!("late {}", run(id)),
             Action::Forget(key) => format!("forget {}", self.names[&key]),

@@ -2,7 +2,7 @@
 //! list of failure cases; the rest is in `supervision_failures.rs`.
 
 use bedplate_core::supervision::{
-    AutoShutdown, Backoff, ChildState, ControlError, Event, Exit, Overrun, Strategy,
+    AutoShutdown, Backoff, ChildState, ControlError, Event, Exit, Overrun, Ready, Strategy,
     Strategy::{Dynamic, OneForAll, OneForOne, RestForOne},
 };
 use core::time::Duration;
@@ -192,6 +192,67 @@ fn f64_a_budget_cuts_the_limits_of_all() {
         "abandon d1, stop c1, abandon c1, stop b1, abandon b1, stop a1, abandon a1, end Shutdown";
     assert_eq!(script.wait(NANO), rest);
     assert_eq!(script.machine().count().abandoned, 5);
+}
+
+#[test]
+fn f64_a_limit_from_above_cuts_the_budget_and_never_prolongs_it() {
+    let children = ["a", "b"].map(|name| (name, p()));
+    let budget = config(OneForOne, 3).shutdown_budget(8 * SECOND);
+    let mut script = Script::up(budget.clone(), &children);
+    assert_eq!(script.shutdown_within(3 * SECOND), "stop b1");
+    let rest = "abandon b1, stop a1, abandon a1, end Shutdown";
+    assert_eq!(script.wait(3 * SECOND), rest);
+
+    let mut script = Script::up(budget, &children);
+    assert_eq!(script.shutdown_within(100 * SECOND), "stop b1");
+    assert_eq!(script.wait(5 * SECOND), "abandon b1, stop a1");
+    assert_eq!(
+        script.wait(3 * SECOND - NANO) + &script.wait(NANO),
+        "abandon a1, end Shutdown"
+    );
+}
+
+#[test]
+fn whoever_has_less_time_than_it_was_told_is_told_again() {
+    for strategy in [OneForOne, Dynamic] {
+        let mut script = Script::up(config(strategy, 3), &[("a", p())]);
+        assert_eq!(script.shutdown(), "stop a1");
+        script.wait(SECOND);
+        assert_eq!(script.shutdown_within(2 * SECOND), "shorten a1");
+        assert_eq!(script.shutdown_within(3 * SECOND), "");
+        assert_eq!(script.shutdown(), "");
+        assert_eq!(script.wait(2 * SECOND - NANO), "");
+        assert_eq!(script.wait(NANO), "abandon a1, end Shutdown");
+        assert_eq!(script.shutdown_within(SECOND), "");
+    }
+    // One that was terminated before has the budget of its supervisor from then on.
+    let budget = config(OneForOne, 3).shutdown_budget(SECOND);
+    let mut script = Script::up(budget, &[("a", p()), ("b", p())]);
+    assert_eq!(script.terminate("a").unwrap(), "stop a1");
+    assert_eq!(script.shutdown(), "stop b1");
+    assert_eq!(script.end("b"), "shorten a1");
+    assert_eq!(script.wait(SECOND), "abandon a1, a Stopped, end Shutdown");
+}
+
+#[test]
+fn who_is_stopped_because_it_was_not_ready_in_time_is_late() {
+    let plan = p().ready(Ready::Signalled { within: SECOND });
+    let mut script = Script::new(config(OneForOne, 3), &[("a", plan), ("b", p())]);
+    script.start();
+    script.started("a");
+    let late = |script: &mut Script| {
+        let mut children = script.machine().children();
+        children.next().is_some_and(|child| child.is_late())
+    };
+    assert!(!late(&mut script));
+    assert_eq!(script.wait(SECOND), "stop a1");
+    assert!(late(&mut script));
+    assert_eq!(script.end("a"), "end StartFailed");
+    assert!(!late(&mut script));
+
+    let mut script = Script::up(config(OneForOne, 3), &[("a", plan)]);
+    script.terminate("a").unwrap();
+    assert!(!late(&mut script));
 }
 
 #[test]

@@ -105,12 +105,16 @@ impl StopToken {
         }
     }
 
-    /// Asks to stop and wakes who waits. Whether there is something to call, for whoever asks to
+    /// Asks to stop and wakes who waits; asked again, it can only shorten the time. Whether there is something to call, for whoever asks to
     /// have [`call_back`](Self::call_back) run where it may.
     #[must_use]
     pub(crate) fn request(&self, deadline: Option<Instant>) -> bool {
         let mut state = self.0.state.lock();
-        state.deadline = deadline;
+        state.deadline = match (state.deadline, deadline) {
+            // Two that ask may come in the wrong order.
+            (Some(old), Some(new)) => Some(old.min(new)),
+            (old, new) => new.or(old),
+        };
         // Release: pairs with the Acquire load in `is_stopped`.
         self.0.stopped.store(true, Ordering::Release);
         let to_call = !state.callbacks.is_empty();

@@ -157,6 +157,13 @@ impl<I> Child<I> {
         self.state
     }
 
+    /// Whether its present incarnation was not ready in time and is being stopped for that: when it is
+    /// over, its start has failed.
+    #[must_use]
+    pub const fn is_late(&self) -> bool {
+        matches!(self.state, ChildState::Stopping { .. }) && matches!(self.then, Then::Failed)
+    }
+
     /// The number of its present or last incarnation, counted from 1; 0 before the first start.
     #[must_use]
     pub const fn incarnation(&self) -> u64 {

@@ -477,7 +477,7 @@ impl World {
                 // It is of no more use to anybody: that it ends now keeps the number of them low.
                 events.push_back(Event::Exited(id, Exit::Clean));
             }
-            Action::LateExit(_) | Action::Up => {}
+            Action::LateExit(_) | Action::Up | Action::Shorten(_) => {}
             Action::Forget(key) => assert!(self.machine.child(key).is_none()),
             Action::Settled(key, outcome) => self.settled.push((key, outcome)),
             Action::End(end) => {

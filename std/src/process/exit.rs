@@ -27,6 +27,8 @@ pub enum ExitReason {
         /// How long it was waited for.
         after: Duration,
     },
+    /// A process was ended by this signal.
+    Signalled(i32),
     /// A supervisor had to restart its children more often than it may.
     GaveUp(Arc<GaveUp>),
     /// It is over, and how it ended is no longer known.
@@ -51,11 +53,28 @@ impl fmt::Display for ExitReason {
             Self::Panicked(report) => write!(f, "panicked: {report}"),
             Self::NotStarted(error) => write!(f, "was not started: {error}"),
             Self::Abandoned { after } => write!(f, "did not stop within {after:?}, abandoned"),
+            Self::Signalled(signal) => write!(f, "was ended by signal {signal}"),
             Self::GaveUp(why) => write!(f, "gave up: {why}"),
             Self::Gone => f.write_str("ended in an unknown way"),
         }
     }
 }
+
+/// A process ended with a status that is not zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CommandFailed {
+    /// Its status.
+    pub code: i32,
+}
+
+impl fmt::Display for CommandFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the command ended with status {}", self.code)
+    }
+}
+
+impl Error for CommandFailed {}
 
 /// Why a supervisor gave up.
 #[derive(Clone, Debug)]

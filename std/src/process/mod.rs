@@ -13,7 +13,7 @@ mod table;
 pub use bedplate_core::id::Pid;
 pub(crate) use budget::ThreadPermit;
 pub use budget::{limit_threads, threads};
-pub use exit::{ExitReason, GaveUp, IntoExit};
+pub use exit::{CommandFailed, ExitReason, GaveUp, IntoExit};
 pub use panic::PanicReport;
 pub(crate) use table::{Lease, enter, leave};
 pub use table::{alive, find};

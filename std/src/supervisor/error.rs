@@ -1,11 +1,12 @@
 //! Why a supervisor or a child did not start.
 
-use crate::process::GaveUp;
+use crate::process::{ExitReason, GaveUp};
 use crate::registry::NameError;
 use crate::sync::Arc;
 use bedplate_core::supervision::{ConfigError, ControlError, IntensityError};
 use core::error::Error;
 use core::fmt;
+use core::time::Duration;
 use std::io;
 
 /// Why a supervisor, or one of its children, did not start.
@@ -59,6 +60,15 @@ pub enum StartError {
     },
     /// The system refused a thread.
     Spawn(io::Error),
+    /// The system did not run the command of a process.
+    Command(io::Error),
+    /// It did not say that it is ready within its time.
+    NotReady {
+        /// How long that was.
+        within: Duration,
+    },
+    /// It ended, or was abandoned, before it was ready.
+    Exited(ExitReason),
     /// This child did not start. Those before it have been stopped again.
     Child {
         /// Its id.
@@ -87,6 +97,9 @@ impl fmt::Display for StartError {
             Self::TooManyProcesses { limit } => write!(f, "all {limit} identities are in use"),
             Self::Name { name, error } => write!(f, "cannot be called {name:?}: {error}"),
             Self::Spawn(error) => write!(f, "the system refused a thread: {error}"),
+            Self::Command(error) => write!(f, "the command was not run: {error}"),
+            Self::NotReady { within } => write!(f, "was not ready within {within:?}"),
+            Self::Exited(reason) => write!(f, "ended before it was ready: {reason}"),
             Self::Child { id, error } => write!(f, "child {id:?} did not start: {error}"),
             Self::GaveUp(why) => write!(f, "gave up while starting: {why}"),
         }
@@ -100,7 +113,8 @@ impl Error for StartError {
             Self::BadConfig(error) => Some(error),
             Self::BadChild { error, .. } => Some(error),
             Self::Name { error, .. } => Some(error),
-            Self::Spawn(error) => Some(error),
+            Self::Spawn(error) | Self::Command(error) => Some(error),
+            Self::Exited(ExitReason::Failed(error)) => Some(&**error),
             Self::Child { error, .. } => Some(&**error),
             Self::GaveUp(why) => Some(&**why),
             _ => None,
@@ -110,22 +124,29 @@ impl Error for StartError {
 
 /// Checks a name before it becomes part of a path and the name of a thread.
 pub(super) fn check_name(name: &str) -> Result<(), StartError> {
+    match problem_of_name(name) {
+        None => Ok(()),
+        Some(problem) => Err(StartError::BadName {
+            name: name.to_owned(),
+            problem,
+        }),
+    }
+}
+
+/// What is wrong with a name, if anything is.
+pub(super) fn problem_of_name(name: &str) -> Option<&'static str> {
     /// Longer names help nobody; Linux shows 15 bytes of them.
     const LONGEST: usize = 128;
 
-    let problem = if name.is_empty() {
-        "is empty"
+    if name.is_empty() {
+        Some("is empty")
     } else if name.len() > LONGEST {
-        "is longer than 128 bytes"
+        Some("is longer than 128 bytes")
     } else if name.contains('\0') {
-        "contains a NUL byte"
+        Some("contains a NUL byte")
     } else if name.contains('/') {
-        "contains a slash, which separates a supervisor from its children"
+        Some("contains a slash, which separates a supervisor from its children")
     } else {
-        return Ok(());
-    };
-    Err(StartError::BadName {
-        name: name.to_owned(),
-        problem,
-    })
+        None
+    }
 }

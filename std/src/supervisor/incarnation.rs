@@ -1,17 +1,24 @@
 //! What the body of a child is given: who it is, and whether it may go on.
 
-use super::ChildRef;
+use super::tree::{News, Tree};
+use super::{ChildRef, SupRef};
 use crate::process::ExitReason;
 use crate::process::panic::discard;
 use crate::registry::{self, NameError};
 use crate::stop::StopToken;
+use crate::sync::Weak;
+use bedplate_core::supervision::IncarnationId;
+use core::fmt;
 
 /// One run of a child, as its body sees it.
-#[derive(Debug)]
 pub struct Incarnation {
     pub(super) me: ChildRef,
     pub(super) stop: StopToken,
     pub(super) last_exit: Option<ExitReason>,
+    pub(super) tree: Weak<Tree>,
+    pub(super) id: IncarnationId,
+    /// Whether somebody waits until it is ready.
+    pub(super) signals: bool,
 }
 
 impl Incarnation {
@@ -20,6 +27,29 @@ impl Incarnation {
     #[must_use]
     pub const fn stop(&self) -> &StopToken {
         &self.stop
+    }
+
+    /// Says that this incarnation is ready: what it does for others can be had from now on. The next child is
+    /// started, and whoever waits for this one goes on. Without effect unless the child is
+    /// [`Ready::Signalled`](super::Ready::Signalled), and when it is said again.
+    ///
+    /// # Concurrency
+    /// Starts the thread of the next child, and may call what a user has attached to
+    /// [telemetry](crate::telemetry); it waits for nobody.
+    pub fn ready(&self) {
+        if self.signals
+            && let Some(tree) = self.tree.upgrade()
+        {
+            tree.drive(News::Ready(self.id));
+        }
+    }
+
+    /// A handle on the supervisor of this child.
+    #[must_use]
+    pub fn supervisor(&self) -> SupRef {
+        SupRef {
+            tree: self.tree.clone(),
+        }
     }
 
     /// The handle by which others know this incarnation.
@@ -55,7 +85,8 @@ impl Incarnation {
         registry::unregister_name(&self.me, name)
     }
 
-    /// How the incarnation before this one ended.
+    /// How the incarnation before this one ended. If it did not become ready in time, or ended cleanly before,
+    /// it was [not started](ExitReason::NotStarted).
     #[must_use]
     pub const fn last_exit(&self) -> Option<&ExitReason> {
         self.last_exit.as_ref()
@@ -65,5 +96,15 @@ impl Incarnation {
     pub(super) fn let_go(self) {
         self.stop.forget_callbacks();
         discard(self.last_exit);
+    }
+}
+
+impl fmt::Debug for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incarnation")
+            .field("me", &self.me)
+            .field("stop", &self.stop)
+            .field("last_exit", &self.last_exit)
+            .finish_non_exhaustive()
     }
 }

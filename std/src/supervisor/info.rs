@@ -2,7 +2,9 @@
 
 use super::ChildRef;
 use crate::process::ExitReason;
-use bedplate_core::supervision::ChildState;
+use crate::process::panic::discard;
+use bedplate_core::clock::Instant;
+use bedplate_core::supervision::{ChildState, Kind};
 use core::fmt;
 use core::time::Duration;
 
@@ -12,13 +14,19 @@ use core::time::Duration;
 pub struct ChildInfo {
     /// Its id.
     pub id: String,
+    /// Whether it does work or has children of its own.
+    pub kind: Kind,
     /// What it was doing.
     pub state: ChildState,
     /// The number of its present or last incarnation; 0 before the first.
     pub incarnation: u64,
+    /// How often it was started again to come to that, starts that failed and those by hand included.
+    pub restarts: u64,
     /// Its present incarnation; `None` when it does not run.
     pub child: Option<ChildRef>,
-    /// How the incarnation before ended.
+    /// When its present incarnation was started, on [`clock::now`](crate::clock::now); `None` when it does not run.
+    pub since: Option<Instant>,
+    /// How the incarnation before ended, as it is told of in [`last_exit`](super::Incarnation::last_exit).
     pub last_exit: Option<ExitReason>,
 }
 
@@ -28,13 +36,18 @@ pub struct ChildInfo {
 pub struct Counts {
     /// Children it knows, running or not.
     pub specs: usize,
+    /// Those of them that are supervisors.
+    pub supervisors: usize,
+    /// Those of them that are not.
+    pub workers: usize,
     /// Children that run, or are being started or stopped.
     pub active: usize,
-    /// Threads that were abandoned and have not ended since.
+    /// Incarnations that were abandoned and have not ended since.
     pub abandoned: usize,
 }
 
-/// How a supervisor's children ended when it stopped.
+/// How a supervisor's children ended when it stopped. Children of nested supervisors are called by their
+/// path, as in `pool/worker`, and come before the supervisor itself.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ShutdownReport {
@@ -51,6 +64,21 @@ pub struct ShutdownReport {
 }
 
 impl ShutdownReport {
+    /// Takes over what is reported of the nested supervisor `id`; of whoever did not stay behind only if the whole is
+    /// `stopping`.
+    pub(super) fn absorb(&mut self, id: &str, of: Self, stopping: bool) {
+        let path = |child: String| format!("{id}/{child}");
+        if stopping {
+            self.clean.extend(of.clean.into_iter().map(path));
+            let failed = of.failed.into_iter();
+            self.failed
+                .extend(failed.map(|(child, reason)| (path(child), reason)));
+        } else {
+            of.failed.into_iter().for_each(discard);
+        }
+        self.abandoned.extend(of.abandoned.into_iter().map(path));
+    }
+
     /// Notes how a child ended that was asked to stop, unless it was abandoned.
     pub(super) fn add(&mut self, id: String, reason: ExitReason) {
         if reason.is_clean() {

@@ -14,6 +14,9 @@
 //! SupRef ───── Weak ────┘       (Incarnation, ChildRef and Inbox own nothing)
 //! ```
 //!
+//! A child may be a supervisor itself ([`ChildSpec::supervisor`]), so that what is given up is a branch and not the whole;
+//! children come and go while it runs, if somebody asks a [`SupRef`] for it.
+//!
 //! # What is told, and where
 //!
 //! A *panic* of a child goes to the program's panic hook, as on any thread: once, at once, whether it
@@ -28,123 +31,51 @@
 //! and as a reason; such a program should be quiet about panics. Nothing else is printed.
 
 mod abandonment;
+mod builder;
 mod error;
+mod handle;
 mod incarnation;
 mod info;
 mod life;
+mod nested;
+#[cfg(all(unix, feature = "process"))]
+mod os_process;
 mod report;
+mod request;
+mod request_error;
 mod spec;
 mod timer;
 mod tree;
+#[cfg(all(unix, feature = "signal"))]
+mod until_signal;
+mod view;
 
 pub use crate::process::child::ChildRef;
 pub use bedplate_core::supervision::{
-    ChildState, ConfigError, ControlError, IntensityError, Restart, Stop, Strategy,
+    AutoShutdown, Backoff, BackoffError, ChildState, ConfigError, ControlError, IntensityError,
+    Kind, Overrun, PlanError, Ready, Restart, Stop, Strategy,
 };
+pub use builder::SupervisorBuilder;
 pub use error::StartError;
+pub use handle::SupRef;
 pub use incarnation::Incarnation;
 pub use info::{ChildInfo, Counts, ShutdownReport};
+pub use request_error::{
+    ChangeChildError, DeleteError, ReconfigureError, RestartError, StartChildError, TerminateError,
+};
 pub use spec::ChildSpec;
+
+#[cfg(all(unix, feature = "signal"))]
+pub use until_signal::Ended;
+pub use view::{TreeBranch, TreeView};
 
 use crate::clock;
 use crate::process::ExitReason;
-use crate::process::panic::install_hook;
-use crate::sync::{Arc, Weak};
+use crate::sync::Arc;
 use crate::telemetry;
-use alloc::collections::BTreeSet;
-use bedplate_core::supervision::{Config, GrowingChildren, Machine, RestartIntensity};
 use core::fmt;
 use core::time::Duration;
-use tree::{News, StartOutcome, Tree};
-
-/// How many children one supervisor may have.
-const MAX_CHILDREN: usize = 4_096;
-
-/// Describes a supervisor before it starts.
-#[derive(Debug)]
-#[must_use = "a supervisor does nothing until it is started"]
-pub struct SupervisorBuilder {
-    name: String,
-    strategy: Strategy,
-    intensity: u32,
-    period: Duration,
-    quiet: bool,
-    children: Vec<ChildSpec>,
-}
-
-impl SupervisorBuilder {
-    /// Which children are restarted when one ends; [`Strategy::OneForOne`] unless set.
-    pub fn strategy(mut self, strategy: Strategy) -> Self {
-        self.strategy = strategy;
-        self
-    }
-
-    /// At most `intensity` restarts in any closed window of `period`; one more, and the supervisor
-    /// stops its other children and gives up. 3 in 5 seconds unless set; at most 128.
-    pub fn limit(mut self, intensity: u32, period: Duration) -> Self {
-        self.intensity = intensity;
-        self.period = period;
-        self
-    }
-
-    /// Whether panics of the children are kept from the panic hook that the program has, which
-    /// usually prints them; `false` unless set. For who reports ends himself, from a
-    /// [`Down`](crate::monitor::Down) or [`Incarnation::last_exit`]: panics that a body catches itself
-    /// are then seen by nobody.
-    pub fn quiet_panics(mut self, quiet: bool) -> Self {
-        self.quiet = quiet;
-        self
-    }
-
-    /// Adds a child. Children are started in the order in which they are added, and stopped in
-    /// reverse.
-    pub fn child(mut self, child: ChildSpec) -> Self {
-        self.children.push(child);
-        self
-    }
-
-    /// Starts the children, one after the other. Returns when the last one has its thread.
-    ///
-    /// # Errors
-    /// Nothing runs after an error. Names, ids and limits are checked before any child is started.
-    /// When a child cannot be started, those before it are stopped again, which takes as long as
-    /// they take; the error names the child.
-    pub fn start(self) -> Result<Supervisor, StartError> {
-        error::check_name(&self.name)?;
-        let limit =
-            RestartIntensity::new(self.intensity, self.period).map_err(StartError::BadLimit)?;
-        let config = Config::new(self.strategy, limit);
-        let children = GrowingChildren::new(MAX_CHILDREN);
-        let mut machine = Machine::new(config, children).map_err(StartError::BadConfig)?;
-        let mut ids = BTreeSet::new();
-        let mut specs = Vec::new();
-        for spec in self.children {
-            error::check_name(&spec.id)?;
-            if !ids.insert(spec.id.clone()) {
-                return Err(StartError::DuplicateId(spec.id));
-            }
-            // The machine of a dynamic supervisor knows no ids.
-            let id = (self.strategy != Strategy::Dynamic).then(|| spec.id.clone());
-            let key = machine.add(id, spec.plan).map_err(|error| match error {
-                ControlError::Full { limit } => StartError::TooManyChildren { limit },
-                error => StartError::BadChild {
-                    id: spec.id.clone(),
-                    error,
-                },
-            })?;
-            specs.push((key, spec));
-        }
-        timer::ensure_running().map_err(StartError::Spawn)?;
-        install_hook();
-
-        let tree = Tree::new(self.name, self.quiet, machine, specs);
-        tree.drive(News::Start);
-        match tree.wait_started() {
-            StartOutcome::Up => Ok(Supervisor { tree }),
-            StartOutcome::Failed(error) => Err(error),
-        }
-    }
-}
+use tree::{News, Tree};
 
 /// The owner of running children.
 ///
@@ -176,14 +107,7 @@ impl Supervisor {
     /// Describes a supervisor called `name`, which is also the first part of the names of its
     /// threads.
     pub fn builder(name: impl Into<String>) -> SupervisorBuilder {
-        SupervisorBuilder {
-            name: name.into(),
-            strategy: Strategy::default(),
-            intensity: 3,
-            period: Duration::from_secs(5),
-            quiet: false,
-            children: Vec::new(),
-        }
+        SupervisorBuilder::new(name.into())
     }
 
     /// A handle to look at the children and to ask for a stop.
@@ -241,59 +165,6 @@ impl fmt::Debug for Supervisor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Supervisor")
             .field(&self.tree.name())
-            .finish()
-    }
-}
-
-/// A handle on a supervisor that owns nothing: clones may live anywhere, also inside its children,
-/// and keep nothing alive. When the supervisor has ended, there is nothing to see.
-///
-/// # Concurrency
-/// No operation waits for a child or runs code of a user, except that `request_stop` runs the
-/// [`on_stop`](crate::stop::StopToken::on_stop) callbacks of the last child.
-#[derive(Clone)]
-pub struct SupRef {
-    tree: Weak<Tree>,
-}
-
-impl SupRef {
-    /// The children in start order. O(children).
-    #[must_use]
-    pub fn children(&self) -> Vec<ChildInfo> {
-        self.tree
-            .upgrade()
-            .map(|tree| tree.children())
-            .unwrap_or_default()
-    }
-
-    /// The present incarnation of the child `id`; `None` if it does not run. O(children).
-    #[must_use]
-    pub fn child(&self, id: &str) -> Option<ChildRef> {
-        self.tree.upgrade()?.child(id)
-    }
-
-    /// How many children there are. O(children).
-    #[must_use]
-    pub fn count(&self) -> Counts {
-        self.tree
-            .upgrade()
-            .map(|tree| tree.count())
-            .unwrap_or_default()
-    }
-
-    /// Asks the children to stop, in reverse order, and does not wait.
-    pub fn request_stop(&self) {
-        if let Some(tree) = self.tree.upgrade() {
-            tree.drive(News::Shutdown);
-        }
-    }
-}
-
-impl fmt::Debug for SupRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tree = self.tree.upgrade();
-        f.debug_tuple("SupRef")
-            .field(&tree.as_ref().map(|tree| tree.name()))
             .finish()
     }
 }

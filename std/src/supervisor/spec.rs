@@ -1,14 +1,28 @@
 //! What is said about a child before it runs.
 
-use super::Incarnation;
+use super::{Incarnation, SupervisorBuilder};
 use crate::context::{self, Context};
 use crate::process::panic::discard;
 use crate::process::{ExitReason, IntoExit};
 use crate::sync::Arc;
-use bedplate_core::supervision::{ChildPlan, Restart, Stop};
+use bedplate_core::supervision::{Backoff, ChildPlan, Overrun, Ready, Restart, Stop};
 use core::fmt;
+#[cfg(all(unix, feature = "process"))]
+use std::process::Command;
 
-type Body = Box<dyn Fn(&Incarnation) -> ExitReason + Send + Sync>;
+#[cfg(all(unix, feature = "process"))]
+use super::os_process::KILLING;
+
+/// What a child does.
+pub(super) enum Work {
+    /// It is a thread that runs this.
+    Thread(Box<dyn Fn(&Incarnation) -> ExitReason + Send + Sync>),
+    /// It is a supervisor that is described by this.
+    Supervisor(Box<dyn Fn() -> SupervisorBuilder + Send + Sync>),
+    /// It is a process that is run by this.
+    #[cfg(all(unix, feature = "process"))]
+    Process(Box<dyn Fn() -> Command + Send + Sync>),
+}
 
 /// A child: its id, what it does, and what is to happen when it ends.
 #[must_use = "a child does nothing until it is given to a supervisor"]
@@ -18,7 +32,7 @@ pub struct ChildSpec {
     pub(super) name: Option<String>,
     pub(super) stack_size: Option<usize>,
     pub(super) context: Context,
-    pub(super) body: Body,
+    pub(super) work: Work,
 }
 
 impl ChildSpec {
@@ -38,14 +52,110 @@ impl ChildSpec {
         id: impl Into<String>,
         body: impl Fn(&Incarnation) -> R + Send + Sync + 'static,
     ) -> Self {
+        let work = Work::Thread(Box::new(move |incarnation| body(incarnation).into_exit()));
+        Self::new(id.into(), ChildPlan::default(), work)
+    }
+
+    /// A supervisor that is described anew for each incarnation; permanent, and with as long to stop as its
+    /// children take.
+    ///
+    /// It has no thread of its own. It counts as started when all its children are; it stops them before it is
+    /// over, and its end is how its last incarnation [ended](ExitReason): cleanly if it was asked to stop or shut itself
+    /// down, and otherwise with the reason why it gave up, so that it is restarted, if it is not temporary, with
+    /// all the children of the description and no others.
+    ///
+    /// It is called by `id`, under the path of its supervisor; the name that the builder was given is not used. If
+    /// its time to stop is limited, by [`stop`](Self::stop) or the budget of its supervisor, so is its children's.
+    /// `describe` is called on the thread that starts it, in the [context](crate::context) in which this is called. A
+    /// panic in it is a start that has failed.
+    ///
+    /// ```
+    /// use bedplate::supervisor::{ChildSpec, Strategy, Supervisor};
+    ///
+    /// let pool = ChildSpec::supervisor("pool", || {
+    ///     Supervisor::builder("pool").strategy(Strategy::Dynamic).max_children(64)
+    /// });
+    /// let supervisor = Supervisor::builder("app").child(pool).start()?;
+    /// let pool = supervisor.handle().supervisor("pool").expect("it has been started");
+    /// assert_eq!(pool.count().specs, 0);
+    /// # Ok::<(), bedplate::supervisor::StartError>(())
+    /// ```
+    pub fn supervisor(
+        id: impl Into<String>,
+        describe: impl Fn() -> SupervisorBuilder + Send + Sync + 'static,
+    ) -> Self {
+        let work = Work::Supervisor(Box::new(describe));
+        Self::new(id.into(), ChildPlan::supervisor(), work)
+    }
+
+    /// A process of the operating system (with the feature `process`, on Unix), which can really be killed; permanent, with
+    /// five seconds to stop.
+    ///
+    /// `command` is called on the thread that starts it, once for each incarnation, in the
+    /// [context](crate::context) in which this is called. The process is the first of a process group of its own. When it is
+    /// asked to stop, the group is sent `SIGTERM`, and when its [time](Self::stop) is over `SIGKILL`; if it is gone only five
+    /// seconds after that, or never, it is abandoned like a thread. Under a supervisor's budget it is killed early enough
+    /// for that, at the latest after half of its time. Whatever is left of the group when the process itself has ended
+    /// is killed.
+    ///
+    /// It has ended cleanly if its status is 0, or if it died of the `SIGTERM` when it was asked to stop; any other status
+    /// is a [`CommandFailed`](crate::process::CommandFailed), any other signal is
+    /// [`Signalled`](ExitReason::Signalled). A command that cannot be run is a start that has failed. It counts as started
+    /// when it runs, and cannot say that it is [ready](Self::ready).
+    ///
+    /// Its streams should be inherited, files or sockets: a pipe is closed on this side, since nobody would
+    /// read from it. It does not end with this program if that is killed: on no system can a program without unsafe
+    /// code see to that.
+    ///
+    /// ```
+    /// use bedplate::supervisor::{ChildSpec, Supervisor};
+    /// use std::process::Command;
+    ///
+    /// let sleep = ChildSpec::process("sleep", || {
+    ///     let mut command = Command::new("sleep");
+    ///     command.arg("3600");
+    ///     command
+    /// });
+    /// let supervisor = Supervisor::builder("app").child(sleep).start()?;
+    /// assert_eq!(supervisor.shutdown().clean, ["sleep"]);
+    /// # Ok::<(), bedplate::supervisor::StartError>(())
+    /// ```
+    #[cfg(all(unix, feature = "process"))]
+    pub fn process(
+        id: impl Into<String>,
+        command: impl Fn() -> Command + Send + Sync + 'static,
+    ) -> Self {
+        let work = Work::Process(Box::new(command));
+        Self::new(id.into(), ChildPlan::default(), work)
+    }
+
+    /// What the machine is told of it.
+    pub(super) fn machine_plan(&self) -> ChildPlan {
+        let plan = self.plan;
+        #[cfg(all(unix, feature = "process"))]
+        if let (Work::Process(_), Stop::Within(limit)) = (&self.work, plan.stop) {
+            let mut plan = plan;
+            plan.stop = Stop::Within(limit.saturating_add(KILLING));
+            return plan;
+        }
+        plan
+    }
+
+    fn new(id: String, plan: ChildPlan, work: Work) -> Self {
         Self {
-            id: id.into(),
-            plan: ChildPlan::default(),
+            id,
+            plan,
             name: None,
             stack_size: None,
             context: context::capture(),
-            body: Box::new(move |incarnation| body(incarnation).into_exit()),
+            work,
         }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// After which ends it is started again; [`Restart::Permanent`] unless set.
@@ -60,6 +170,57 @@ impl ChildSpec {
         self
     }
 
+    /// What follows if it does not stop in time and is abandoned; [`Overrun::Abandon`] unless set, and the
+    /// supervisor goes on.
+    pub fn overrun(mut self, overrun: Overrun) -> Self {
+        self.plan.overrun = overrun;
+        self
+    }
+
+    /// When it counts as started, so that the next child may be; [`Ready::OnStart`] unless set, when it has its
+    /// thread. With [`Ready::Signalled`] its body calls [`Incarnation::ready`]; if that does not come in time,
+    /// the incarnation is asked to stop, and its start has failed. So it has if the body ends before,
+    /// however cleanly.
+    ///
+    /// ```
+    /// use bedplate::supervisor::{ChildSpec, Ready, Supervisor};
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    ///
+    /// const HOUR: Duration = Duration::from_secs(3_600);
+    /// let (loaded, table) = mpsc::channel();
+    /// let cache = ChildSpec::worker("cache", move |incarnation| {
+    ///     loaded.send(vec![1, 2, 3]).ok();         // … whatever takes its time …
+    ///     incarnation.ready();
+    ///     while !incarnation.stop().wait(HOUR) {}
+    /// });
+    /// let cache = cache.ready(Ready::Signalled { within: Duration::from_secs(60) });
+    ///
+    /// let supervisor = Supervisor::builder("app").child(cache).start()?;
+    /// assert_eq!(table.try_recv(), Ok(vec![1, 2, 3]));  // it is there when `start` returns
+    /// assert_eq!(supervisor.shutdown().clean, ["cache"]);
+    /// # Ok::<(), bedplate::supervisor::StartError>(())
+    /// ```
+    pub fn ready(mut self, ready: Ready) -> Self {
+        self.plan.ready = ready;
+        self
+    }
+
+    /// How long to wait before it is restarted; [`Backoff::NONE`] unless set.
+    ///
+    /// A delay is cut short by a stop, but not by anything else; siblings are served meanwhile.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.plan.backoff = backoff;
+        self
+    }
+
+    /// Whether its end may be the end of its supervisor, as
+    /// [`auto_shutdown`](super::SupervisorBuilder::auto_shutdown) says; `false` unless set. Such a child cannot be permanent.
+    pub fn significant(mut self, significant: bool) -> Self {
+        self.plan.significant = significant;
+        self
+    }
+
     /// Registers every incarnation under `name` in the [registry](crate::registry), from before its
     /// body starts until it ends. If the name is taken, the incarnation does not start, which counts
     /// as a restart.
@@ -68,16 +229,22 @@ impl ChildSpec {
         self
     }
 
-    /// The size of its stack in bytes; the standard library's unless set.
+    /// The size of its stack in bytes; the standard library's unless set. Without effect where there is no
+    /// thread.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
     }
 
+    /// Whether nothing of a user's is called when it is started.
+    pub(super) const fn is_plain(&self) -> bool {
+        self.name.is_none() && matches!(self.work, Work::Thread(_))
+    }
+
     /// Ends one use of it. The last one drops the user's values, each alone.
     pub(super) fn let_go(this: Arc<Self>) {
-        if let Some(Self { context, body, .. }) = Arc::into_inner(this) {
-            discard(body);
+        if let Some(Self { context, work, .. }) = Arc::into_inner(this) {
+            discard(work);
             discard(context);
         }
     }

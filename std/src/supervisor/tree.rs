@@ -8,26 +8,36 @@
 //!   └─────────────────── a start succeeded or failed ◄───────────────────────────┘
 //! ```
 //!
-//! Under the lock there is only bookkeeping: no code of a user, no destructor of a user's value (they go out as
+//! Under the lock there is only bookkeeping ([`state`]): no code of a user, no destructor of a user's value (they go out as
 //! [`Job::Drop`], [`Job::DropEntries`] and [`Job::Abandon`]), no thread is started and nobody is woken. So whoever asks
 //! about children never waits for a child. Two threads may do jobs of one supervisor at the same time; that is sound because
 //! stop token and identity of an incarnation exist before it can be stopped, and the machine recognises late events.
 
+mod control;
+mod entry;
+mod state;
+
 use super::abandonment::Abandonment;
 use super::info::{ChildInfo, Counts, ShutdownReport};
 use super::life::{self, Launch};
-use super::{ChildRef, ChildSpec, Incarnation, StartError, report, timer};
+use super::nested::{self, Above};
+#[cfg(all(unix, feature = "process"))]
+use super::os_process;
+use super::request::{self, Answer, Request};
+use super::spec::Work;
+use super::{ChildRef, ChildSpec, StartError, timer};
 use crate::clock;
+use crate::process::ExitReason;
 use crate::process::panic::{contain, discard};
-use crate::process::{self, ExitReason, GaveUp};
 use crate::stop::StopToken;
-use crate::sync::{Arc, Condvar, Mutex, ThreadId, thread};
+use crate::sync::{Arc, Condvar, Mutex, thread};
 use alloc::collections::VecDeque;
 use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{
-    Action, ChildKey, End, Event, Exit, GrowingChildren, IncarnationId, Machine, Phase, Stop,
+    ChildKey, GrowingChildren, IncarnationId, Machine, Phase, Strategy,
 };
-use core::time::Duration;
+use entry::{Current, Entry};
+use state::State;
 
 /// The largest restart intensity; a ring of so many instants is part of every supervisor.
 pub(super) const MAX_INTENSITY: usize = 128;
@@ -44,49 +54,16 @@ pub(super) struct Tree {
     changed: Condvar,
 }
 
-struct State {
-    machine: Decisions,
-    entries: Vec<Entry>,
-    up: bool,
-    /// The child whose first start failed.
-    start_error: Option<(String, Arc<StartError>)>,
-    gave_up: Option<Arc<GaveUp>>,
-    report: ShutdownReport,
-    /// Threads that were abandoned and have not ended.
-    abandoned: usize,
-    /// How long the last of them was waited for.
-    overrun: Duration,
-    /// The deadline the timer was last told.
-    scheduled: Option<Instant>,
-    /// How many times entries, with what their bodies captured, are yet to be dropped, or incarnations
-    /// to be shut out …
-    dropping: usize,
-    /// … and the threads that are doing so. A destructor may wait for the end of this supervisor; it
-    /// does not wait for itself.
-    droppers: Vec<ThreadId>,
-    ended: Option<ExitReason>,
-}
-
-/// What is known of a child beyond what the machine knows.
-struct Entry {
-    key: ChildKey,
-    spec: Arc<ChildSpec>,
-    current: Option<Current>,
-    last_exit: Option<ExitReason>,
-}
-
-struct Current {
-    child: ChildRef,
-    stop: StopToken,
-}
-
 /// News for the machine, with what the machine has no use for.
 pub(super) enum News {
     Start,
     Started(IncarnationId),
+    Ready(IncarnationId),
     StartFailed(IncarnationId, Arc<StartError>),
     Exited(IncarnationId, ExitReason),
     Shutdown,
+    /// Also if it is stopping already.
+    ShutdownBy(Instant),
     Tick,
 }
 
@@ -95,7 +72,12 @@ enum Job {
     Launch(IncarnationId, Launch),
     /// An incarnation for which there was no identity.
     NoIdentity(IncarnationId, Arc<StartError>),
+    /// To stop, and until when; also if it is asked again because it has less time.
     AskToStop(StopToken, Option<Instant>),
+    /// A nested supervisor, until then.
+    ShutDown(Arc<Tree>, Instant),
+    /// The supervisor of this one that all its children have been started.
+    TellReady(Arc<Tree>, IncarnationId),
     Schedule(Instant),
     Unschedule(Instant),
     NotifyWaiting,
@@ -103,6 +85,8 @@ enum Job {
     Abandon(Abandonment),
     Drop(Garbage),
     DropEntries(Vec<Entry>),
+    DropSpec(Arc<ChildSpec>),
+    Answer(Arc<Request>, Answer),
 }
 
 /// What may own the last of a user's values: exit reasons, and stop tokens with callbacks.
@@ -111,6 +95,41 @@ type Garbage = Box<dyn Send>;
 /// To be dropped outside the lock.
 fn garbage(value: impl Send + 'static) -> Job {
     Job::Drop(Box::new(value))
+}
+
+/// On which thread a user's code runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Run {
+    Here,
+    /// On one of its own: here is the timer's.
+    Elsewhere,
+}
+
+impl Run {
+    fn run(self, code: UsersCode) {
+        match self {
+            Self::Here => contain(code),
+            Self::Elsewhere => elsewhere(code),
+        }
+    }
+}
+
+/// A child, and the supervisors below it.
+pub(super) type Branch = (ChildInfo, Vec<Arc<Tree>>);
+
+/// News that are to be told, and whom.
+type Pending = VecDeque<(Arc<Tree>, News)>;
+
+/// Tells all this, and does whatever follows from it.
+fn run_through(mut pending: Pending, run: Run) {
+    request::working(|| {
+        while let Some((tree, news)) = pending.pop_front() {
+            for job in tree.tell(news) {
+                tree.perform(job, run, &mut pending);
+            }
+            discard(tree);
+        }
+    });
 }
 
 /// How a supervisor's start went, when it is known.
@@ -126,31 +145,12 @@ impl Tree {
         quiet: bool,
         machine: Decisions,
         specs: Vec<(ChildKey, ChildSpec)>,
+        above: Option<Above>,
     ) -> Arc<Self> {
-        let entries = specs.into_iter().map(|(key, spec)| Entry {
-            key,
-            spec: Arc::new(spec),
-            current: None,
-            last_exit: None,
-        });
-        let state = State {
-            machine,
-            entries: entries.collect(),
-            up: false,
-            start_error: None,
-            gave_up: None,
-            report: ShutdownReport::default(),
-            abandoned: 0,
-            overrun: Duration::ZERO,
-            scheduled: None,
-            dropping: 0,
-            droppers: Vec::new(),
-            ended: None,
-        };
         Arc::new(Self {
             name,
             quiet,
-            state: Mutex::new(state),
+            state: Mutex::new(State::new(machine, specs, above)),
             changed: Condvar::new(),
         })
     }
@@ -165,29 +165,43 @@ impl Tree {
 
     /// Tells the machine what happened and does what follows.
     pub(super) fn drive(self: &Arc<Self>, news: News) {
-        self.drive_with(news, here);
+        self.drive_on(news, Run::Here);
     }
 
     /// Called by the timer, on whose thread no code of a user may run.
     pub(super) fn deadline_passed(self: &Arc<Self>) {
-        self.drive_with(News::Tick, elsewhere);
+        self.drive_on(News::Tick, Run::Elsewhere);
     }
 
-    fn drive_with(self: &Arc<Self>, news: News, run: fn(UsersCode)) {
-        let mut pending = VecDeque::from([news]);
-        while let Some(news) = pending.pop_front() {
-            for job in self.decide(news) {
-                pending.extend(self.perform(job, run));
+    fn drive_on(self: &Arc<Self>, news: News, run: Run) {
+        run_through(VecDeque::from([(self.clone(), news)]), run);
+    }
+
+    fn tell(&self, news: News) -> Vec<Job> {
+        let ((), jobs) = self.decide(|state, now, jobs| state.step(now, &self.name, news, jobs));
+        jobs
+    }
+
+    /// Does these jobs, and whatever follows from them.
+    fn work(self: &Arc<Self>, jobs: Vec<Job>, run: Run) {
+        let mut pending = VecDeque::new();
+        request::working(|| {
+            for job in jobs {
+                self.perform(job, run, &mut pending);
             }
-        }
+        });
+        run_through(pending, run);
     }
 
     /// One critical section: the machine's step and the bookkeeping that belongs to it.
-    fn decide(&self, news: News) -> Vec<Job> {
+    fn decide<R>(
+        &self,
+        act: impl FnOnce(&mut State, Instant, &mut Vec<Job>) -> R,
+    ) -> (R, Vec<Job>) {
         let mut jobs = Vec::new();
         let now = clock::now();
         let mut state = self.state.lock();
-        state.step(now, &self.name, news, &mut jobs);
+        let result = act(&mut state, now, &mut jobs);
         let deadline = state.machine.next_deadline();
         if deadline != state.scheduled {
             // Before a callback of a user can keep this thread.
@@ -196,38 +210,77 @@ impl Tree {
             jobs.splice(0..0, unschedule.into_iter().chain(schedule));
         }
         state.scheduled = deadline;
-        jobs
+        (result, jobs)
     }
 
-    fn perform(self: &Arc<Self>, job: Job, run: fn(UsersCode)) -> Option<News> {
+    fn perform(self: &Arc<Self>, job: Job, run: Run, pending: &mut Pending) {
         match job {
-            Job::Launch(id, launch) => {
-                return Some(match life::launch(self, id, launch) {
-                    Ok(()) => News::Started(id),
-                    Err(error) => News::StartFailed(id, error),
-                });
+            // A registration is told to a user's code, and a supervisor is described by it.
+            Job::Launch(id, launch) if run == Run::Elsewhere && !launch.spec.is_plain() => {
+                let tree = self.clone();
+                run.run(Box::new(move || {
+                    let mut pending = VecDeque::new();
+                    tree.launch(id, launch, &mut pending);
+                    run_through(pending, Run::Here);
+                }));
             }
-            Job::NoIdentity(id, error) => return Some(News::StartFailed(id, error)),
+            Job::Launch(id, launch) => self.launch(id, launch, pending),
+            Job::NoIdentity(id, error) => {
+                pending.push_back((self.clone(), News::StartFailed(id, error)));
+            }
             Job::AskToStop(token, deadline) => {
                 if token.request(deadline) {
-                    run(Box::new(move || token.call_back()));
+                    run.run(Box::new(move || token.call_back()));
                 }
             }
+            Job::ShutDown(nested, by) => pending.push_back((nested, News::ShutdownBy(by))),
+            Job::TellReady(above, id) => pending.push_back((above, News::Ready(id))),
             Job::Schedule(deadline) => timer::schedule(deadline, Arc::downgrade(self)),
             Job::Unschedule(deadline) => timer::unschedule(deadline, self),
             Job::NotifyWaiting => self.changed.notify_all(),
-            Job::Report(report) => run(report),
+            Job::Report(report) => run.run(report),
             Job::Abandon(abandonment) => {
-                let tree = self.clone();
-                run(Box::new(move || tree.shut_out(abandonment)));
+                self.drop_on(run, pending, move |tree| tree.shut_out(abandonment));
             }
-            Job::Drop(garbage) => run(Box::new(move || drop(garbage))),
+            Job::Drop(garbage) => run.run(Box::new(move || drop(garbage))),
             Job::DropEntries(entries) => {
-                let tree = self.clone();
-                run(Box::new(move || tree.drop_contained(entries)));
+                self.drop_on(run, pending, move |_| {
+                    entries.into_iter().for_each(Entry::let_go);
+                });
+            }
+            Job::DropSpec(spec) => run.run(Box::new(move || ChildSpec::let_go(spec))),
+            Job::Answer(request, answer) => request.answer(answer),
+        }
+    }
+
+    fn launch(self: &Arc<Self>, id: IncarnationId, launch: Launch, pending: &mut Pending) {
+        match launch.spec.work {
+            Work::Thread(_) => pending.push_back((self.clone(), life::launch(self, id, launch))),
+            Work::Supervisor(_) => pending.extend(nested::launch(self, id, launch)),
+            #[cfg(all(unix, feature = "process"))]
+            Work::Process(_) => {
+                pending.push_back((self.clone(), os_process::launch(self, id, launch)));
             }
         }
-        None
+    }
+
+    /// Does something that [`State::dropping`] has counted; the supervisor of this one is told if that was the last of it.
+    fn drop_on(
+        self: &Arc<Self>,
+        run: Run,
+        pending: &mut Pending,
+        act: impl FnOnce(&Self) + Send + 'static,
+    ) {
+        match run {
+            Run::Here => pending.extend(self.dropping(act)),
+            Run::Elsewhere => {
+                let tree = self.clone();
+                elsewhere(Box::new(move || {
+                    let pending = tree.dropping(act).into_iter().collect();
+                    run_through(pending, Run::Here);
+                }));
+            }
+        }
     }
 
     /// Waits until all children have been started, or the supervisor has ended instead.
@@ -237,15 +290,9 @@ impl Tree {
         let state = self
             .changed
             .wait_while(state, |state| !state.up && !state.is_over(me));
-        match (&state.ended, &state.start_error) {
-            (Some(ExitReason::NotStarted(_)), Some((id, error))) => {
-                let (id, error) = (id.clone(), error.clone());
-                StartOutcome::Failed(StartError::Child { id, error })
-            }
-            (Some(ExitReason::GaveUp(why)), _) if !state.up => {
-                StartOutcome::Failed(StartError::GaveUp(why.clone()))
-            }
-            _ => StartOutcome::Up,
+        match state.start_failure() {
+            Some(error) => StartOutcome::Failed(error),
+            None => StartOutcome::Up,
         }
     }
 
@@ -258,33 +305,58 @@ impl Tree {
     }
 
     fn shut_out(&self, abandonment: Abandonment) {
-        self.dropping(|| {
-            let (id, own_end) = abandonment.perform(&self.name);
-            let report = &mut self.state.lock().report;
-            match own_end {
-                Some(reason) => report.add(id, reason),
-                None => report.abandoned.push(id),
-            }
-        });
+        let (id, own_end) = abandonment.perform(&self.name);
+        let report = &mut self.state.lock().report;
+        match own_end {
+            Some(reason) => report.add(id, reason),
+            None => report.abandoned.push(id),
+        }
     }
 
-    fn drop_contained(&self, entries: Vec<Entry>) {
-        self.dropping(|| entries.into_iter().for_each(Entry::let_go));
-    }
-
-    /// Does something that [`State::dropping`] has counted, and that does not panic.
-    fn dropping(&self, act: impl FnOnce()) {
+    fn dropping(&self, act: impl FnOnce(&Self)) -> Option<(Arc<Self>, News)> {
         let me = thread::current().id();
         self.state.lock().droppers.push(me);
-        act();
-        {
+        contain(|| act(self));
+        let end = {
             let mut state = self.state.lock();
             state.dropping -= 1;
             if let Some(index) = state.droppers.iter().position(|&dropper| dropper == me) {
                 state.droppers.swap_remove(index);
             }
-        }
+            state.take_end()
+        };
         self.changed.notify_all();
+        end.map(|(above, over)| above.tell(over))
+    }
+
+    /// The supervisor of this one, and which child of it this is.
+    pub(super) fn above(&self) -> Option<(Arc<Self>, IncarnationId)> {
+        let state = self.state.lock();
+        let above = state.above.as_ref()?;
+        Some((above.tree.clone(), above.id))
+    }
+
+    /// A supervisor has been built for this incarnation: until when it has to have stopped, if it was asked to
+    /// meanwhile. Nothing if the incarnation was abandoned.
+    pub(super) fn adopt(
+        &self,
+        id: IncarnationId,
+        me: &ChildRef,
+        nested: &Arc<Self>,
+    ) -> Option<Option<Instant>> {
+        let mut state = self.state.lock();
+        let entry = state.entries.get_mut(&id.child)?;
+        let current = entry.current.as_mut();
+        let current = current.filter(|current| current.child == *me)?;
+        current.nested = Some(nested.clone());
+        Some(current.asked.map(|asked| asked.deadline))
+    }
+
+    /// What is to be told of the children of the nested supervisor `id`, which is over.
+    pub(super) fn absorb(&self, id: &str, of: ShutdownReport) {
+        let mut state = self.state.lock();
+        let stopping = state.is_stopping();
+        state.report.absorb(id, of, stopping);
     }
 
     pub(super) fn report(&self) -> ShutdownReport {
@@ -294,47 +366,67 @@ impl Tree {
     pub(super) fn children(&self) -> Vec<ChildInfo> {
         let state = self.state.lock();
         let entries = state.entries.iter();
-        let infos = entries.filter_map(|entry| {
-            let child = state.machine.child(entry.key)?;
-            Some(ChildInfo {
-                id: entry.spec.id.clone(),
-                state: child.state(),
-                incarnation: child.incarnation(),
-                child: entry.current.as_ref().map(|current| current.child.clone()),
-                last_exit: entry.last_exit.clone(),
-            })
-        });
+        let infos = entries.filter_map(|(&key, entry)| state.info(key, entry));
         infos.collect()
+    }
+
+    /// The children, and what of supervisors is below them.
+    pub(super) fn branches(&self) -> (Strategy, Vec<Branch>) {
+        let state = self.state.lock();
+        let entries = state.entries.iter();
+        let branches = entries.filter_map(|(&key, entry)| {
+            let current = entry.current.as_ref();
+            let below = current.map(Current::below).unwrap_or_default();
+            Some((state.info(key, entry)?, below))
+        });
+        (state.machine.strategy(), branches.collect())
+    }
+
+    /// The present nested supervisor of the child `id`, if it has begun to start.
+    pub(super) fn nested(&self, id: &str) -> Option<Arc<Self>> {
+        let nested = {
+            let state = self.state.lock();
+            let mut entries = state.entries.values();
+            let entry = entries.find(|entry| entry.spec.id == id)?;
+            entry.current.as_ref()?.nested.clone()?
+        };
+        let begun = nested.state.lock().machine.phase() != Phase::New;
+        begun.then_some(nested)
+    }
+
+    /// The body of this incarnation starts a supervisor of its own.
+    pub(super) fn note_inner(&self, id: IncarnationId, inner: &Arc<Self>) {
+        let mut state = self.state.lock();
+        let entry = state.entries.get_mut(&id.child);
+        let current = entry.and_then(|entry| entry.current.as_mut());
+        if let Some(current) = current.filter(|current| current.child.incarnation() == id.number) {
+            current.inner.retain(|other| other.strong_count() > 0);
+            current.inner.push(Arc::downgrade(inner));
+        }
+    }
+
+    /// Whether it has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.state.lock().ended.is_some()
     }
 
     pub(super) fn child(&self, id: &str) -> Option<ChildRef> {
         let state = self.state.lock();
-        let entry = state.entries.iter().find(|entry| entry.spec.id == id)?;
+        let mut entries = state.entries.values();
+        let entry = entries.find(|entry| entry.spec.id == id)?;
         entry.current.as_ref().map(|current| current.child.clone())
     }
 
     pub(super) fn count(&self) -> Counts {
         let state = self.state.lock();
-        let active = state
-            .entries
-            .iter()
-            .filter(|entry| entry.current.is_some())
-            .count();
+        let counts = state.machine.count();
         Counts {
             specs: state.entries.len(),
-            active,
+            supervisors: counts.supervisors.min(state.entries.len()),
+            workers: state.entries.len() - counts.supervisors.min(state.entries.len()),
+            active: state.alive.len(),
             abandoned: state.abandoned,
         }
-    }
-}
-
-impl Entry {
-    /// Drops it part by part: of two destructors that panic at once, the second would abort the
-    /// process.
-    fn let_go(self) {
-        ChildSpec::let_go(self.spec);
-        discard(self.current);
-        discard(self.last_exit);
     }
 }
 
@@ -344,241 +436,21 @@ impl Drop for Tree {
         let entries = core::mem::take(&mut state.entries);
         let failed = core::mem::take(&mut state.report.failed);
         let ends = (state.ended.take(), state.gave_up.take());
+        let start_error = state.start_error.take();
         drop(state);
         // This may be on any thread, and each reason may own an error of a user.
-        entries.into_iter().for_each(Entry::let_go);
+        entries.into_values().for_each(Entry::let_go);
         for (_, reason) in failed {
             discard(reason);
         }
         discard(ends.0);
         discard(ends.1);
-    }
-}
-
-impl State {
-    /// Nothing runs, and nothing of what ran is left, but what the thread `asking` is dropping itself.
-    fn is_over(&self, asking: ThreadId) -> bool {
-        let own = self
-            .droppers
-            .iter()
-            .filter(|&&dropper| dropper == asking)
-            .count();
-        self.ended.is_some() && self.dropping == own
-    }
-
-    fn step(&mut self, now: Instant, name: &str, news: News, jobs: &mut Vec<Job>) {
-        let was_stopping = matches!(self.machine.phase(), Phase::Stopping(_));
-        let (event, id, reason) = match news {
-            News::Start => (Event::Start, None, None),
-            News::Started(id) => (Event::Started(id), None, None),
-            News::StartFailed(id, error) => (
-                Event::StartFailed(id),
-                Some(id),
-                Some(ExitReason::NotStarted(error)),
-            ),
-            News::Exited(id, reason) => {
-                let exit = if reason.is_clean() {
-                    Exit::Clean
-                } else {
-                    Exit::Abnormal
-                };
-                (Event::Exited(id, exit), Some(id), Some(reason))
-            }
-            News::Shutdown => (Event::Shutdown, None, None),
-            News::Tick => (Event::Tick, None, None),
-        };
-        let actions = self.machine.step(now, event).map(Vec::from_iter);
-        let late = actions
-            .as_deref()
-            .map_or(true, |actions| matches!(actions, [Action::LateExit(_)]));
-        let (Ok(actions), false) = (actions, late) else {
-            // A confirmation that its own exit has overtaken, or the end of an abandoned thread.
-            if let Event::Exited(..) = event {
-                self.abandoned = self.abandoned.saturating_sub(1);
-            }
-            jobs.extend(reason.map(garbage));
-            return;
-        };
-        if let (Some(id), Some(reason)) = (id, reason) {
-            self.over(name, id, reason, was_stopping, jobs);
-        }
-        for action in actions {
-            match action {
-                Action::Start(id) => self.prepare(id, name, jobs),
-                Action::Stop(id) => self.ask_to_stop(now, id, jobs),
-                Action::Abandon(id) => self.abandon(id, jobs),
-                Action::Forget(key) => {
-                    if let Some(index) = self.entries.iter().position(|entry| entry.key == key) {
-                        let forgotten = vec![self.entries.remove(index)];
-                        self.drop_entries(forgotten, jobs);
-                    }
-                }
-                Action::Up => {
-                    self.up = true;
-                    jobs.push(Job::NotifyWaiting);
-                }
-                Action::End(end) => self.end(end, jobs),
-                // What was asked for by hand is not told as yet, and nothing is.
-                _ => debug_assert!(false, "an action this driver does not know"),
-            }
-        }
-    }
-
-    fn entry(&mut self, key: ChildKey) -> Option<&mut Entry> {
-        self.entries.iter_mut().find(|entry| entry.key == key)
-    }
-
-    /// An incarnation is over; the machine has taken note.
-    fn over(
-        &mut self,
-        name: &str,
-        id: IncarnationId,
-        reason: ExitReason,
-        was_stopping: bool,
-        jobs: &mut Vec<Job>,
-    ) {
-        let Some(entry) = self.entry(id.child) else {
-            jobs.push(garbage(reason));
-            return;
-        };
-        let child = entry.spec.id.clone();
-        let report = report::ended((name, &child), id.number, &entry.spec.context, &reason);
-        jobs.extend(entry.current.take().map(garbage));
-        jobs.extend(entry.last_exit.replace(reason.clone()).map(garbage));
-        let ending = match self.machine.phase() {
-            Phase::Stopping(end) | Phase::Ended(end) => Some(end),
-            _ => None,
-        };
-        if ending == Some(End::StartFailed(id.child))
-            && let ExitReason::NotStarted(error) = &reason
-        {
-            // Whoever starts the supervisor is told.
-            self.start_error
-                .get_or_insert((child.clone(), error.clone()));
-            jobs.extend(report.map(garbage));
-        } else {
-            jobs.extend(report.map(Job::Report));
-        }
-        let gave_up = ending == Some(End::GaveUp(id.child)) && self.gave_up.is_none();
-        if gave_up {
-            let limit = self.machine.limit();
-            let why = Arc::new(GaveUp {
-                child: child.clone(),
-                restarts: limit.intensity(),
-                within: limit.period(),
-                last: reason,
-            });
-            jobs.extend(report::gave_up(name, &why).map(Job::Report));
-            let failed = (child, ExitReason::GaveUp(why.clone()));
-            self.report.failed.push(failed);
-            self.gave_up = Some(why);
-        } else if was_stopping {
-            self.report.add(child, reason);
-        }
-    }
-
-    /// Gives the next incarnation its identity and its stop token.
-    fn prepare(&mut self, id: IncarnationId, name: &str, jobs: &mut Vec<Job>) {
-        let Some(entry) = self.entry(id.child) else {
-            return;
-        };
-        let path = Arc::from(format!("{name}/{}", entry.spec.id));
-        match process::enter(path, id.number) {
-            Ok(child) => {
-                let stop = StopToken::new();
-                entry.current = Some(Current {
-                    child: child.clone(),
-                    stop: stop.clone(),
-                });
-                jobs.extend(report::begins(name, &entry.spec.id, id.number).map(Job::Report));
-                let last_exit = entry.last_exit.clone();
-                let incarnation = Incarnation {
-                    me: child,
-                    stop,
-                    last_exit,
-                };
-                jobs.push(Job::Launch(
-                    id,
-                    Launch {
-                        spec: entry.spec.clone(),
-                        incarnation,
-                    },
-                ));
-            }
-            Err(full) => {
-                let error = StartError::TooManyProcesses { limit: full.limit };
-                jobs.push(Job::NoIdentity(id, Arc::new(error)));
-            }
-        }
-    }
-
-    fn ask_to_stop(&mut self, now: Instant, id: IncarnationId, jobs: &mut Vec<Job>) {
-        let Some(entry) = self.entry(id.child) else {
-            return;
-        };
-        let deadline = match entry.spec.plan.stop {
-            Stop::Within(limit) => Some(now.saturating_add(limit)),
-            Stop::Forever => None,
-        };
-        if let Some(current) = &entry.current {
-            jobs.push(Job::AskToStop(current.stop.clone(), deadline));
-        }
-    }
-
-    /// Has an incarnation shut out.
-    fn abandon(&mut self, id: IncarnationId, jobs: &mut Vec<Job>) {
-        let Some(entry) = self.entry(id.child) else {
-            return;
-        };
-        let after = match entry.spec.plan.stop {
-            Stop::Within(limit) => limit,
-            Stop::Forever => return,
-        };
-        let Some(current) = entry.current.take() else {
-            return;
-        };
-        jobs.push(Job::Abandon(Abandonment {
-            child: current.child.clone(),
-            spec: entry.spec.clone(),
-            number: id.number,
-            after,
-        }));
-        jobs.push(garbage(current));
-        // Nobody is told that the supervisor has ended before that is done.
-        self.dropping += 1;
-        self.abandoned += 1;
-        self.overrun = after;
-    }
-
-    /// Nobody is told that the supervisor has ended before this is done.
-    fn drop_entries(&mut self, entries: Vec<Entry>, jobs: &mut Vec<Job>) {
-        self.dropping += 1;
-        jobs.push(Job::DropEntries(entries));
-    }
-
-    fn end(&mut self, end: End, jobs: &mut Vec<Job>) {
-        let reason = match (end, &self.start_error, &self.gave_up) {
-            (End::Overrun(_), ..) => ExitReason::Abandoned {
-                after: self.overrun,
-            },
-            (End::StartFailed(_), Some((_, error)), _) => ExitReason::NotStarted(error.clone()),
-            (End::GaveUp(_), _, Some(why)) => ExitReason::GaveUp(why.clone()),
-            _ => ExitReason::Shutdown,
-        };
-        self.ended = Some(reason);
-        // Bodies may hold handles on this very supervisor.
-        let all = core::mem::take(&mut self.entries);
-        self.drop_entries(all, jobs);
-        jobs.push(Job::NotifyWaiting);
+        discard(start_error);
     }
 }
 
 /// Something that calls or drops what belongs to a user.
 pub(super) type UsersCode = Box<dyn FnOnce() + Send>;
-
-fn here(code: UsersCode) {
-    contain(code);
-}
 
 /// Runs `code` on a thread of its own; here only if there is none to be had.
 pub(super) fn elsewhere(code: UsersCode) {
@@ -587,7 +459,7 @@ pub(super) fn elsewhere(code: UsersCode) {
     let run = |shared: &Mutex<Option<UsersCode>>| {
         let code = shared.lock().take();
         if let Some(code) = code {
-            contain(code);
+            contain(|| request::working(code));
         }
     };
     let helper = thread::Builder::new().name("bedplate-stop".to_owned());

@@ -147,6 +147,15 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
         Ok(())
     }
 
+    /// Stops all children and ends, as [`Event::Shutdown`](super::Event::Shutdown) does, with until `by` to do so, or
+    /// as long as the budget lasts if that is shorter. For a supervisor whose own time is limited by another.
+    /// Asked again with an earlier time, it cuts what the children have left; with a later one, it changes nothing.
+    pub fn shutdown_by(&mut self, now: Instant, by: Instant) -> Actions<'_, C, MAX> {
+        let mut decided = Decided::new();
+        self.stop_all_by(now, by, &mut decided);
+        self.actions(now, decided)
+    }
+
     /// Says something else about a child. What is under way is not changed by it: limits that are running
     /// run on, and the next start, stop, or end goes by the new plan. O(1).
     ///

@@ -159,14 +159,37 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
     /// All children stop, and the supervisor ends for this reason.
     pub(super) fn begin_stop(&mut self, now: Instant, end: End, decided: &mut Decided) {
         self.phase = Phase::Stopping(end);
-        self.stop_by = self
-            .shutdown_budget
-            .map_or(Instant::MAX, |total| now.saturating_add(total));
+        if let Some(total) = self.shutdown_budget {
+            self.stop_by = self.stop_by.min(now.saturating_add(total));
+        }
         self.cycle = Some(match self.strategy {
             Strategy::Dynamic => Cycle::new(0, Stage::Sweep, self.roster.head),
             _ => Cycle::new(0, Stage::Stop, self.roster.tail),
         });
         self.advance(now, decided);
+    }
+
+    /// All children stop, as above, and are given up on at `by`, also if that was begun before.
+    pub(super) fn stop_all_by(&mut self, now: Instant, by: Instant, decided: &mut Decided) {
+        let earlier = by < self.stop_by;
+        self.stop_by = self.stop_by.min(by);
+        match (self.phase, self.cycle) {
+            (Phase::New | Phase::Starting | Phase::Running, _) => {
+                self.begin_stop(now, End::Shutdown, decided);
+            }
+            (Phase::Stopping(_), Some(cycle)) if earlier => match cycle.stage {
+                // All over again: those that were asked are told of their new time.
+                Stage::Sweep => self.cycle_mut().next = self.roster.head,
+                _ => {
+                    let awaited = cycle.awaited.and_then(|key| self.roster.place(key));
+                    if let Some(place) = awaited {
+                        let then = self.roster.child(place).then;
+                        self.ask_to_stop(now, place, then, decided);
+                    }
+                }
+            },
+            (Phase::Stopping(_) | Phase::Ended(_), _) => {}
+        }
     }
 
     /// Whether a group waits out the delay of the child `key`.
@@ -338,6 +361,8 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
             .set_state(place, ChildState::Stopping { deadline }, due);
         if !asked {
             decided.push(Action::Stop(id));
+        } else if deadline < own {
+            decided.push(Action::Shorten(id));
         }
     }
 

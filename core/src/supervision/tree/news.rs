@@ -40,6 +40,9 @@ pub enum Action {
     /// Ask an incarnation to stop, also one whose start is not confirmed yet. Until when it may take
     /// is in its [state](super::super::ChildState::Stopping).
     Stop(IncarnationId),
+    /// An incarnation that was asked to stop has less time than it was told: its supervisor ends, and its
+    /// [state](super::super::ChildState::Stopping) says when. For drivers that tell an incarnation until when it may take.
+    Shorten(IncarnationId),
     /// An incarnation did not stop in time: shut it out of everything; it no longer counts.
     Abandon(IncarnationId),
     /// An incarnation that was abandoned has ended after all.

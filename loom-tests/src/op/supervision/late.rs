@@ -309,6 +309,9 @@ impl Late {
             match action {
                 Action::Start(id) => self.started(id),
                 Action::Stop(id) => self.asked_to_stop(id),
+                Action::Shorten(id) => {
+                    assert!(self.alive.iter().any(|&(other, _)| other == id));
+                }
                 Action::Abandon(id) => {
                     let place = self.alive.iter().position(|&(other, _)| other == id);
                     self.alive.remove(place.expect("who is over is not late"));

@@ -1,0 +1,203 @@
+//! What is said about a supervisor before it starts.
+
+use super::nested::Above;
+use super::request_error::ReconfigureError;
+use super::tree::{Decisions, MAX_INTENSITY, News, StartOutcome, Tree};
+use super::{ChildSpec, StartError, Supervisor, error, request, timer};
+use crate::process::panic::install_hook;
+use crate::sync::Arc;
+use alloc::collections::BTreeSet;
+use bedplate_core::supervision::{
+    AutoShutdown, ChildKey, Config, ControlError, GrowingChildren, IntensityError, Machine,
+    RestartIntensity, Strategy,
+};
+use core::hash::{BuildHasher as _, Hasher as _};
+use core::time::Duration;
+use std::hash::RandomState;
+
+/// How many children one supervisor may have, unless it says so.
+const MAX_CHILDREN: usize = 4_096;
+
+/// How many it may have at most: as many as there are identities.
+const MOST_CHILDREN: usize = 1 << 20;
+
+/// Describes a supervisor before it starts.
+#[derive(Debug)]
+#[must_use = "a supervisor does nothing until it is started"]
+pub struct SupervisorBuilder {
+    name: String,
+    strategy: Strategy,
+    intensity: u32,
+    period: Duration,
+    auto_shutdown: AutoShutdown,
+    max_children: usize,
+    max_abandoned: usize,
+    shutdown_budget: Option<Duration>,
+    quiet: bool,
+    children: Vec<ChildSpec>,
+}
+
+impl SupervisorBuilder {
+    pub(super) const fn new(name: String) -> Self {
+        Self {
+            name,
+            strategy: Strategy::OneForOne,
+            intensity: 3,
+            period: Duration::from_secs(5),
+            auto_shutdown: AutoShutdown::Never,
+            max_children: MAX_CHILDREN,
+            max_abandoned: 8,
+            shutdown_budget: None,
+            quiet: false,
+            children: Vec::new(),
+        }
+    }
+
+    /// Which children are restarted when one ends; [`Strategy::OneForOne`] unless set. With
+    /// [`Strategy::Dynamic`], ids are only what children are called, and need not differ.
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// At most `intensity` restarts in any closed window of `period`; one more, and the supervisor
+    /// stops its other children and gives up. 3 in 5 seconds unless set; at most 128.
+    pub fn limit(mut self, intensity: u32, period: Duration) -> Self {
+        self.intensity = intensity;
+        self.period = period;
+        self
+    }
+
+    /// Whether the supervisor stops when [significant](ChildSpec::significant) children have ended;
+    /// [`AutoShutdown::Never`] unless set. It then has ended by [`Shutdown`](crate::process::ExitReason::Shutdown).
+    pub fn auto_shutdown(mut self, auto_shutdown: AutoShutdown) -> Self {
+        self.auto_shutdown = auto_shutdown;
+        self
+    }
+
+    /// How many children it may have, running or not, those included that are being restarted; 4,096 unless
+    /// set. More than 1,048,576, which is how many identities there are, it never has.
+    pub fn max_children(mut self, most: usize) -> Self {
+        self.max_children = most;
+        self
+    }
+
+    /// How many abandoned incarnations may go on at a time; one more, and the supervisor stops its other
+    /// children and ends as [`Abandoned`](crate::process::ExitReason::Abandoned). 8 unless set; at most 16.
+    pub fn max_abandoned(mut self, most: usize) -> Self {
+        self.max_abandoned = most;
+        self
+    }
+
+    /// How long all children together may take to stop when the supervisor ends; no limit but the sum
+    /// of theirs unless set. A child is told what is left for it, if that is less than its own time; when nothing
+    /// is left, the rest is asked, and abandoned at once.
+    pub fn shutdown_budget(mut self, total: Duration) -> Self {
+        self.shutdown_budget = Some(total);
+        self
+    }
+
+    /// Whether panics of the children are kept from the panic hook that the program has, which
+    /// usually prints them; `false` unless set. For who reports ends himself, from a
+    /// [`Down`](crate::monitor::Down) or [`Incarnation::last_exit`](super::Incarnation::last_exit): panics that a body
+    /// catches itself are then seen by nobody.
+    pub fn quiet_panics(mut self, quiet: bool) -> Self {
+        self.quiet = quiet;
+        self
+    }
+
+    /// Adds a child. Children are started in the order in which they are added, and stopped in
+    /// reverse.
+    pub fn child(mut self, child: ChildSpec) -> Self {
+        self.children.push(child);
+        self
+    }
+
+    /// Starts the children, one after the other, each when the one before it is
+    /// [ready](ChildSpec::ready). Returns when the last one is.
+    ///
+    /// # Errors
+    /// Nothing runs after an error. Names, ids and limits are checked before any child is started.
+    /// When a child cannot be started, ends before it is ready, or is not ready in time, those before it are
+    /// stopped again, which takes as long as they take; the error names the child.
+    pub fn start(self) -> Result<Supervisor, StartError> {
+        error::check_name(&self.name)?;
+        let tree = self.prepare(None)?;
+        request::note_start_of(&tree);
+        tree.drive(News::Start);
+        match tree.wait_started() {
+            StartOutcome::Up => Ok(Supervisor { tree }),
+            StartOutcome::Failed(error) => Err(error),
+        }
+    }
+
+    /// The supervisor as a child of another one, before it starts.
+    pub(super) fn nest(mut self, above: Above) -> Result<Arc<Tree>, StartError> {
+        above.me.path().clone_into(&mut self.name);
+        self.quiet |= above.tree.is_quiet();
+        self.prepare(Some(above))
+    }
+
+    /// The supervisor, before it starts.
+    fn prepare(self, above: Option<Above>) -> Result<Arc<Tree>, StartError> {
+        let mut machine = self.machine()?;
+        let mut ids = BTreeSet::new();
+        let mut specs = Vec::new();
+        for spec in self.children {
+            error::check_name(&spec.id)?;
+            // The machine of a dynamic supervisor knows no ids.
+            let id = (self.strategy != Strategy::Dynamic).then(|| spec.id.clone());
+            if id.is_some() && !ids.insert(spec.id.clone()) {
+                return Err(StartError::DuplicateId(spec.id));
+            }
+            let key: ChildKey =
+                machine
+                    .add(id, spec.machine_plan())
+                    .map_err(|error| match error {
+                        ControlError::Full { limit } => StartError::TooManyChildren { limit },
+                        error => StartError::BadChild {
+                            id: spec.id.clone(),
+                            error,
+                        },
+                    })?;
+            specs.push((key, spec));
+        }
+        timer::ensure_running().map_err(StartError::Spawn)?;
+        install_hook();
+        Ok(Tree::new(self.name, self.quiet, machine, specs, above))
+    }
+
+    fn machine(&self) -> Result<Decisions, StartError> {
+        let limit = self.restart_limit().map_err(StartError::BadLimit)?;
+        let children = GrowingChildren::new(MOST_CHILDREN);
+        Machine::new(self.config(limit), children).map_err(StartError::BadConfig)
+    }
+
+    /// What is said about the supervisor itself, for one that runs.
+    pub(super) fn into_config(self) -> Result<Config<MAX_INTENSITY>, ReconfigureError> {
+        if !self.children.is_empty() {
+            let like = Box::new(self);
+            return Err(ReconfigureError::HasChildren { like });
+        }
+        let limit = self.restart_limit().map_err(ReconfigureError::BadLimit)?;
+        Ok(self.config(limit))
+    }
+
+    const fn restart_limit(&self) -> Result<RestartIntensity<MAX_INTENSITY>, IntensityError> {
+        RestartIntensity::new(self.intensity, self.period)
+    }
+
+    fn config(&self, limit: RestartIntensity<MAX_INTENSITY>) -> Config<MAX_INTENSITY> {
+        // Supervisors, and processes, should not come back in step.
+        let seed = RandomState::new().build_hasher().finish();
+        let config = Config::new(self.strategy, limit)
+            .auto_shutdown(self.auto_shutdown)
+            .max_children(self.max_children)
+            .max_abandoned(self.max_abandoned)
+            .seed(seed);
+        match self.shutdown_budget {
+            Some(total) => config.shutdown_budget(total),
+            None => config,
+        }
+    }
+}

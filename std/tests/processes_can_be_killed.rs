@@ -1,0 +1,273 @@
+//! Children that are processes of the system: they are asked, and then killed, and with them whatever they have started.
+//! Numbers are those of the project's list of failure cases.
+#![cfg(all(unix, feature = "process"))]
+
+use bedplate::monitor::Inbox;
+use bedplate::process::{CommandFailed, ExitReason};
+use bedplate::supervisor::{ChildSpec, Restart, StartError, Stop, Supervisor, SupervisorBuilder};
+use core::time::Duration;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+const HOUR: Duration = Duration::from_secs(3_600);
+const SOON: Duration = Duration::from_millis(50);
+
+/// A process that runs this script of the shell.
+fn shell(id: &str, script: impl Into<String>) -> ChildSpec {
+    let script = script.into();
+    ChildSpec::process(id, move || {
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).stdin(Stdio::null());
+        command
+    })
+}
+
+fn app() -> SupervisorBuilder {
+    Supervisor::builder("app").limit(0, HOUR)
+}
+
+/// A place for files, and what a script is to say to make one there.
+fn place() -> (TempDir, impl Fn(&str) -> (PathBuf, String)) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let file = move |name: &str| {
+        let file = path.join(name);
+        let said = file.display().to_string();
+        (file, said)
+    };
+    (folder, file)
+}
+
+fn until(mut there: impl FnMut() -> bool) {
+    while !there() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The number in a file, when it is there.
+fn number(file: &Path) -> u32 {
+    let mut number = None;
+    until(|| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        number = text.strip_suffix('\n').and_then(|text| text.parse().ok());
+        number.is_some()
+    });
+    number.unwrap()
+}
+
+/// Whether a process of this number is there and is no corpse.
+fn lives(process: u32) -> bool {
+    let state = Command::new("ps")
+        .args(["-o", "stat=", "-p", &process.to_string()])
+        .output()
+        .unwrap();
+    let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
+    !state.is_empty() && !state.starts_with('Z')
+}
+
+#[test]
+fn one_that_obeys_has_ended_cleanly() {
+    let supervisor = app().child(shell("sleep", "exec sleep 3600")).start();
+    assert_eq!(supervisor.unwrap().shutdown().clean, ["sleep"]);
+}
+
+#[test]
+fn its_status_is_how_it_ended() {
+    let (_folder, file) = place();
+    let (go, said) = file("go");
+    let script = |status| format!("while [ ! -e {said} ]; do sleep 0.01; done; {status}");
+    let supervisor = app()
+        .child(shell("good", script("exit 0")).restart(Restart::Transient))
+        .child(shell("bad", script("exit 3")).restart(Restart::Temporary))
+        .child(shell("killed", script("kill -9 $$")).restart(Restart::Temporary))
+        .start()
+        .unwrap();
+    let handle = supervisor.handle();
+    let inbox = Inbox::new();
+    let monitors = ["good", "bad", "killed"].map(|id| inbox.monitor(&handle.child(id).unwrap()));
+    fs::write(&go, "").unwrap();
+    let mut reasons = Vec::new();
+    for _ in &monitors {
+        let down = inbox.recv_timeout(PATIENCE).unwrap();
+        reasons.push((down.child.id().to_owned(), down.reason));
+    }
+    reasons.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let [(_, bad), (_, good), (_, killed)] = &reasons[..] else {
+        panic!("{reasons:?}")
+    };
+    assert!(matches!(good, ExitReason::Normal));
+    assert!(matches!(killed, ExitReason::Signalled(9)), "{killed}");
+    let ExitReason::Failed(error) = bad else {
+        panic!("{bad}")
+    };
+    let failed = error.downcast_ref::<CommandFailed>().unwrap();
+    assert_eq!(failed.code, 3);
+    assert_eq!(bad.to_string(), "failed: the command ended with status 3");
+    drop(supervisor);
+}
+
+#[test]
+fn f24_one_that_crashes_is_run_again() {
+    let (_folder, file) = place();
+    let (count, said) = file("count");
+    let script = format!("echo x >> {said}; exec sleep 3600");
+    let supervisor = Supervisor::builder("app")
+        .child(shell("child", script))
+        .start()
+        .unwrap();
+    let runs = || {
+        fs::read_to_string(&count)
+            .unwrap_or_default()
+            .lines()
+            .count()
+    };
+    until(|| runs() == 1);
+    let handle = supervisor.handle();
+    let first = handle.child("child").unwrap();
+    handle.terminate("child").unwrap();
+    assert!(matches!(first.exit_reason(), Some(ExitReason::Shutdown)));
+    assert_eq!(handle.restart("child").unwrap().incarnation(), 2);
+    until(|| runs() == 2);
+    assert_eq!(supervisor.shutdown().clean, ["child"]);
+}
+
+#[test]
+fn f121_one_that_does_not_obey_is_killed_and_its_descendants_with_it() {
+    let (_folder, file) = place();
+    let (grandchild, said) = file("grandchild");
+    // Both ignore it: what is ignored is inherited.
+    let script = format!(
+        "trap '' TERM; sh -c 'trap \"\" TERM; echo $$ > {said}; while :; do sleep 1; done' & \
+         while :; do sleep 1; done"
+    );
+    let child = shell("deaf", script).stop(Stop::Within(SOON));
+    let supervisor = app().child(child).start().unwrap();
+    let grandchild = number(&grandchild);
+    assert!(lives(grandchild));
+    let report = supervisor.shutdown();
+    assert_eq!(report.failed.len(), 1, "{report}");
+    assert!(matches!(
+        &report.failed[0],
+        (id, ExitReason::Signalled(9)) if id == "deaf"
+    ));
+    until(|| !lives(grandchild));
+}
+
+#[test]
+fn f121_whatever_it_leaves_behind_is_killed() {
+    let (_folder, file) = place();
+    let (grandchild, said) = file("grandchild");
+    let script = format!("sleep 3600 & echo $! > {said}; exit 0");
+    let child = shell("brief", script).restart(Restart::Transient);
+    let supervisor = app().child(child).start().unwrap();
+    let grandchild = number(&grandchild);
+    until(|| !lives(grandchild));
+    drop(supervisor);
+}
+
+#[test]
+fn one_without_any_time_is_killed_at_once() {
+    let script = "trap '' TERM; while :; do sleep 1; done";
+    let child = shell("deaf", script).stop(Stop::Within(Duration::ZERO));
+    let supervisor = app().child(child).start().unwrap();
+    let handle = supervisor.handle();
+    let child = handle.child("deaf").unwrap();
+    handle.terminate("deaf").unwrap();
+    // It may have been killed, or told to end, before it could ignore that.
+    let reason = child.exit_reason().unwrap();
+    assert!(
+        matches!(reason, ExitReason::Signalled(9) | ExitReason::Shutdown),
+        "{reason}"
+    );
+    drop(supervisor);
+}
+
+#[test]
+fn a_budget_above_leaves_the_time_to_kill_it() {
+    let (_folder, file) = place();
+    let (ready, said) = file("ready");
+    let script = format!("trap '' TERM; echo 1 > {said}; while :; do sleep 1; done");
+    let supervisor = app()
+        .shutdown_budget(Duration::from_secs(8))
+        .child(shell("deaf", script).stop(Stop::Forever))
+        .start()
+        .unwrap();
+    assert_eq!(number(&ready), 1);
+    let report = supervisor.shutdown();
+    assert!(report.abandoned.is_empty(), "{report}");
+    assert!(matches!(report.failed[0].1, ExitReason::Signalled(9)));
+}
+
+#[test]
+fn a_command_that_is_not_there_is_a_start_that_failed() {
+    let absent = ChildSpec::process("absent", || Command::new("bedplate-no-such-command"));
+    let error = app().child(absent).start().map(drop).unwrap_err();
+    let StartError::Child { id, error } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(id, "absent");
+    assert!(matches!(*error, StartError::Command(_)), "{error}");
+
+    let panics = ChildSpec::process("panics", || panic!("no command"));
+    let error = app().child(panics).start().map(drop).unwrap_err();
+    assert!(
+        error.to_string().contains("panicked: no command"),
+        "{error}"
+    );
+}
+
+#[test]
+fn f122_it_outlives_the_thread_that_started_it() {
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let child = shell("child", "exec sleep 3600");
+        tell.send(app().child(child).start().unwrap()).unwrap();
+    })
+    .join()
+    .unwrap();
+    let supervisor = told.recv().unwrap();
+    std::thread::sleep(SOON);
+    assert!(supervisor.handle().child("child").unwrap().is_alive());
+    assert_eq!(supervisor.shutdown().clean, ["child"]);
+}
+
+#[test]
+fn f124_one_that_floods_its_pipe_blocks_nobody() {
+    let flooding = ChildSpec::process("flooding", || {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "while :; do echo flood; done"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        command
+    });
+    // Nobody reads: the system tells it, and the shell ends for it.
+    let flooding = flooding.restart(Restart::Temporary);
+    let supervisor = app().child(flooding).start().unwrap();
+    let handle = supervisor.handle();
+    if handle.child("flooding").is_some() {
+        until(|| handle.count().specs == 0);
+    }
+    let steady = shell("steady", "exec sleep 3600");
+    handle.start_child(steady).unwrap();
+    assert_eq!(supervisor.shutdown().clean, ["steady"]);
+}
+
+#[test]
+fn its_names_and_monitors_are_those_of_any_child() {
+    let child = shell("child", "exec sleep 3600").register("processes_can_be_killed");
+    let supervisor = app().child(child).start().unwrap();
+    let handle = supervisor.handle();
+    let found = bedplate::registry::whereis("processes_can_be_killed");
+    assert_eq!(found, handle.child("child"));
+    let inbox = Inbox::new();
+    inbox.monitor(&handle.child("child").unwrap());
+    handle.request_stop();
+    let down = inbox.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(down.reason, ExitReason::Shutdown));
+    assert_eq!(bedplate::registry::whereis("processes_can_be_killed"), None);
+}

@@ -1,0 +1,124 @@
+//! A program that runs until a signal stops its children in order, and ends at once at the second. Each in a process of
+//! its own, for signals are the process's. Case 75 of the project's list of failure cases.
+#![cfg(all(target_os = "linux", feature = "signal"))]
+
+mod alone;
+
+use alone::alone;
+use bedplate::process::ExitReason;
+use bedplate::supervisor::{ChildSpec, Stop, Supervisor};
+use core::time::Duration;
+use rustix::process::{Signal, getpid, kill_process};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, mpsc};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn send(signal: Signal) {
+    kill_process(getpid(), signal).unwrap();
+}
+
+/// Until somebody listens, a signal is the end of the process.
+fn until_it_listens() {
+    let listens = || {
+        let threads = std::fs::read_dir("/proc/self/task").unwrap();
+        threads.flatten().any(|thread| {
+            let name = std::fs::read_to_string(thread.path().join("comm"));
+            name.is_ok_and(|name| name.trim() == "bedplate-signal")
+        })
+    };
+    while !listens() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn f75_one_is_an_orderly_end() {
+    alone("f75_one_is_an_orderly_end", || {
+        for (signal, number) in [(Signal::TERM, 15), (Signal::INT, 2)] {
+            let (tell, told) = mpsc::channel();
+            let child = |id: &'static str| {
+                let tell = tell.clone();
+                ChildSpec::worker(id, move |me| {
+                    tell.send(id).unwrap();
+                    while !me.stop().wait(PATIENCE) {}
+                })
+            };
+            let supervisor = Supervisor::builder("app")
+                .child(child("a"))
+                .child(child("b"))
+                .start()
+                .unwrap();
+            let sender = std::thread::spawn(move || {
+                for _ in 0..2 {
+                    told.recv_timeout(PATIENCE).unwrap();
+                }
+                until_it_listens();
+                send(signal);
+            });
+            let ended = supervisor.run_until_signal().unwrap();
+            sender.join().unwrap();
+            assert_eq!(ended.signal, Some(number));
+            assert!(matches!(ended.reason, ExitReason::Shutdown));
+            assert_eq!(ended.report.clean, ["b", "a"]);
+        }
+    });
+}
+
+#[test]
+fn it_may_end_by_itself_before() {
+    alone("it_may_end_by_itself_before", || {
+        let (go, wait) = mpsc::channel::<()>();
+        let wait = Mutex::new(wait);
+        let crashing = ChildSpec::worker("crashing", move |_| {
+            let _gone = wait.lock().unwrap().recv();
+            Err::<(), _>("as planned")
+        });
+        let supervisor = Supervisor::builder("app").child(crashing).start().unwrap();
+        drop(go);
+        let ended = supervisor.run_until_signal().unwrap();
+        assert_eq!(ended.signal, None);
+        assert!(matches!(ended.reason, ExitReason::GaveUp(_)));
+        assert_eq!(ended.report.failed.len(), 1);
+    });
+}
+
+/// Tells the test that runs it as a process of its own that it is the process.
+const MARK: &str = "BEDPLATE_TEST_SECOND_SIGNAL";
+
+#[test]
+fn f75_a_second_one_is_the_end_at_once() {
+    if std::env::var_os(MARK).is_some() {
+        let deaf = ChildSpec::worker("deaf", |me| -> () {
+            while !me.stop().wait(PATIENCE) {}
+            send(Signal::TERM);
+            loop {
+                std::thread::park();
+            }
+        });
+        let supervisor = Supervisor::builder("app")
+            .child(deaf.stop(Stop::Forever))
+            .start()
+            .unwrap();
+        std::thread::spawn(|| {
+            until_it_listens();
+            send(Signal::INT);
+        });
+        let _never = supervisor.run_until_signal();
+        return;
+    }
+    let mut process = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "f75_a_second_one_is_the_end_at_once",
+            "--exact",
+            "--nocapture",
+        ])
+        .env(MARK, "")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    assert_eq!(process.wait().unwrap().signal(), Some(15));
+}
