@@ -87,7 +87,7 @@ mod record;
 mod shard;
 pub mod sink;
 mod site;
-mod span;
+pub mod span;
 
 pub use self::batch::Batch;
 pub use self::event::{Event, Measurement, OwnedEvent, OwnedValue, Value};
@@ -99,7 +99,6 @@ pub use self::outcome::Outcome;
 pub use self::probe::Probe;
 pub use self::record::RecordSite;
 pub use self::site::{Site, emit_named};
-pub use self::span::{Measuring, SpanSite};
 #[doc(inline)]
 pub use crate::{__telemetry_emit as emit, __telemetry_record as record, __telemetry_span as span};
 pub use bedplate_core::drain::{Closed, Limits};
