@@ -110,12 +110,19 @@ mod rings {
 
     /// Where a thread's spans go.
     pub(in super::super) enum Seat {
+        /// None of its own has ended as yet.
+        Unclaimed,
         Own(Writer<'static, CAPACITY, Overwrite, SpanRecord>),
         Shared,
     }
 
     impl Seat {
-        pub(in super::super) fn claim() -> Self {
+        pub(in super::super) const fn new() -> Self {
+            Self::Unclaimed
+        }
+
+        #[cold]
+        fn claim() -> Self {
             let mut rings = RINGS.lock();
             let free = rings.iter().find_map(|ring| ring.claim_writer());
             let writer = free.or_else(|| {
@@ -133,10 +140,26 @@ mod rings {
         pub(in super::super) fn push(&mut self, record: SpanRecord) {
             match self {
                 Self::Own(writer) => writer.push(record),
-                // What is refused is counted by the ring.
-                Self::Shared => drop(SHARED.push(record)),
+                Self::Shared => push_shared(record),
+                Self::Unclaimed => {
+                    *self = Self::claim();
+                    self.push(record);
+                }
             }
         }
+
+        /// One that belongs to no thread, for which none is claimed.
+        pub(in super::super) fn push_owned(&mut self, record: SpanRecord) {
+            match self {
+                Self::Own(writer) => writer.push(record),
+                Self::Shared | Self::Unclaimed => push_shared(record),
+            }
+        }
+    }
+
+    fn push_shared(record: SpanRecord) {
+        // What is refused is counted by the ring.
+        drop(SHARED.push(record));
     }
 
     /// What is there, and how many were lost.
@@ -177,8 +200,12 @@ mod rings {
     pub(in super::super) struct Seat;
 
     impl Seat {
-        pub(in super::super) fn claim() -> Self {
+        pub(in super::super) const fn new() -> Self {
             Self
+        }
+
+        pub(in super::super) fn push_owned(&mut self, record: SpanRecord) {
+            self.push(record);
         }
 
         pub(in super::super) fn push(&mut self, record: SpanRecord) {

@@ -149,6 +149,13 @@ pub struct TooManyExporters<F> {
     pub exporter: F,
 }
 
+#[cfg(feature = "opentelemetry")]
+impl<F> TooManyExporters<F> {
+    pub(crate) const fn new(exporter: F) -> Self {
+        Self { exporter }
+    }
+}
+
 impl<F> fmt::Display for TooManyExporters<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "spans go to {MAX_EXPORTERS} exporters already")

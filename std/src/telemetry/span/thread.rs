@@ -38,7 +38,9 @@ pub fn seed_ids(seed: u128) {
 
 pub(super) struct Mine {
     ids: SpanIds,
+    /// `None` if there was none to be had, or if it was not asked for one.
     table: Option<Opener<'static, MAX_OPEN>>,
+    wants_table: bool,
     ended: Seat,
     /// What is known besides of the spans of the table's places.
     open: [Tracked; MAX_OPEN],
@@ -91,8 +93,9 @@ impl Mine {
         let half = |which: u64| u128::from(random.hash_one((thread_number(), which)));
         Self {
             ids: SpanIds::new(half(0) << 64 | half(1)),
-            table: table::claim(),
-            ended: Seat::claim(),
+            table: None,
+            wants_table: true,
+            ended: Seat::new(),
             open: [const {
                 Tracked {
                     token: 0,
@@ -150,6 +153,10 @@ impl Mine {
         let choice = identity.ambient.choice;
         if !choice.is_kept() {
             return Start::Left(identity.ambient);
+        }
+        if self.wants_table {
+            self.table = table::claim();
+            self.wants_table = false;
         }
         let begun = Begun::now(site, identity, told);
         let place = self
@@ -227,7 +234,7 @@ impl Mine {
 
     /// Records a span that belongs to no thread.
     pub(super) fn record(&mut self, begun: &Begun, ended: Instant, status: SpanStatus) {
-        self.ended.push(begun.record(ended, status));
+        self.ended.push_owned(begun.record(ended, status));
     }
 }
 
