@@ -354,6 +354,32 @@ fn notes_beyond_the_limits_are_counted() {
 }
 
 #[test]
+fn attributes_that_panic_leave_nothing_open() {
+    let _exporting = span::export(|_: &Finished| ()).unwrap();
+    fn broken() -> u64 {
+        panic!("broken on purpose")
+    }
+    let guard = catch_unwind(|| telemetry::span!("broken.guard", { number: broken() }).end());
+    let closure = catch_unwind(|| telemetry::span!("broken.closure", { number: broken() }, |_| ()));
+    static OWNED: SpanSite = SpanSite::new(
+        "broken.owned",
+        "broken.owned.start",
+        "broken.owned.stop",
+        "broken.owned.exception",
+    );
+    let owned = catch_unwind(|| {
+        OWNED
+            .start_owned(|describe| describe(&[("number", broken().into())]))
+            .end()
+    });
+    assert!(guard.is_err() && closure.is_err() && owned.is_err());
+    assert_eq!(span::current(), None);
+    for name in ["broken.guard", "broken.closure", "broken.owned"] {
+        assert_eq!(open_called(name), []);
+    }
+}
+
+#[test]
 fn a_guard_in_a_thread_local_ends_nothing_twice() {
     thread_local! {
         static LEFT: core::cell::RefCell<Option<span::Span>> = const { core::cell::RefCell::new(None) };

@@ -3,7 +3,7 @@
 use super::Incarnation;
 use crate::context::{self, Context};
 use crate::process::panic::discard;
-use crate::process::{ExitReason, IntoExit};
+use crate::process::{ExitReason, IntoExit, LastSpan};
 use crate::sync::Arc;
 use bedplate_core::supervision::{ChildPlan, Restart, Stop};
 use core::fmt;
@@ -18,6 +18,7 @@ pub struct ChildSpec {
     pub(super) name: Option<String>,
     pub(super) stack_size: Option<usize>,
     pub(super) context: Context,
+    pub(super) last_span: LastSpan,
     pub(super) body: Body,
 }
 
@@ -44,6 +45,7 @@ impl ChildSpec {
             name: None,
             stack_size: None,
             context: context::capture(),
+            last_span: LastSpan::default(),
             body: Box::new(move |incarnation| body(incarnation).into_exit()),
         }
     }

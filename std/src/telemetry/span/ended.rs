@@ -159,7 +159,7 @@ mod rings {
 
     fn push_shared(record: SpanRecord) {
         // What is refused is counted by the ring.
-        drop(SHARED.push(record));
+        let _refused = SHARED.push(record);
     }
 
     /// What is there, and how many were lost.

@@ -51,12 +51,7 @@ impl Span {
             None => (None, None, None),
         };
         let entered = ambient.map(|ambient| current::enter_span(before, token, ambient, place));
-        if let Some(begun) = &begun
-            && (told || export::is_wanted())
-        {
-            note_beginning(begun, token, place, describe);
-        }
-        Self {
+        let span = Self {
             site,
             ambient,
             entered,
@@ -64,7 +59,14 @@ impl Span {
             notes: SpanNotes::new(token, place),
             began_in_a_panic: thread::panicking(),
             is_closure: false,
+        };
+        // When it is there to be dropped: attributes are made by code of a user, which may panic.
+        if let Some(begun) = &span.begun
+            && (told || export::is_wanted())
+        {
+            note_beginning(begun, token, place, describe);
         }
+        span
     }
 
     /// Its name.

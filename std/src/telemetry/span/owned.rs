@@ -54,24 +54,27 @@ impl OwnedSpan {
         let kept = identity.filter(|identity| identity.ambient.choice.is_kept());
         let told = site.is_told();
         let begun = kept.map(|identity| Begun::now(site, identity, told));
-        let mut notes = None;
         if let Some(begun) = &begun {
             table::open_owned(&begun.as_open());
-            if told || export::is_wanted() {
-                let mut first = Box::<Notes>::default();
-                describe(&mut |attributes| first.describe(attributes));
-                begun.has_begun(&first);
-                notes = Some(first);
-            }
         }
-        Self {
+        let mut span = Self {
             site,
             identity,
             begun,
-            notes,
+            notes: None,
             has_failed: false,
             began_in_a_panic: thread::panicking(),
+        };
+        // When it is there to be dropped: attributes are made by code of a user, which may panic.
+        if let Some(begun) = &span.begun
+            && (told || export::is_wanted())
+        {
+            let mut notes = Box::<Notes>::default();
+            describe(&mut |attributes| notes.describe(attributes));
+            begun.has_begun(&notes);
+            span.notes = Some(notes);
         }
+        span
     }
 
     /// Its name.
