@@ -9,7 +9,8 @@
 //!    ╰──────────── shut out ─────────────────╯╰──── shut out ──────────▶ over, abandoned
 //! ```
 
-use super::{ChildRef, ExitReason};
+use super::ExitReason;
+use super::child::ChildRef;
 use crate::context::Context;
 use crate::sync::Mutex;
 use crate::telemetry::Value;
