@@ -40,6 +40,8 @@ pub struct Pace {
     interval: Duration,
     /// Looks that found nothing since the last that did.
     in_vain: u32,
+    /// Before then, nobody who has told may sleep.
+    told_until: Instant,
 }
 
 /// What to do until the next look.
@@ -60,10 +62,12 @@ impl Pace {
         Self {
             interval,
             in_vain: 0,
+            told_until: Instant::ZERO,
         }
     }
 
-    /// He has looked, and found something or not.
+    /// He has looked, and found something or not. He may look earlier than he was told to, if there is something else
+    /// to do: before he sleeps, the interval since he told everybody is over all the same.
     pub fn looked(&mut self, now: Instant, found: bool) -> Rest {
         self.in_vain = if found {
             0
@@ -74,7 +78,10 @@ impl Pace {
         if self.in_vain < PATIENCE {
             Rest::Until(next)
         } else if self.in_vain == PATIENCE {
+            self.told_until = next;
             Rest::TellThenUntil(next)
+        } else if now < self.told_until {
+            Rest::Until(self.told_until)
         } else {
             Rest::UntilWoken
         }
@@ -83,5 +90,26 @@ impl Pace {
     /// Somebody has woken him.
     pub const fn woken(&mut self) {
         self.in_vain = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_looks_early_does_not_sleep_early() {
+        let at = |millis: u64| Instant::from_nanos(millis * 1_000_000);
+        let mut pace = Pace::new(Duration::from_millis(10));
+        for look in 1..PATIENCE {
+            let _rest = pace.looked(at(u64::from(look)), false);
+        }
+        assert_eq!(pace.looked(at(20), false), Rest::TellThenUntil(at(30)));
+        assert_eq!(pace.looked(at(22), false), Rest::Until(at(30)));
+        assert_eq!(pace.looked(at(29), false), Rest::Until(at(30)));
+        assert_eq!(pace.looked(at(30), false), Rest::UntilWoken);
+        // Who found something has to tell anew.
+        assert_eq!(pace.looked(at(31), true), Rest::Until(at(41)));
+        assert_eq!(pace.looked(at(41), false), Rest::Until(at(51)));
     }
 }

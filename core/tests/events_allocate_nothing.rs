@@ -1,14 +1,16 @@
 //! The path of an event, from the ring to the summary, and the fixed registry never allocate.
 
 use bedplate_core::clock::Instant;
-use bedplate_core::dedup::{DedupWindow, OncePer, SharedDedupWindow};
+use bedplate_core::dedup::{DedupWindow, OncePer, SharedDedupWindow, TokenBucket};
 use bedplate_core::drain::{Batch, Drain, Limits};
 use bedplate_core::event::{Event, EventKind, Level};
 use bedplate_core::id::FixedPidAllocator;
 use bedplate_core::registry::{FixedRegistry, SpinLock};
-use bedplate_core::ring::{EventRing, Reject};
+use bedplate_core::ring::{EventRing, NestedRing, Reject, SharedRing};
+use bedplate_core::sample::{Adaptive, Random, RateLimited, Ratio, Reservoir, Sampler};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 thread_local! {
@@ -44,6 +46,52 @@ fn allocations(f: impl FnOnce()) -> usize {
 #[test]
 fn the_counter_counts() {
     assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
+}
+
+#[test]
+fn rings_of_many_writers_and_samplers_allocate_nothing() {
+    static NESTED: NestedRing<8> = NestedRing::new();
+    static SHARED: SharedRing<8, Reject> = SharedRing::new();
+    static ONCE: TokenBucket = TokenBucket::new(Duration::from_nanos(10), NonZeroU32::MIN);
+
+    let count = allocations(|| {
+        let second = Duration::from_secs(1);
+        let ten = NonZeroU32::new(10).expect("not zero");
+        let mut samplers: [&mut dyn Sampler; 4] = [
+            &mut Ratio::new(0.5),
+            &mut Random::new(0.5, 7),
+            &mut RateLimited::new(ten, second),
+            &mut Adaptive::new(ten, second, 7),
+        ];
+        let mut reservoir = Reservoir::<Event, 4>::new(7);
+        let event = |time| Event {
+            kind: EventKind::new(Level::Info, 1),
+            time: Instant::from_nanos(time),
+            key: time % 5,
+            value: 1,
+        };
+        let mut batch = [event(0); 4];
+        let mut kept = 0;
+        let mut nested = NESTED.claim_reader().expect("free");
+        let mut shared = SHARED.claim_reader().expect("free");
+        for time in 0..100 {
+            let event = event(time);
+            for sampler in &mut samplers {
+                kept += u64::from(sampler.sample(event.time, u128::from(time) << 60).is_kept());
+            }
+            reservoir.offer(event);
+            let _ = ONCE.passes(event.time);
+            let _ = NESTED.push(event);
+            let _ = SHARED.push(event);
+            if time % 13 == 0 {
+                let _ = nested.read_batch(&mut batch);
+                let _ = nested.skip();
+                let _ = shared.next();
+            }
+        }
+        assert!(kept > 0);
+    });
+    assert_eq!(count, 0);
 }
 
 #[test]

@@ -115,3 +115,32 @@ fn callers_beside_an_editor() {
     drop(handlers);
     assert_eq!(ALIVE.load(Ordering::Relaxed), 0, "nothing leaks");
 }
+
+/// What is reaped comes one by one, for who has to drop users' values one by one; what is shared stays.
+#[test]
+fn what_is_reaped_comes_one_by_one() {
+    let handlers = Handlers::<u32>::new();
+    let mut editor = handlers.claim_editor().expect("nobody else edits");
+    let caller = handlers.caller().expect("there is room");
+    for (id, value) in [("a", 1), ("b", 2), ("c", 3), ("d", 4)] {
+        let attached = editor.attach(id, &[Pattern::EVERYTHING], value);
+        attached.expect("there is room");
+    }
+    let mut kept: Option<Detaching<'_, u32>> = None;
+    caller
+        .call(&PLACED, |handler| {
+            if handler.id == "a" {
+                for id in ["a", "b"] {
+                    drop(editor.detach(id).expect("it is attached"));
+                }
+                kept = editor.detach("c");
+                assert_eq!(editor.reap().count(), 0, "it is being read");
+            }
+        })
+        .expect("not too deep");
+    let mut reaped: Vec<u32> = editor.reap().collect();
+    reaped.sort_unstable();
+    assert_eq!(reaped, [1, 2], "`d` is attached, and `c` is held");
+    assert_eq!(kept.and_then(|it| it.finish().ok()), Some(3));
+    assert_eq!(editor.get("d"), Some(&4));
+}

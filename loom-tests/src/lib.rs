@@ -17,3 +17,14 @@ pub mod script;
 pub mod subject;
 
 pub use driver::{check, check_deeply, check_lightly, thread, with_room};
+
+/// How many cases a property test tries: as many as it says, or an eighth of them where the environment has
+/// `BEDPLATE_FEWER_CASES`, which is set where each takes many times as long.
+#[must_use]
+pub fn cases(usual: u32) -> u32 {
+    if std::env::var_os("BEDPLATE_FEWER_CASES").is_some() {
+        usual.div_ceil(8)
+    } else {
+        usual
+    }
+}

@@ -307,6 +307,35 @@ fn shared_writers_that_may_be_refused() {
     });
 }
 
+/// [E3] Two pushes into a ring of two, one of which is read at once: neither is refused. One of them once compared the
+/// ticket that it had seen with a head that was later.
+#[test]
+fn a_shared_writer_is_refused_only_if_the_ring_was_full() {
+    check(|| {
+        let lent = Lent::new(SharedRing::<2, Reject, Number>::new());
+        let ring = lent.borrow();
+        let mut reader = ring.claim_reader().expect("nobody else reads");
+        let other = thread::spawn(move || {
+            ring.push(Number(1)).expect("there is room for two");
+            let received = reader.next();
+            (received, reader)
+        });
+        ring.push(Number(2)).expect("there is room for two");
+        let (received, mut reader) = other.join().expect("no panic");
+        let rest = core::iter::from_fn(|| reader.next());
+        let numbers: u64 = received
+            .into_iter()
+            .chain(rest)
+            .map(|received| match received {
+                Received::Record(Number(number)) => number,
+                Received::Lost(lost) => panic!("{lost:?}"),
+            })
+            .sum();
+        assert_eq!(numbers, 3);
+        assert_eq!(ring.stats().rejected, 0);
+    });
+}
+
 /// [E2, E5] A nested push, interrupted at one step by others, against a reader on another core.
 fn nested_writer_against_reader_interrupted_at(step: Step, pushes: u64) {
     check(move || {

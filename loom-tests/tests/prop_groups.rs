@@ -4,7 +4,7 @@ use loom_tests::op;
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: loom_tests::cases(1_000), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn groups_agree_with_their_oracle(bytes in prop::collection::vec(any::<u8>(), 0..400)) {

@@ -4,7 +4,7 @@ use loom_tests::op;
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: loom_tests::cases(2_000), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn headers_agree_with_their_oracle(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
@@ -14,7 +14,7 @@ proptest! {
 
 proptest! {
     // Texts of a pattern take long to make.
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: loom_tests::cases(100), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Texts that look like headers, which random bytes do not.
     #[test]

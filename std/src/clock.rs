@@ -18,3 +18,20 @@ pub fn now() -> Instant {
     let since_start: Duration = START.get_or_init(std::time::Instant::now).elapsed();
     Instant::ZERO.saturating_add(since_start)
 }
+
+/// A time not long ago, for two loads: that at which [recorded events](crate::telemetry::record) were last told, some ten
+/// milliseconds before [`now`] at most, or longer if their handlers take their time; `now` itself where nothing was
+/// recorded for a while, so that nobody keeps that time up to date.
+///
+/// It never goes back, but may lie before what `now` has answered.
+///
+/// ```
+/// use bedplate::clock;
+///
+/// let recent = clock::recent();
+/// assert!(recent <= clock::now());
+/// ```
+#[must_use]
+pub fn recent() -> Instant {
+    crate::telemetry::shard::recent()
+}

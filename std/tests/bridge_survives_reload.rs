@@ -1,5 +1,6 @@
 //! Filters and layers below the bridge may be exchanged while the program runs, under as many dispatchers as there
 //! are; a scope that was open meanwhile is shown by what came.
+#![cfg(feature = "tracing")]
 
 use bedplate::context::{self, Key};
 use std::io;

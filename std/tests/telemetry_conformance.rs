@@ -528,3 +528,60 @@ fn t20_a_span_that_panics_is_told_of_and_the_panic_goes_on() {
     );
     assert!(exception.get("table").is_some_and(|it| it == "orders"));
 }
+
+/// The prefix is part of the literal: a name is checked when it is compiled.
+#[test]
+fn e11_a_prefix_has_a_start_and_a_stop_with_its_duration() {
+    macro_rules! query {
+        ($name:literal, $body:expr) => {
+            telemetry::span!(concat!("e11.repository.", $name), { table: "orders" }, $body)
+        };
+    }
+    let probe = Probe::of_this_thread(Pattern::under(EventName::new("e11.repository"))).unwrap();
+    assert_eq!(query!("find", |_| 7), 7);
+    let events = probe.take();
+    let names: Vec<_> = events.iter().map(|event| event.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["e11.repository.find.start", "e11.repository.find.stop"]
+    );
+    let times = [0, 1].map(|at: usize| match events[at].measurement("monotonic_time") {
+        Some(Measurement::Duration(time)) => time,
+        other => panic!("{other:?}"),
+    });
+    let duration = Measurement::Duration(times[1] - times[0]);
+    assert_eq!(events[1].measurement("duration"), Some(duration));
+}
+
+#[test]
+fn e13_an_event_under_a_condition() {
+    let probe = Probe::of_this_thread(EventName::new("e13.conditional")).unwrap();
+    for condition in [true, false] {
+        if condition {
+            telemetry::emit!("e13.conditional", 1_u64);
+        }
+    }
+    assert_eq!(probe.take().len(), 1);
+}
+
+/// There is nothing to start: whoever comes first starts it, and whoever comes at the same time finds it.
+#[test]
+fn e14_what_runs_already_is_not_started_again() {
+    let probe = Probe::of_all_threads(EventName::new("e14.first")).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..10_u32 {
+            scope.spawn(move || telemetry::record!("e14.first", { n: 1_u64 }, { thread: thread }));
+        }
+    });
+    telemetry::flush(std::time::Duration::from_secs(60)).unwrap();
+    assert_eq!(probe.take().len(), 10);
+    #[cfg(target_os = "linux")]
+    {
+        let names = std::fs::read_dir("/proc/self/task").unwrap();
+        let telling = names
+            .filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok())
+            .filter(|name| name.starts_with("bedplate-teleme"))
+            .count();
+        assert_eq!(telling, 1);
+    }
+}

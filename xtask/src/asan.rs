@@ -26,6 +26,8 @@ pub(crate) fn run(mut arguments: Parser) -> Result<(), Failure> {
             .arg(shell::target_dir("asan"))
             .env("RUSTC_BOOTSTRAP", "1")
             .env("RUSTFLAGS", "-Zsanitizer=address")
+            // Property tests have tried as many as usual without.
+            .env("BEDPLATE_FEWER_CASES", "1")
             .env(
                 "LSAN_OPTIONS",
                 format!("print_suppressions=0:suppressions={}", forgotten.display()),

@@ -14,11 +14,15 @@ const BYTES: usize = if cfg!(target_arch = "arm") {
 };
 
 /// Makes the memory usable. To be called once, before anything is allocated.
+///
+/// # Panics
+/// If it is called again.
 pub fn start() {
     static mut MEMORY: [MaybeUninit<u8>; BYTES] = [MaybeUninit::uninit(); BYTES];
     assert!(HEAP.free() == 0, "the heap is started once");
+    let memory = &raw mut MEMORY;
     // SAFETY: nobody else names this memory, and it is handed over once, as was just seen.
-    unsafe { HEAP.init(&raw mut MEMORY as usize, BYTES) };
+    unsafe { HEAP.init(memory as usize, BYTES) };
 }
 
 /// Bytes that are allocated.

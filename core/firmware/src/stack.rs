@@ -14,6 +14,9 @@ const PAINT: u8 = 0xA5;
 /// compare-and-swap, and no interrupt may come meanwhile.
 ///
 /// What an operation reserves and does not write is not seen.
+///
+/// # Panics
+/// If it takes more than can be seen.
 #[inline(never)]
 pub fn used_by<R>(operation: impl FnOnce() -> R) -> usize {
     let top = stack_pointer();

@@ -274,11 +274,32 @@ impl<H> fmt::Debug for Detaching<'_, H> {
     }
 }
 
-/// Lists that nobody reads any more. What was attached last in one of them is dropped with it.
+/// What nobody reads any more: as an iterator, the values that were attached last in it, for who drops users' values
+/// one by one. Those that are not asked for are dropped with it.
 pub struct Reaped<H>(#[expect(clippy::vec_box, reason = "as they were made")] Vec<Box<List<H>>>);
 
 // SAFETY: nobody else reads the lists; values that are dropped with them may be sent.
 unsafe impl<H: Send + Sync> Send for Reaped<H> {}
+
+impl<H> Iterator for Reaped<H> {
+    type Item = H;
+
+    fn next(&mut self) -> Option<H> {
+        while let Some(list) = self.0.last_mut() {
+            match list.entries.pop().map(Arc::into_inner) {
+                Some(Some(entry)) => match entry.value.into_inner() {
+                    Some(value) => return Some(value),
+                    // Whoever detached it has the value.
+                    None => {}
+                },
+                // Another list has it, or a `Detaching`.
+                Some(None) => {}
+                None => drop(self.0.pop()),
+            }
+        }
+        None
+    }
+}
 
 impl<H> fmt::Debug for Reaped<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

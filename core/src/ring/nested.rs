@@ -171,6 +171,11 @@ impl Tickets {
                 continue;
             }
             if !permits(ticket) {
+                in_order();
+                // If another push came in between, and a reader, the ticket was compared with a later head.
+                if first.taken() != taken {
+                    continue;
+                }
                 return Err(Untaken::Denied);
             }
             let next = ticket.wrapping_add(1);
@@ -211,6 +216,11 @@ impl Tickets {
                 continue;
             }
             if !permits(ticket) {
+                in_order();
+                // As on level 0.
+                if own.taken() != taken {
+                    continue;
+                }
                 return Err(Untaken::Denied);
             }
             let next = ticket.wrapping_add(1);

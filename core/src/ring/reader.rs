@@ -3,7 +3,7 @@
 use super::nested::Tickets;
 use super::slot::{Holds, Slot};
 use super::{Stats, claim, give_back};
-use crate::event::Record;
+use crate::event::{Record, Words};
 use crate::sync::{AtomicBool, AtomicUsize, Ordering, const_fn};
 use core::fmt;
 use core::marker::PhantomData;
@@ -179,9 +179,10 @@ impl<'r, R: Record> Reader<'r, R> {
         reason = "`None` is not the end: more may come"
     )]
     pub fn next(&mut self) -> Option<Received<R>> {
-        if let Some(record) = self.ready() {
+        if let Some(words) = self.ready() {
+            // Before it is decoded, which may panic.
             self.deliver(1);
-            return Some(Received::Record(record));
+            return Some(Received::Record(R::decode(words)));
         }
         if self.ticket == self.seen {
             return None;
@@ -246,41 +247,52 @@ impl<'r, R: Record> Reader<'r, R> {
         batch
     }
 
+    /// How many records are waiting, those included that are still being written, or were overwritten unnoticed.
+    #[must_use]
+    pub fn waiting(&mut self) -> usize {
+        self.seen = self.tail.load();
+        self.seen.wrapping_sub(self.ticket)
+    }
+
+    /// Whether the reader waits for a record whose push is under way, or was given up: the only thing that keeps
+    /// it from what is behind.
+    #[must_use]
+    pub fn is_held_up(&mut self) -> bool {
+        self.seen = self.tail.load();
+        self.ticket != self.seen && self.slot().holds(self.ticket) == Holds::Earlier
+    }
+
     /// Gives up the record that the reader waits for, if there is one; it counts as
     /// [`busy`](Stats::busy). For who flushes a ring one of whose writers may have died.
     pub fn skip(&mut self) -> Option<Lost> {
-        self.seen = self.tail.load();
-        let is_pending =
-            self.ticket != self.seen && self.slot().holds(self.ticket) == Holds::Earlier;
-        is_pending.then(|| self.give_up())
+        self.is_held_up().then(|| self.give_up())
     }
 
     /// Records from here on, as far as they can be read without further ado.
     fn copy(&mut self, records: &mut [R]) -> usize {
-        let begin = self.ticket;
+        let copying = Copying {
+            begin: self.ticket,
+            reader: self,
+        };
         for place in records.iter_mut() {
-            let Some(record) = self.ready() else { break };
-            *place = record;
-            self.ticket = self.ticket.wrapping_add(1);
+            let reader = &mut *copying.reader;
+            let Some(words) = reader.ready() else { break };
+            reader.ticket = reader.ticket.wrapping_add(1);
+            *place = R::decode(words);
         }
-        let count = self.ticket.wrapping_sub(begin);
-        self.ticket = begin;
-        if count > 0 {
-            self.deliver(count);
-        }
-        count
+        copying.count()
     }
 
-    /// The record of the next ticket, if it is there to be read.
+    /// The words of the next ticket's record, if it is there to be read.
     #[inline]
-    fn ready(&mut self) -> Option<R> {
+    fn ready(&mut self) -> Option<Words> {
         if self.ticket == self.seen {
             self.seen = self.tail.load();
             if self.ticket == self.seen {
                 return None;
             }
         }
-        self.slot().read(self.ticket).map(R::decode)
+        self.slot().read(self.ticket)
     }
 
     /// What to do about a ticket that was taken, and whose record is not there.
@@ -361,6 +373,29 @@ impl<'r, R: Record> Reader<'r, R> {
     #[inline]
     fn slot(&self) -> &'r Slot {
         &self.slots[self.ticket & (self.slots.len() - 1)]
+    }
+}
+
+/// A reader whose ticket runs ahead of what it has delivered; that is made good at the end, even if a record panics
+/// when it is decoded.
+struct Copying<'c, 'r, R: Record> {
+    reader: &'c mut Reader<'r, R>,
+    begin: usize,
+}
+
+impl<R: Record> Copying<'_, '_, R> {
+    fn count(&self) -> usize {
+        self.reader.ticket.wrapping_sub(self.begin)
+    }
+}
+
+impl<R: Record> Drop for Copying<'_, '_, R> {
+    fn drop(&mut self) {
+        let count = self.count();
+        self.reader.ticket = self.begin;
+        if count > 0 {
+            self.reader.deliver(count);
+        }
     }
 }
 

@@ -139,7 +139,14 @@ impl<const N: usize, P: Policy<R>, R: Record> SharedRing<N, P, R> {
         let mut ticket = tail.load(Ordering::Relaxed);
         loop {
             if ticket.wrapping_sub(self.passed.head()) >= N {
-                return None;
+                // Relaxed: the reader had seen a tail that is not behind its head, and so have we now [E3]. One
+                // that has not moved proves that the ring was full.
+                let now = tail.load(Ordering::Relaxed);
+                if now == ticket {
+                    return None;
+                }
+                ticket = now;
+                continue;
             }
             // Relaxed: a number; the slots say what may be read and written.
             match tail.compare_exchange_weak(

@@ -1,7 +1,7 @@
 //! rayon's entrances, with the context of whoever calls. With the feature `rayon`.
 //!
 //! The threads of a pool keep nothing of it: when a piece of work ends, its thread has its own context again. For the
-//! closures of parallel iterators there is [`in_context_each`](super::in_context_each).
+//! closures of parallel iterators there is [`in_context_each`].
 
 use super::{in_context, in_context_each};
 use rayon_core::{Scope, ThreadPool};

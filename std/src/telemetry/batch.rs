@@ -6,16 +6,25 @@
 //! ```
 //!
 //! What closes a batch is decided by [`Drain`]; size, age, flush and the handler's detachment all go its one way.
+//!
+//! # The end
+//! ```text
+//! detach ──► the handler is silent, its tap dropped ──► `closed` ──► the last batches ──► the sink dropped ──► `ended`
+//!   └─────────────────────────────────── waits ────────────────────────────────────────────────────────────────┘
+//! ```
 
 use super::dispatch;
 use super::drainer;
 use super::handler::{AttachError, HandlerBuilder};
 use super::{Event, EventName, Measurement, Outcome, OwnedEvent, OwnedValue, own};
+use crate::clock;
 use crate::process::panic::{attempt, discard};
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering};
 use alloc::collections::VecDeque;
 use bedplate_core::clock::Instant;
 use bedplate_core::drain::{self, Drain, Item, Limits};
+use core::cell::Cell;
+use core::ptr;
 
 /// The most events that wait for a batch, on either side of the lock.
 const CAPACITY: usize = 1_024;
@@ -55,7 +64,10 @@ impl HandlerBuilder<'_> {
     /// Attaches `sink` to batches of these events: they are copied when they happen, and handed out by the thread
     /// that also tells recorded events. When a batch is closed, and what happens if the sink fails, `limits` say; the
     /// [policy](Self::on_failure) for failures does not apply. A batch is closed by [`flush`](super::flush), too, and
-    /// by detaching, after which the last one is still handed out.
+    /// by [detaching](super::detach), which waits until the last one was handed out.
+    ///
+    /// What the sink emits or records itself is not collected for it, nor what is told of its failures: that is counted as
+    /// [`Stats::left_out`](super::Stats::left_out). Two sinks that each emit what the other collects go on without end.
     ///
     /// At most 1,024 events wait. What comes when there is no room is counted as
     /// [`Stats::refused`](super::Stats::refused); batches that were given up are told of as `bedplate.telemetry.lost`.
@@ -90,20 +102,26 @@ impl HandlerBuilder<'_> {
         let id = self.id.to_owned();
         let incoming = Arc::<Incoming>::default();
         let tap = Tap(incoming.clone());
+        let ending = Some(incoming.ending.clone());
         // Owned by the closure as a whole, so that it is dropped with it.
-        let attached = self.attach(move |event: &Event<'_>| tap.add(event));
+        let attached = self.attach_as(move |event: &Event<'_>| tap.add(event), ending);
         if let Err(refused) = attached {
             return Err(AttachError {
                 reason: refused.reason,
                 handler: sink,
             });
         }
-        NEW.lock().push(Box::new(Batching {
+        let batching = Box::new(Batching {
             id,
-            incoming,
+            incoming: incoming.clone(),
             drain: Box::new(Drain::new(limits)),
             sink,
-        }));
+        });
+        NEW.lock().push(batching);
+        // What came before that has called for somebody who did not know of it.
+        if !incoming.events.lock().is_empty() || incoming.is_closed() {
+            drainer::wake();
+        }
         Ok(())
     }
 }
@@ -117,6 +135,66 @@ struct Incoming {
     events: Mutex<VecDeque<OwnedEvent>>,
     /// Whether nothing more will come.
     closed: AtomicBool,
+    ending: Arc<Ending>,
+}
+
+impl Incoming {
+    fn is_closed(&self) -> bool {
+        // Acquire: what was added before is found in `events`; pairs with Release when the tap is dropped.
+        self.closed.load(Ordering::Acquire)
+    }
+}
+
+/// Whether everything that was collected was handed out, and the sink is dropped.
+#[derive(Default)]
+pub(super) struct Ending {
+    ended: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Ending {
+    /// Waits until it has ended, for ever without a deadline. Whether it has; it has not, and never will, if there is no
+    /// thread to do that.
+    pub(super) fn wait_until(&self, deadline: Option<Instant>) -> bool {
+        if !drainer::hurry() {
+            return false;
+        }
+        let ended = self.ended.lock();
+        let ended = match deadline {
+            None => self.changed.wait_while(ended, |ended| !*ended),
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(clock::now());
+                self.changed.wait_while_for(ended, left, |ended| !*ended)
+            }
+        };
+        *ended
+    }
+
+    fn end(&self) {
+        *self.ended.lock() = true;
+        self.changed.notify_all();
+    }
+}
+
+thread_local! {
+    /// What this thread is just handing out. Without a destructor, so that it is there to the end.
+    static HANDED_OUT: Cell<*const Incoming> = const { Cell::new(ptr::null()) };
+}
+
+/// While it is there, this thread collects nothing here: what the sink says, and what is told of its failures.
+struct HandingOut;
+
+impl HandingOut {
+    fn begin(incoming: &Incoming) -> Self {
+        HANDED_OUT.set(incoming);
+        Self
+    }
+}
+
+impl Drop for HandingOut {
+    fn drop(&mut self) {
+        HANDED_OUT.set(ptr::null());
+    }
 }
 
 /// The handler's end of it.
@@ -124,6 +202,10 @@ struct Tap(Arc<Incoming>);
 
 impl Tap {
     fn add(&self, event: &Event<'_>) {
+        if ptr::eq(HANDED_OUT.get(), &raw const *self.0) {
+            dispatch::left_out();
+            return;
+        }
         // Before the lock: what is to be shown is a user's code.
         let event = OwnedEvent::from(event);
         let mut events = self.0.events.lock();
@@ -143,8 +225,8 @@ impl Tap {
 
 impl Drop for Tap {
     fn drop(&mut self) {
-        // Relaxed: a mark; what was added before is found under the lock.
-        self.0.closed.store(true, Ordering::Relaxed);
+        // Release: what was added is there; pairs with Acquire in `is_closed`.
+        self.0.closed.store(true, Ordering::Release);
         drainer::wake();
     }
 }
@@ -153,6 +235,9 @@ impl Drop for Tap {
 trait Collecting: Send {
     /// Takes what came and hands out what is due, or everything if it is to be flushed.
     fn poll(&mut self, now: Instant, flush: bool) -> Polled;
+
+    /// Drops the sink, a user's, and says so to who waits for that.
+    fn end(self: Box<Self>);
 }
 
 /// What a look at one of them gave.
@@ -177,8 +262,9 @@ where
     O: Outcome,
 {
     fn poll(&mut self, now: Instant, flush: bool) -> Polled {
-        // Relaxed: before the events are taken, behind which nothing comes then. Who sets it has locked them before.
-        let closed = self.incoming.closed.load(Ordering::Relaxed);
+        // Before the events are taken, behind which nothing comes then.
+        let closed = self.incoming.is_closed();
+        let _handing_out = HandingOut::begin(&self.incoming);
         let before = self.drain.stats();
         let Self {
             id,
@@ -207,6 +293,18 @@ where
             next,
             over: closed && is_empty && next.is_none(),
         }
+    }
+
+    fn end(self: Box<Self>) {
+        let Self {
+            incoming,
+            drain,
+            sink,
+            ..
+        } = *self;
+        discard(sink);
+        drop(drain);
+        incoming.ending.end();
     }
 }
 
@@ -240,8 +338,7 @@ impl Batches {
             let polled = batching.poll(now, flush);
             found |= polled.found;
             if polled.over {
-                // It owns a user's sink.
-                discard(self.0.remove(at));
+                self.0.remove(at).end();
                 continue;
             }
             next = match (next, polled.next) {

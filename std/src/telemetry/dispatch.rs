@@ -10,12 +10,14 @@
 //! Handlers are users' code: they run outside every lock, and what they break ends here. Telling of a failure may
 //! fail, too; that is counted and not told, or it would never end.
 
+use super::batch::Ending;
 use super::handler::{Filter, Function};
+use super::thin::Thinning;
 use super::{Event, FailurePolicy, Stats, own};
 use crate::clock;
 use crate::process::PanicReport;
 use crate::process::panic::{attempt, discard};
-use crate::sync::{AtomicU64, Mutex, OnceLock, Ordering};
+use crate::sync::{Arc, AtomicU64, Mutex, OnceLock, Ordering};
 use bedplate_core::handlers::{Called, Caller, Detaching, Editor, Handlers, Interest};
 use bedplate_core::handlers::{Strikes, TooDeep, Verdict};
 use core::any::Any;
@@ -24,12 +26,15 @@ use core::cell::{Cell, OnceCell};
 /// Of this process.
 pub(super) static HANDLERS: Handlers<Attached> = Handlers::new();
 
-/// What is attached.
+/// What is attached. Dropped by [`let_go`](Self::let_go).
 pub(super) struct Attached {
     callback: Box<dyn Callback>,
     filter: Option<Filter>,
+    thinning: Thinning,
     /// Locked only when it fails.
     strikes: Box<Mutex<Strikes>>,
+    /// What becomes of what it collects, if it does.
+    collecting: Option<Arc<Ending>>,
 }
 
 /// A user's function, whatever its type.
@@ -41,13 +46,31 @@ impl Attached {
     pub(super) fn new(
         callback: Box<dyn Callback>,
         filter: Option<Filter>,
+        thinning: Thinning,
         policy: FailurePolicy,
+        collecting: Option<Arc<Ending>>,
     ) -> Self {
         Self {
             callback,
             filter,
+            thinning,
             strikes: Box::new(Mutex::new(Strikes::new(policy))),
+            collecting,
         }
+    }
+
+    /// Drops it part by part: of two destructors that panic at once, the second would abort the process. What is left
+    /// to wait for, if it collects.
+    pub(super) fn let_go(self) -> Option<Arc<Ending>> {
+        self.thinning.end();
+        discard(self.callback);
+        discard(self.filter);
+        discard(self.thinning);
+        self.collecting
+    }
+
+    pub(super) const fn thinning(&self) -> &Thinning {
+        &self.thinning
     }
 
     /// The function again.
@@ -60,9 +83,12 @@ impl Attached {
     }
 
     fn handle(&self, event: &Event<'_>) -> Result<(), String> {
-        match &self.filter {
-            Some(filter) if !filter(event) => Ok(()),
-            _ => self.callback.call(event),
+        if self.filter.as_ref().is_some_and(|filter| !filter(event)) {
+            return Ok(());
+        }
+        match self.thinning.admit(event) {
+            Some(weight) => self.callback.call(&Event { weight, ..*event }),
+            None => Ok(()),
         }
     }
 }
@@ -70,9 +96,12 @@ impl Attached {
 /// The editor of [`HANDLERS`], for one thread at a time.
 static EDITOR: OnceLock<Mutex<Editor<'static, Attached>>> = OnceLock::new();
 
+/// What was detached while nobody could wait for it.
+static LEFT_BEHIND: Mutex<Vec<Detaching<'static, Attached>>> = Mutex::new(Vec::new());
+
 /// Edits what is attached, and drops what earlier edits left, outside the lock.
 pub(super) fn edit<R>(change: impl FnOnce(&mut Editor<'static, Attached>) -> R) -> R {
-    let (result, left) = {
+    let (result, reaped) = {
         let mut editor = EDITOR
             .get_or_init(|| match HANDLERS.claim_editor() {
                 Some(editor) => Mutex::new(editor),
@@ -82,7 +111,19 @@ pub(super) fn edit<R>(change: impl FnOnce(&mut Editor<'static, Attached>) -> R) 
         let result = change(&mut editor);
         (result, editor.reap())
     };
-    discard(left);
+    let mut over: Vec<Attached> = reaped.collect();
+    let mut left = LEFT_BEHIND.lock();
+    let all = core::mem::take(&mut *left);
+    for detaching in all {
+        match detaching.finish() {
+            Ok(attached) => over.push(attached),
+            Err(running) => left.push(running),
+        }
+    }
+    drop(left);
+    for attached in over {
+        attached.let_go();
+    }
     result
 }
 
@@ -92,8 +133,8 @@ thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// Whether a failure is being told of.
     static TELLS_OF_FAILURE: Cell<bool> = const { Cell::new(false) };
-    /// Whether something was detached that nobody waited for.
-    static LEFT_BEHIND: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread has left something behind.
+    static HAS_LEFT: Cell<bool> = const { Cell::new(false) };
 }
 
 static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
@@ -115,6 +156,11 @@ pub(super) fn no_room() {
 /// An event reaches no batch.
 pub(super) fn refused() {
     count(&REFUSED, 1);
+}
+
+/// A sink said it itself.
+pub(super) fn left_out() {
+    count(&LEFT_OUT, 1);
 }
 
 /// Calls a user's code as that of a handler.
@@ -142,8 +188,8 @@ pub(super) fn is_in_a_handler() -> bool {
 
 /// Nobody waits for what was detached: it is dropped when it can be.
 pub(super) fn leave_behind(detaching: Detaching<'static, Attached>) {
-    drop(detaching);
-    LEFT_BEHIND.set(true);
+    LEFT_BEHIND.lock().push(detaching);
+    HAS_LEFT.set(true);
 }
 
 /// Tells those who want the event.
@@ -169,8 +215,8 @@ pub(super) fn tell(interest: &Interest, event: &Event<'_>) {
     for failure in failures {
         failure.tell(event);
     }
-    if LEFT_BEHIND.get() && !is_in_a_handler() {
-        LEFT_BEHIND.set(false);
+    if HAS_LEFT.get() && !is_in_a_handler() {
+        HAS_LEFT.set(false);
         edit(|_| ());
     }
 }

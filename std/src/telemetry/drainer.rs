@@ -6,18 +6,19 @@
 //! something.
 //!
 //! It calls users' code, outside every lock. A handler that does not return stops it: then rings fill up, and what
-//! is lost is counted. Whoever waits for it has a limit.
+//! is lost is counted. Whoever waits for it has a limit, and code of users that runs on it, a handler or a destructor,
+//! does not wait for it at all.
 
 use super::batch::{self, Batches};
 use super::record::Known;
-use super::shard::{self, CAPACITY, Readers};
-use super::{FlushError, dispatch, own};
+use super::shard::{self, Readers};
+use super::{FlushError, dispatch, own, thin};
 use crate::clock;
 use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, thread};
 use bedplate_core::clock::Instant;
 use bedplate_core::pace::{Pace, Rest};
 use bedplate_core::ring::Received;
-use core::cell::OnceCell;
+use core::cell::{Cell, OnceCell};
 use core::time::Duration;
 
 /// Between two looks.
@@ -59,29 +60,35 @@ struct Desk {
 /// Whether it will look by itself.
 #[inline]
 pub(super) fn is_awake() -> bool {
-    // Relaxed: who sees an old value, after having pushed, is seen by the look that comes an interval after it
-    // changed; see `Pace`.
-    AWAKE.load(Ordering::Relaxed)
+    // Acquire: the tick is that of now, or a later one; pairs with Release in `call`. Who sees an old value, after
+    // having pushed, is seen by the look that comes an interval after it changed; see `Pace`.
+    AWAKE.load(Ordering::Acquire)
+}
+
+/// Whether this is its thread.
+pub(super) fn is_here() -> bool {
+    IS_HERE.get()
 }
 
 /// Has the drainer look soon, unless it is about to.
 pub(super) fn hurry_once() {
     // Relaxed: a hint; the drainer looks by itself.
     if !CALL_IS_OUT.load(Ordering::Relaxed) {
-        hurry();
+        wake();
     }
 }
 
 /// Has the drainer look by itself again; starts it if need be.
 #[cold]
 pub(super) fn wake() {
-    hurry();
+    let _is_running = hurry();
 }
 
-/// Has the drainer look now. If it cannot be started, what was recorded waits for the next one who tries.
-pub(super) fn hurry() {
-    let mut desk = DESK.lock();
-    call(&mut desk);
+/// Has the drainer look now. If it cannot be started, what was recorded waits for the next one who tries. Whether it
+/// runs.
+pub(super) fn hurry() -> bool {
+    // Whoever comes back from there was called by who is about to do the same.
+    shard::alone(|| call(&mut DESK.lock())).unwrap_or(true)
 }
 
 /// Whether it runs.
@@ -92,8 +99,11 @@ fn call(desk: &mut MutexGuard<'_, Desk>) -> bool {
         desk.is_running = builder.spawn(run).is_ok();
     }
     if desk.is_running {
-        // Relaxed: as in `is_awake` and `hurry_once`.
-        AWAKE.store(true, Ordering::Relaxed);
+        // It may be asleep, and the time stands still since then.
+        shard::set_tick(clock::now());
+        // Release: the tick is set; pairs with Acquire in `is_awake`.
+        AWAKE.store(true, Ordering::Release);
+        // Relaxed: as in `hurry_once`.
         CALL_IS_OUT.store(true, Ordering::Relaxed);
         if desk.is_resting {
             CALLED.notify_all();
@@ -103,7 +113,7 @@ fn call(desk: &mut MutexGuard<'_, Desk>) -> bool {
 }
 
 pub(super) fn flush(patience: Duration) -> Result<(), FlushError> {
-    if dispatch::is_in_a_handler() {
+    if dispatch::is_in_a_handler() || is_here() {
         return Err(FlushError::WithinHandler);
     }
     let mut desk = DESK.lock();
@@ -112,7 +122,7 @@ pub(super) fn flush(patience: Duration) -> Result<(), FlushError> {
     }
     desk.asked += 1;
     let mine = desk.asked;
-    if !call(&mut desk) {
+    if shard::alone(|| call(&mut desk)) != Some(true) {
         return Err(FlushError::NoThread);
     }
     let desk = ANSWERED.wait_while_for(desk, patience, |desk| desk.answered < mine);
@@ -124,6 +134,7 @@ pub(super) fn flush(patience: Duration) -> Result<(), FlushError> {
 
 /// The whole life of the thread.
 fn run() {
+    IS_HERE.set(true);
     let mut readers = Readers::claim();
     let mut known = Known::default();
     let mut batches = Batches::default();
@@ -135,17 +146,21 @@ fn run() {
         };
         let now = clock::now();
         shard::set_tick(now);
-        let told = look(&mut readers, &mut known);
+        let told = readers.drain(asked > answered, |received, number| match received {
+            Received::Record(stored) => known.tell(&stored),
+            Received::Lost(lost) => own::lost(lost.count(), number),
+        });
         // Behind the records, which may be among what is collected.
         let (collected, due) = batches.poll(clock::now(), asked > answered);
+        let due = thin::poll(clock::now()).into_iter().chain(due).min();
         let mut desk = DESK.lock();
         desk.answered = asked;
         ANSWERED.notify_all();
         let until = match pace.looked(now, told || collected) {
             Rest::Until(next) => next,
             Rest::TellThenUntil(next) => {
-                // Relaxed: as in `is_awake`.
-                AWAKE.store(desk.is_called, Ordering::Relaxed);
+                // Release: it may be called already, which has set the tick; pairs with Acquire in `is_awake`.
+                AWAKE.store(desk.is_called, Ordering::Release);
                 next
             }
             Rest::UntilWoken => Instant::MAX,
@@ -163,25 +178,9 @@ fn run() {
     }
 }
 
-/// Tells what is in the rings now. Whether that was anything.
-fn look(readers: &mut Readers, known: &mut Known) -> bool {
-    let mut found = 0;
-    for (number, reader) in readers.all() {
-        // As many as can be there, and a gap before them: an endless stream in one does not keep it from the
-        // others.
-        found += reader.drain(CAPACITY_OF_ALL + 1, |received| match received {
-            Received::Record(stored) => known.tell(&stored),
-            Received::Lost(lost) => own::lost(lost.count(), number),
-        });
-    }
-    found > 0
-}
-
-/// Of the largest ring.
-const CAPACITY_OF_ALL: usize = 1_024;
-const _: () = assert!(CAPACITY <= CAPACITY_OF_ALL);
-
 thread_local! {
+    /// Without a destructor, so that it is there to the end.
+    static IS_HERE: Cell<bool> = const { Cell::new(false) };
     static AT_EXIT: OnceCell<AtExit> = const { OnceCell::new() };
 }
 

@@ -15,6 +15,7 @@ pub struct Event<'e> {
     pub(super) metadata: &'e [(&'static str, Value<'e>)],
     /// When it was recorded; `None` if it happens now.
     pub(super) time: Option<Instant>,
+    pub(super) weight: f32,
 }
 
 impl<'e> Event<'e> {
@@ -58,6 +59,12 @@ impl<'e> Event<'e> {
     #[must_use]
     pub fn time(&self) -> Instant {
         self.time.unwrap_or_else(clock::now)
+    }
+
+    /// For how many events it stands: 1, but for a handler that is given [samples](super::HandlerBuilder::sampled).
+    #[must_use]
+    pub const fn weight(&self) -> f32 {
+        self.weight
     }
 }
 
@@ -215,6 +222,8 @@ pub struct OwnedEvent {
     pub metadata: Vec<(&'static str, OwnedValue)>,
     /// When it happened.
     pub time: Instant,
+    /// For how many events it stands; see [`Event::weight`].
+    pub weight: f32,
 }
 
 impl OwnedEvent {
@@ -244,6 +253,7 @@ impl From<&Event<'_>> for OwnedEvent {
             measurements: event.measurements.to_vec(),
             metadata: event.metadata.iter().map(owned).collect(),
             time: event.time(),
+            weight: event.weight,
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Attaching, detaching, listing.
 
+use super::batch::Ending;
 use super::dispatch::{self, Attached, Callback};
 use super::drainer;
+use super::thin::Thinning;
 use super::{Event, EventName, FailurePolicy, Outcome, Pattern};
 use crate::clock;
-use crate::process::panic::{discard, install_hook};
-use crate::sync::thread;
+use crate::process::panic::install_hook;
+use crate::sync::{Arc, thread};
 use bedplate_core::handlers::AttachError as Reason;
 use core::fmt;
 use core::time::Duration;
@@ -79,6 +81,7 @@ pub fn handler(id: &str) -> HandlerBuilder<'_> {
         id,
         patterns: Vec::new(),
         filter: None,
+        thinning: Thinning::default(),
         policy: FailurePolicy::default(),
     }
 }
@@ -89,6 +92,7 @@ pub struct HandlerBuilder<'p> {
     pub(super) id: &'p str,
     patterns: Vec<Pattern<'p>>,
     filter: Option<Filter>,
+    pub(super) thinning: Thinning,
     policy: FailurePolicy,
 }
 
@@ -130,11 +134,33 @@ impl<'p> HandlerBuilder<'p> {
         F: Fn(&Event<'_>) -> O + Send + Sync + 'static,
         O: Outcome,
     {
+        self.attach_as(handler, None)
+    }
+
+    /// Attaches `handler`, which may be the beginning of something that ends later.
+    pub(super) fn attach_as<F, O>(
+        self,
+        handler: F,
+        collecting: Option<Arc<Ending>>,
+    ) -> Result<(), AttachError<F>>
+    where
+        F: Fn(&Event<'_>) -> O + Send + Sync + 'static,
+        O: Outcome,
+    {
         // So that failures can be told with their place.
         install_hook();
         drainer::flush_at_exit_of_main();
-        let attached = Attached::new(Box::new(Function(handler)), self.filter, self.policy);
-        let result = dispatch::edit(|editor| editor.attach(self.id, &self.patterns, attached));
+        let function = Box::new(Function(handler));
+        let Self {
+            id,
+            patterns,
+            filter,
+            thinning,
+            policy,
+        } = self;
+        thinning.begin();
+        let attached = Attached::new(function, filter, thinning, policy, collecting);
+        let result = dispatch::edit(|editor| editor.attach(id, &patterns, attached));
         result.map_err(|refused| AttachError {
             reason: refused.error,
             handler: refused.value.into_function(),
@@ -194,10 +220,12 @@ impl<F> core::error::Error for AttachError<F> {}
 
 /// Detaches what is attached as `id`, and waits until no thread is in it: when this returns
 /// [`Detached::Silent`], the handler does not run and never will, what it did is done, and what it captured has
-/// been dropped.
+/// been dropped. One with [batches](HandlerBuilder::attach_batched) is given its last one before, as often as its limits
+/// say, by the thread that tells recorded events, which may be in another handler first.
 ///
-/// Within a handler, this one or another, nobody is waited for, since handlers that wait for each other would
-/// wait for ever: the answer is [`Detached::FromWithin`], and no call begins any more.
+/// Within a handler, this one or another, and in a destructor that runs on the telling thread, nobody is waited for,
+/// since those that wait for each other would wait for ever: the answer is [`Detached::FromWithin`], and no call begins
+/// any more.
 ///
 /// # Errors
 /// [`NotAttached`] if there is none of this id.
@@ -220,7 +248,7 @@ pub fn detach_within(id: &str, patience: Duration) -> Result<Detached, NotAttach
 
 fn detach_until(id: &str, patience: Option<Duration>) -> Result<Detached, NotAttached> {
     let detaching = dispatch::edit(|editor| editor.detach(id)).ok_or(NotAttached)?;
-    if dispatch::is_in_a_handler() {
+    if dispatch::is_in_a_handler() || drainer::is_here() {
         dispatch::leave_behind(detaching);
         return Ok(Detached::FromWithin);
     }
@@ -229,10 +257,15 @@ fn detach_until(id: &str, patience: Option<Duration>) -> Result<Detached, NotAtt
     let mut looks = 0_u32;
     loop {
         match detaching.finish() {
-            Ok(value) => {
-                // A user's, outside every lock.
-                discard(value);
-                return Ok(Detached::Silent);
+            Ok(attached) => {
+                // Users' values, outside every lock.
+                let ending = attached.let_go();
+                let has_ended = ending.is_none_or(|ending| ending.wait_until(deadline));
+                return Ok(if has_ended {
+                    Detached::Silent
+                } else {
+                    Detached::StillRunning
+                });
             }
             Err(running) => detaching = running,
         }
@@ -262,11 +295,11 @@ fn pause(looks: u32) {
 pub enum Detached {
     /// It does not run, and never will.
     Silent,
-    /// This thread is in a handler, so nobody was waited for: calls that have begun end by themselves. What it
-    /// captured is dropped with the end of this thread's emission, or a later edit.
+    /// This thread is in a handler, so nobody was waited for: calls that have begun end by themselves, and what was
+    /// collected is handed out. What it captured is dropped with the end of this thread's emission, or a later edit.
     FromWithin,
-    /// The patience was over. A call that has begun ends by itself; what it captured is dropped with a later
-    /// edit.
+    /// The patience was over, or the thread that hands out the last batch could not be started. A call that has begun
+    /// ends by itself; what it captured is dropped with a later edit.
     StillRunning,
 }
 

@@ -51,7 +51,7 @@
 //! `pushed = delivered + overwritten + rejected + busy + waiting`.
 //!
 //! [`HandlerBuilder::attach_batched`] has events of either kind handed out many at a time, closed by number, size,
-//! age, flush and detachment.
+//! age, flush and detachment. [`HandlerBuilder::sampled`] and [`HandlerBuilder::once_per`] give a handler some of them.
 //!
 //! # What bedplate tells of itself
 //! | event | measurements | metadata |
@@ -63,6 +63,7 @@
 //! | `bedplate.supervisor.ended`, if not as it should be | `incarnation` | `supervisor`, `child`, `reason` |
 //! | `bedplate.supervisor.gave_up` | `restarts` | `supervisor`, `child`, `reason` |
 //! | `bedplate.telemetry.lost` | `count` of recorded events, or of events in batches, that were lost | `shard`, or `handler` |
+//! | `bedplate.telemetry.suppressed` | `count` of events that a handler was not given in a window, `lasted` from the first to the last | `handler`, `event`, `key` |
 //! | `bedplate.telemetry.batch.failed` | `events` of the batch, `attempt` | `handler`, `reason` |
 //! | `bedplate.telemetry.handler.failed` | `failures` of the handler | `handler`, `event`, `kind`, `reason`, `place`, `backtrace`, `detached` |
 //!
@@ -72,8 +73,11 @@
 //!
 //! # Concurrency
 //! Emitting is lock-free as far as bedplate is concerned: a fence, a comparison for each pattern that is attached
-//! at all, and a fence for each handler that is called. It writes to a cache line that is the thread's own.
-//! Attaching, detaching and listing lock; no code of a user runs meanwhile.
+//! at all, and a fence for each handler that is called. It writes to a cache line that is the thread's own, which the
+//! first emission of a thread takes, and its end gives back. Handlers that are sampled, see windows or collect batches have
+//! a lock each, held for some ten nanoseconds; failures take one, too. Recording is wait-free but for a thread's first
+//! record, one that finds the telling thread asleep, and one that looks whether the ring is half full: these may lock.
+//! Attaching, detaching and listing lock; no code of a user runs under any of these locks, but a sampler under its own.
 
 mod batch;
 mod dispatch;
@@ -84,10 +88,11 @@ mod outcome;
 pub(crate) mod own;
 mod probe;
 mod record;
-mod shard;
+pub(crate) mod shard;
 pub mod sink;
 mod site;
 pub mod span;
+mod thin;
 
 pub use self::batch::Batch;
 pub use self::event::{Event, Measurement, OwnedEvent, OwnedValue, Value};
@@ -99,11 +104,15 @@ pub use self::outcome::Outcome;
 pub use self::probe::Probe;
 pub use self::record::RecordSite;
 pub use self::site::{Site, emit_named};
+pub use self::thin::{Thinned, thinned};
 #[doc(inline)]
 pub use crate::{__telemetry_emit as emit, __telemetry_record as record, __telemetry_span as span};
 pub use bedplate_core::drain::{Closed, Limits};
 pub use bedplate_core::handlers::{
     BadName, EventName, FailurePolicy, MAX_CALLERS, MAX_DEPTH, MAX_HANDLERS, MAX_PATTERNS, Pattern,
+};
+pub use bedplate_core::sample::{
+    Adaptive, Always, Choice, Never, Random, RateLimited, Ratio, Sampler,
 };
 
 /// Waits until all events that were recorded before are told, on any thread.

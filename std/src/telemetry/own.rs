@@ -5,6 +5,7 @@
 use super::{Value, emit};
 use crate::process::Pid;
 use core::fmt;
+use core::time::Duration;
 use std::backtrace::Backtrace;
 
 /// Something was registered.
@@ -69,6 +70,15 @@ pub(crate) fn gave_up(supervisor: &str, child: &str, restarts: u32, reason: &dyn
 /// Recorded events were lost.
 pub(super) fn lost(count: u64, shard: usize) {
     emit!("bedplate.telemetry.lost", { count: count }, { shard: shard });
+}
+
+/// A window is over in which a handler was not given everything.
+pub(super) fn suppressed(count: u64, lasted: Duration, handler: &str, event: &str, key: u64) {
+    emit!(
+        "bedplate.telemetry.suppressed",
+        { count: count, lasted: lasted },
+        { handler: handler, event: event, key: key }
+    );
 }
 
 /// Batches of events were given up.

@@ -3,6 +3,7 @@
 use super::dispatch;
 use super::shard::{self, Stored};
 use super::{Event, Measurement, Site, Value};
+use crate::clock;
 use crate::sync::{Mutex, OnceLock};
 use bedplate_core::clock::Instant;
 use bedplate_core::event::{EventKind, Level};
@@ -68,7 +69,11 @@ impl RecordSite {
     }
 
     /// Stores the event, if anybody may want it. If the thread's ring is full, the oldest one there is lost, counted
-    /// and told as `bedplate.telemetry.lost`.
+    /// and told as `bedplate.telemetry.lost`. In a handler the event is told at once, as one that is emitted, so that
+    /// no handler is called for what it says itself.
+    ///
+    /// A global allocator may call this. What it records for the first time from within bedplate is counted as
+    /// [`Stats::no_room`](super::Stats::no_room).
     #[inline]
     pub fn record(&'static self, number: impl Into<Measurement>, key: u64) {
         if self.is_wanted() {
@@ -77,7 +82,15 @@ impl RecordSite {
     }
 
     fn store(&'static self, number: Measurement, key: u64) {
-        let Some(index) = *self.index.get_or_init(|| self.enlist()) else {
+        if dispatch::is_in_a_handler() {
+            self.tell(number, key, clock::now());
+            return;
+        }
+        let index = match self.index.get() {
+            Some(index) => *index,
+            None => self.enlist(),
+        };
+        let Some(index) = index else {
             dispatch::no_room();
             return;
         };
@@ -93,13 +106,30 @@ impl RecordSite {
         );
     }
 
+    #[cold]
     fn enlist(&'static self) -> Option<u32> {
-        let mut sites = SITES.lock();
-        let index = u32::try_from(sites.len()).ok()?;
-        (sites.len() < LIMIT).then(|| {
-            sites.push(self);
-            index
+        shard::alone(|| {
+            let mut sites = SITES.lock();
+            *self.index.get_or_init(|| {
+                let index = u32::try_from(sites.len()).ok()?;
+                (sites.len() < LIMIT).then(|| {
+                    sites.push(self);
+                    index
+                })
+            })
         })
+        .flatten()
+    }
+
+    fn tell(&self, number: Measurement, key: u64, time: Instant) {
+        let key = self.key.map(|name| (name, Value::Unsigned(key)));
+        self.site.tell(&Event {
+            name: self.site.name(),
+            measurements: &[(self.number, number)],
+            metadata: key.as_slice(),
+            time: Some(time),
+            weight: 1.0,
+        });
     }
 }
 
@@ -113,21 +143,17 @@ impl Known {
         let code = stored.kind.code();
         let index = (code >> FORM_BITS) as usize;
         if index >= self.0.len() {
-            let sites = SITES.lock();
-            let new = sites.get(self.0.len()..).unwrap_or_default();
-            self.0.extend_from_slice(new);
+            shard::alone(|| {
+                let sites = SITES.lock();
+                let new = sites.get(self.0.len()..).unwrap_or_default();
+                self.0.extend_from_slice(new);
+            });
         }
         let Some(site) = self.0.get(index) else {
             unreachable!("a site is enlisted before it stores anything")
         };
-        let measurement = (site.number, decode(code & FORM, stored.value));
-        let key = site.key.map(|name| (name, Value::Unsigned(stored.key)));
-        site.site.tell(&Event {
-            name: site.site.name(),
-            measurements: &[measurement],
-            metadata: key.as_slice(),
-            time: Some(stored.time),
-        });
+        let number = decode(code & FORM, stored.value);
+        site.tell(number, stored.key, stored.time);
     }
 }
 

@@ -66,6 +66,7 @@ impl Site {
                 measurements,
                 metadata,
                 time: None,
+                weight: 1.0,
             };
             self.tell(&event);
         }
@@ -95,6 +96,7 @@ pub fn emit_named(
             measurements,
             metadata,
             time: None,
+            weight: 1.0,
         };
         dispatch::tell(&nothing_known, &event);
     }

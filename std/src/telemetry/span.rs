@@ -320,24 +320,7 @@ fn site_of(index: u32) -> &'static SpanSite {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __telemetry_span {
-    ($name:literal, { $($about:ident : $value:expr),* $(,)? } $(,)?) => {
-        $crate::__telemetry_span!(@ $name).start(
-            |describe| describe(&[$((stringify!($about), $crate::telemetry::Value::from($value))),*])
-        )
-    };
-    ($name:literal, { $($about:ident : $value:expr),* $(,)? }, $body:expr $(,)?) => {
-        $crate::__telemetry_span!(@ $name).run(
-            |describe| describe(&[$((stringify!($about), $crate::telemetry::Value::from($value))),*]),
-            $body,
-        )
-    };
-    ($name:literal $(,)?) => {
-        $crate::__telemetry_span!(@ $name).start(|_| ())
-    };
-    ($name:literal, $body:expr $(,)?) => {
-        $crate::__telemetry_span!(@ $name).run(|_| (), $body)
-    };
-    (@ $name:literal) => {{
+    (@ $name:expr) => {{
         static SITE: $crate::telemetry::span::SpanSite = $crate::telemetry::span::SpanSite::new(
             $name,
             concat!($name, ".start"),
@@ -346,4 +329,21 @@ macro_rules! __telemetry_span {
         );
         &SITE
     }};
+    ($name:expr, { $($about:ident : $value:expr),* $(,)? } $(,)?) => {
+        $crate::__telemetry_span!(@ $name).start(
+            |describe| describe(&[$((stringify!($about), $crate::telemetry::Value::from($value))),*])
+        )
+    };
+    ($name:expr, { $($about:ident : $value:expr),* $(,)? }, $body:expr $(,)?) => {
+        $crate::__telemetry_span!(@ $name).run(
+            |describe| describe(&[$((stringify!($about), $crate::telemetry::Value::from($value))),*]),
+            $body,
+        )
+    };
+    ($name:expr $(,)?) => {
+        $crate::__telemetry_span!(@ $name).start(|_| ())
+    };
+    ($name:expr, $body:expr $(,)?) => {
+        $crate::__telemetry_span!(@ $name).run(|_| (), $body)
+    };
 }

@@ -16,7 +16,7 @@ use crate::context;
 /// Writes the context in front of each line of a text formatter. With the feature `fmt`.
 ///
 /// The cheaper way, for programs that have one formatter and write text: nothing is opened, so a line costs a tenth
-/// more than without context, also in a scope of its own. It takes the place of [`layer`](super::layer); with both, the
+/// more than without context, also in a scope of its own. It takes the place of [`layer`](super::layer()); with both, the
 /// context is on the line twice. Around a JSON formatter it would spoil the JSON.
 ///
 /// ```

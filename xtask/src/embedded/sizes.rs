@@ -16,8 +16,11 @@ const PARTS: &[Part] = &[
     Part::new("fixed", "nothing"),
     Part::new("machine", "nothing"),
     Part::new("shared_ring", "nothing").with_cas(),
-    Part::new("heap", "nothing").with_cas(),
-    Part::new("epoch", "heap").at_most(6 * 1024).with_cas(),
+    Part::new("heap", "nothing").with_cas().with_alloc(),
+    Part::new("epoch", "heap")
+        .at_most(6 * 1024)
+        .with_cas()
+        .with_alloc(),
 ];
 
 const TARGETS: &[(&str, &str, bool)] = &[
@@ -32,6 +35,7 @@ struct Part {
     name: &'static str,
     without: &'static str,
     needs_cas: bool,
+    needs_alloc: bool,
     /// Bytes of flash.
     limit: u64,
 }
@@ -42,12 +46,18 @@ impl Part {
             name,
             without,
             needs_cas: false,
+            needs_alloc: false,
             limit: u64::MAX,
         }
     }
 
     const fn with_cas(mut self) -> Self {
         self.needs_cas = true;
+        self
+    }
+
+    const fn with_alloc(mut self) -> Self {
+        self.needs_alloc = true;
         self
     }
 
@@ -76,18 +86,28 @@ pub(super) fn measure(toolchain: &Toolchain) -> Result<Table, Failure> {
     }));
     let mut exceeded = Vec::new();
     for (_, target, has_cas) in TARGETS {
-        let mut command = firmware(toolchain, target, "bedplate-firmware-sizes");
         let there = |part: &&Part| *has_cas || !part.needs_cas;
-        for name in ["nothing"]
-            .into_iter()
-            .chain(PARTS.iter().filter(there).map(|part| part.name))
-        {
-            command.args(["--bin", name]);
+        // Apart, as with that feature every program has to bring an allocator along.
+        for with_alloc in [false, true] {
+            let mut command = firmware(toolchain, target, "bedplate-firmware-sizes");
+            let parts = PARTS.iter().filter(there);
+            let mut names: Vec<_> = parts
+                .filter(|part| part.needs_alloc == with_alloc)
+                .map(|part| part.name)
+                .collect();
+            if with_alloc {
+                command.args(["--features", "alloc"]);
+            } else {
+                names.push("nothing");
+            }
+            if names.is_empty() {
+                continue;
+            }
+            for name in names {
+                command.args(["--bin", name]);
+            }
+            shell::run(&mut command)?;
         }
-        if *has_cas {
-            command.args(["--features", "alloc"]);
-        }
-        shell::run(&mut command)?;
         let sizes = |name: &str| Program::read(&image(target, name)).map(|program| program.sizes());
         let nothing = sizes("nothing")?;
         rows[0].1.push(Some(nothing));

@@ -205,10 +205,8 @@ impl Loop {
         let actions = self.machine.step(now(), event).expect("it is not late");
         // Three tasks, one after the other: never more than a few.
         let mut taken = [None; 8];
-        let mut count = 0;
-        for action in actions {
+        for (count, action) in actions.enumerate() {
             taken[count] = Some(action);
-            count += 1;
         }
         for action in taken.into_iter().flatten() {
             self.act(action);

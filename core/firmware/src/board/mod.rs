@@ -29,6 +29,9 @@ pub use machine::{core_number, relax, start_second_core};
 pub(crate) use machine::{count, start_counting};
 
 /// How many ticks of the timer `nanos` are.
+///
+/// # Panics
+/// If they are none, or more than a timer of 24 bits counts.
 #[must_use]
 pub const fn ticks(nanos: u32) -> u32 {
     let ticks = nanos as u64 * machine::TICKS_PER_MILLISECOND as u64 / 1_000_000;

@@ -28,6 +28,8 @@
 //! finds his own key in the door, and it nowhere in the set, knows that its holder passes, and that he is
 //! suppressed. Whoever finds another key in the door waits for a moment. If it is still there, because the holder
 //! was interrupted or suspended, the event passes without a window: *crowded*, which is counted as a false pass.
+//! So does one event of the holder's own key in each window, once the door has been held for a whole one: a holder who
+//! was suspended or has died keeps nobody quiet for longer. The set is lost to new keys as long as he does not go on.
 //!
 //! *Closing*, by `poll`: exchange the state for a closed one. Whoever takes an open state away, by any of the three
 //! exchanges, owns what the window suppressed, and makes the summary of it.
@@ -49,6 +51,7 @@
 //! | D5 | fence(Release) after the cell's `tag` was cleared | fence(Acquire) before the second look | a count of the next window is not taken for this one's |
 //! | D6 | a place's mark, Release | its load, Acquire | the cells that it tells of are tagged |
 //! | D9 | a tally is given back, Release | it is claimed, Acquire | its next source continues the counts |
+//! | D10 | a door's `since`, and the door is taken, Release | it is found held, Acquire | since when, or a later time |
 
 mod source;
 mod tally;
@@ -69,10 +72,10 @@ use way::{Door, Found, Set, State};
 ///
 /// One pass for each key and window, exactly, but for the false passes that are counted: see
 /// [`SharedCounts`]. Never a false suppression: an event is only suppressed if the same key passed in its window,
-/// or passes at the same time. Times are exact to the nanosecond up to 73 years after the clock's start; from
+/// or passes at the same time; a pass that is suspended half-way counts as passing for a window at most. Times are exact to the nanosecond up to 73 years after the clock's start; from
 /// then on, time stands still.
 ///
-/// Memory: 26 bytes a key, and 16 a key for each source; the initial state is all zero but for the window's
+/// Memory: 28 bytes a key, and 16 a key for each source; the initial state is all zero but for the window's
 /// length and mode.
 ///
 /// # Concurrency
@@ -173,8 +176,8 @@ pub struct SharedCounts {
     pub summarised: u64,
     /// Windows closed early for want of room: at most so many of the passes were false.
     pub evicted: u64,
-    /// Events that passed without opening a window, because another key was just being put into their set: false
-    /// passes, or passes that could not keep the next from passing.
+    /// Events that passed without opening a window, because another key was just being put into their set, or their
+    /// own was and that took a whole window: false passes, or passes that could not keep the next from passing.
     pub crowded: u64,
 }
 
@@ -324,7 +327,7 @@ impl<const SETS: usize, const SOURCES: usize> SharedDedupWindow<SETS, SOURCES> {
                         return Opening::Opened(next.opened());
                     }
                 }
-                Found::Absent => match self.doors[set].take(key) {
+                Found::Absent => match self.doors[set].take(key, now) {
                     Ok(()) => {
                         let opened = self.install(set, key, now, closed);
                         self.doors[set].open();
@@ -333,17 +336,19 @@ impl<const SETS: usize, const SOURCES: usize> SharedDedupWindow<SETS, SOURCES> {
                         }
                     }
                     Err(held) if patience == 0 => {
-                        if held.is_for(key)
-                            && self.is_absent(set, key, now)
-                            && self.doors[set].is_still(held)
-                        {
-                            return Opening::Joined;
+                        let door = &self.doors[set];
+                        if held.is_for(key) {
+                            if !self.is_absent(set, key, now) || !door.is_still(held) {
+                                continue;
+                            }
+                            // Its holder passes, unless he was suspended for a window, or is dead.
+                            if !door.pass_by(now, self.window) {
+                                return Opening::Joined;
+                            }
                         }
-                        if !held.is_for(key) {
-                            // Relaxed: a statistic.
-                            self.rare.crowded.fetch_add(1, Ordering::Relaxed);
-                            return Opening::Opened(now);
-                        }
+                        // Relaxed: a statistic.
+                        self.rare.crowded.fetch_add(1, Ordering::Relaxed);
+                        return Opening::Opened(now);
                     }
                     Err(_) => {
                         patience -= 1;
@@ -540,4 +545,41 @@ enum Opening {
 #[inline]
 fn clamped(now: Instant) -> u64 {
     now.as_nanos().min(State::LATEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever died with the door in his hand keeps his key quiet for a window, and not for ever.
+    #[test]
+    fn who_holds_a_door_for_a_window_is_passed_by() {
+        const KEY: u64 = 7;
+        let at = Instant::from_nanos;
+        let window = SharedDedupWindow::<1, 1>::new(Duration::from_nanos(10));
+        let mut source = window.claim_source().expect("the first");
+        assert_eq!(window.doors[0].take(KEY, 100), Ok(()));
+
+        assert!(!source.offer(KEY, at(101)).passes());
+        assert!(!window.offer_uncounted(KEY, at(109)).passes());
+        // A clock that goes back is no window later.
+        assert!(!source.offer(KEY, at(3)).passes());
+        assert_eq!(window.counts().crowded, 0);
+
+        assert!(source.offer(KEY, at(110)).passes());
+        assert!(!source.offer(KEY, at(111)).passes(), "one in each window");
+        assert!(!window.offer_uncounted(KEY, at(119)).passes());
+        assert!(window.offer_uncounted(KEY, at(120)).passes());
+        assert!(source.offer(KEY + 1, at(121)).passes(), "as before");
+        assert_eq!(window.counts().crowded, 3);
+
+        // It was only suspended.
+        let mut closed = None;
+        assert_eq!(window.install(0, KEY, 100, &mut closed), Some(100));
+        window.doors[0].open();
+        assert!(!source.offer(KEY, at(109)).passes());
+        assert!(source.offer(KEY, at(130)).passes());
+        assert_eq!(window.counts().crowded, 3);
+        assert_eq!(window.counts().suppressed, 4);
+    }
 }

@@ -241,6 +241,8 @@ const WAY_BITS: u32 = WAYS.trailing_zeros();
 pub(super) struct Door {
     /// Who holds it.
     held: AtomicU64,
+    /// A time at which it was free, about that since when it is held; or when it was last passed by.
+    since: AtomicU64,
     /// For each place: which window the bits are of, and for which sources.
     marks: [AtomicU64; WAYS],
 }
@@ -282,6 +284,7 @@ impl Door {
         pub(super) fn new() -> Self {
             Self {
                 held: AtomicU64::new(FREE),
+                since: AtomicU64::new(0),
                 marks: array![AtomicU64::new(0); WAYS],
             }
         }
@@ -289,13 +292,36 @@ impl Door {
 
     /// Takes it for a key, or says whom it is held for.
     #[inline]
-    pub(super) fn take(&self, key: u64) -> Result<(), Held> {
-        // Acquire: the set as the last holder left it; pairs with Release in `open` [D3]. Acquire on failure: what
-        // is then looked for is looked for behind this.
+    pub(super) fn take(&self, key: u64, now: u64) -> Result<(), Held> {
+        // Acquire: as on failure below.
+        let held = self.held.load(Ordering::Acquire);
+        if held != FREE {
+            return Err(Held(held));
+        }
+        // Before it is taken, so that no holder dies without; several may, at about the same time.
+        // Relaxed: ordered by the exchange.
+        self.since.store(now, Ordering::Relaxed);
+        // Acquire: the set as the last holder left it; pairs with Release in `open` [D3]. Release: whoever finds it
+        // held finds since when; pairs with Acquire above and below [D10]. Acquire on failure: what is then looked
+        // for is looked for behind this.
         self.held
-            .compare_exchange(FREE, Held::token(key), Ordering::Acquire, Ordering::Acquire)
+            .compare_exchange(FREE, Held::token(key), Ordering::AcqRel, Ordering::Acquire)
             .map(|_| ())
             .map_err(Held)
+    }
+
+    /// Whether somebody who found it held at `now` may pass by, since it has been held for a window: one may in each
+    /// window.
+    #[cold]
+    pub(super) fn pass_by(&self, now: u64, window: u64) -> bool {
+        // Relaxed: whoever found it held sees since when, or a later time [D10].
+        let since = self.since.load(Ordering::Relaxed);
+        now.saturating_sub(since) >= window
+            && self
+                .since
+                // Relaxed, both: one of those who try does it; nothing is read through it.
+                .compare_exchange(since, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
     }
 
     #[inline]

@@ -72,7 +72,7 @@ fn SysTick() {
         };
         ALARMS.push(event).expect("`main` drains in time");
     }
-    if millis % 50 == 0 {
+    if millis.is_multiple_of(50) {
         SCB::set_pendsv();
     }
 }

@@ -37,8 +37,9 @@ program!(run);
 
 fn run() -> ! {
     static mut MEMORY: [MaybeUninit<u8>; BYTES] = [MaybeUninit::uninit(); BYTES];
+    let memory = &raw mut MEMORY;
     // SAFETY: nobody else names this memory, and it is handed over once.
-    unsafe { HEAP.init(&raw mut MEMORY as usize, BYTES) };
+    unsafe { HEAP.init(memory as usize, BYTES) };
     // What the program it is compared with has, too.
     let mut list = Vec::new();
     list.push(Box::new(input()));

@@ -34,7 +34,9 @@ fn run() -> ! {
                 Received::Record(event) => {
                     if let Decision::Pass { closed, .. } = window.offer(event.key, event.time) {
                         output(event.value as u32);
-                        closed.map(tell);
+                        if let Some(summary) = closed {
+                            tell(summary);
+                        }
                     }
                 }
             }

@@ -19,8 +19,9 @@ program!(run);
 
 fn run() -> ! {
     static mut MEMORY: [MaybeUninit<u8>; BYTES] = [MaybeUninit::uninit(); BYTES];
+    let memory = &raw mut MEMORY;
     // SAFETY: nobody else names this memory, and it is handed over once.
-    unsafe { HEAP.init(&raw mut MEMORY as usize, BYTES) };
+    unsafe { HEAP.init(memory as usize, BYTES) };
     let mut list = Vec::new();
     loop {
         list.push(Box::new(input()));

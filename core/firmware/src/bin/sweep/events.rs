@@ -103,11 +103,11 @@ impl Log {
             }
             Some(Received::Lost(lost)) => {
                 assert_eq!(
-                    lost.from as u64, self.due,
+                    lost.from, self.due,
                     "a gap begins where the last event ended"
                 );
-                self.due = lost.to as u64;
-                self.lost += lost.count() as u64;
+                self.due = lost.to;
+                self.lost += lost.count();
                 true
             }
             None => false,

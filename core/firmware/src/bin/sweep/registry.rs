@@ -108,9 +108,12 @@ impl Drop for Checked {
 
 /// What a context has: its access, and an owner.
 struct Side {
-    handle: Option<OnOneCore<Handle<u32, Box<Checked>, Hashing>>>,
-    owner: Option<OnOneCore<Owner<u32, Box<Checked>, Hashing>>>,
+    handle: Option<OnOneCore<NamesHandle>>,
+    owner: Option<OnOneCore<NamesOwner>>,
 }
+
+type NamesHandle = Handle<u32, Box<Checked>, Hashing>;
+type NamesOwner = Owner<u32, Box<Checked>, Hashing>;
 
 impl Side {
     const NOBODY: Self = Self {
@@ -118,12 +121,7 @@ impl Side {
         owner: None,
     };
 
-    fn parts(
-        &mut self,
-    ) -> (
-        &Handle<u32, Box<Checked>, Hashing>,
-        &mut Owner<u32, Box<Checked>, Hashing>,
-    ) {
+    fn parts(&mut self) -> (&NamesHandle, &mut NamesOwner) {
         match (&self.handle, &mut self.owner) {
             (Some(OnOneCore(handle)), Some(OnOneCore(owner))) => (handle, owner),
             _ => panic!("it was made"),
