@@ -267,7 +267,7 @@ fn decode([high, low, span, parent, started, rest]: [u64; WORDS]) -> Option<Open
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::vec::Vec;
+    use alloc::vec::Vec;
 
     fn span(number: u64) -> OpenSpan {
         let id = NonZeroU64::new(number + 1).expect("not zero");
@@ -279,7 +279,7 @@ mod tests {
             },
             parent_id: NonZeroU64::new(number).map(SpanId),
             started: Instant::from_nanos(number),
-            site: number as u32,
+            site: u32::try_from(number).expect("small"),
         }
     }
 

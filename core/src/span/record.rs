@@ -3,7 +3,7 @@
 use crate::clock::Instant;
 use crate::context::{SpanId, TraceId, TraceParent};
 #[cfg(target_pointer_width = "64")]
-use crate::event::{Record, Words};
+use crate::event::{RECORD_WORDS, Record, Words};
 use crate::sample::Choice;
 use core::fmt;
 #[cfg(target_pointer_width = "64")]
@@ -107,20 +107,30 @@ impl Record for SpanRecord {
         let rest = u64::from(self.choice.to_bits()) << 32
             | u64::from(self.site & Self::MAX_SITE) << 8
             | self.status as u64;
-        [
-            (trace >> 64) as usize,
-            trace as usize,
-            self.span_id.0.get() as usize,
-            parent as usize,
-            self.started.as_nanos() as usize,
-            self.ended.as_nanos() as usize,
-            rest as usize,
-        ]
+        let own = [
+            (trace >> 64) as u64,
+            trace as u64,
+            self.span_id.0.get(),
+            parent,
+            self.started.as_nanos(),
+            self.ended.as_nanos(),
+            rest,
+        ];
+        // Models have shorter slots; no record is read from one.
+        let mut words = [0; RECORD_WORDS];
+        for (place, word) in words.iter_mut().zip(own) {
+            *place = word as usize;
+        }
+        words
     }
 
     #[inline]
     fn decode(words: Words) -> Self {
-        let [high, low, span, parent, started, ended, rest] = words.map(|word| word as u64);
+        let mut own = [0; 7];
+        for (place, word) in own.iter_mut().zip(words) {
+            *place = word as u64;
+        }
+        let [high, low, span, parent, started, ended, rest] = own;
         let trace = u128::from(high) << 64 | u128::from(low);
         // None of them was zero when it was encoded.
         let trace_id = TraceId(NonZeroU128::new(trace).unwrap_or(NonZeroU128::MIN));
