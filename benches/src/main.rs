@@ -11,6 +11,7 @@ mod context;
 mod emit;
 mod harness;
 mod logwatch;
+mod machine;
 mod memory;
 mod pinned;
 mod registry;

@@ -3,6 +3,7 @@
 //! bedplate takes the time as an argument: here it is a tick that another part of the program would publish, a word that is
 //! loaded for every event, or the processor's counter where a case says "stamp". Its peers read the clocks they have.
 
+mod beam;
 mod passing;
 mod suppressed;
 mod telling;
@@ -50,6 +51,7 @@ pub fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
     suppressed::run(settings, table)?;
     passing::run(settings, table)?;
     telling::run(settings, table)?;
+    beam::run(settings, table)?;
     if settings.wants("bytes") {
         bytes(table);
     }

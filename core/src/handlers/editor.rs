@@ -287,11 +287,12 @@ impl<H> Iterator for Reaped<H> {
     fn next(&mut self) -> Option<H> {
         while let Some(list) = self.0.last_mut() {
             match list.entries.pop().map(Arc::into_inner) {
-                Some(Some(entry)) => match entry.value.into_inner() {
-                    Some(value) => return Some(value),
-                    // Whoever detached it has the value.
-                    None => {}
-                },
+                Some(Some(entry)) => {
+                    // Unless whoever detached it has the value.
+                    if let Some(value) = entry.value.into_inner() {
+                        return Some(value);
+                    }
+                }
                 // Another list has it, or a `Detaching`.
                 Some(None) => {}
                 None => drop(self.0.pop()),

@@ -327,7 +327,7 @@ mod tests {
             assert_eq!(ambient(), ambient_inside);
             // And in it one that changes nothing.
             let inner = enclose(ambient_inside);
-            core::mem::forget(enter_span(current(), next_token(), span(2), None));
+            let _never_left = enter_span(current(), next_token(), span(2), None);
             inner.leave();
             assert_eq!(ambient(), ambient_inside);
             closure.leave();

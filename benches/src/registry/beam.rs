@@ -12,8 +12,6 @@
 //! machine with one scheduler takes no locks: it is a contender too, of the kind that serves one
 //! thread only.
 
-mod machine;
-
 use super::keys::{CHURNED, Key, World};
 use super::owners;
 use super::peers::Bedplate;
@@ -21,8 +19,8 @@ use super::samples::{self, Guard, Outcome};
 use super::subject::{NAMES_OF_AN_OWNER, Session as _, Subject as _, fill_and_tidy};
 use super::{row, wanted};
 use crate::harness::{Contender, Settings, Table, interleave};
+use crate::machine::Machine;
 use crate::pinned;
-use machine::Machine;
 use std::cell::RefCell;
 use std::io;
 
@@ -63,7 +61,7 @@ pub fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
     }
     let mut machines = Vec::new();
     for (name, flags) in MACHINES {
-        let Some(machine) = Machine::start(flags, ENTRIES)? else {
+        let Some(machine) = Machine::start(flags, "registry.exs", ENTRIES)? else {
             eprintln!("no elixir in PATH: the comparison with Elixir's Registry is left out");
             return Ok(());
         };

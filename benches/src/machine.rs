@@ -1,5 +1,5 @@
-//! A virtual machine that takes samples when it is told to: `benches/beam/registry.exs` on its other
-//! end, and one line each way for a sample.
+//! A virtual machine that takes samples when it is told to: a script of `benches/beam` on its other end, and one line each
+//! way for a sample.
 //!
 //! A sample is taken again when threads of the virtual machine waited for a processor for more than a
 //! tenth of the time, as far as the kernel tells: ours are taken again for the same reason.
@@ -19,14 +19,16 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Starts one with registries of so many entries; none where Elixir is not installed.
-    pub fn start(flags: &str, entries: usize) -> io::Result<Option<Self>> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("beam/registry.exs");
+    /// Starts one with a script, which is told a number; none where Elixir is not installed.
+    pub fn start(flags: &str, script: &str, number: usize) -> io::Result<Option<Self>> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("beam")
+            .join(script);
         let mut command = Command::new("elixir");
         if !flags.is_empty() {
             command.args(["--erl", flags]);
         }
-        command.arg(script).arg(entries.to_string());
+        command.arg(script).arg(number.to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = match command.spawn() {
             Ok(child) => child,
