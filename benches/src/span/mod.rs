@@ -24,14 +24,15 @@ use crate::pinned::{self, Gate, Sample};
 use bedplate::telemetry::span;
 use bedplate::telemetry::span::{Finished, Sampling};
 use fastrace::collector::{Config, Reporter, SpanContext, SpanRecord};
-use opentelemetry::trace::{Span as _, SpanBuilder, TraceContextExt as _, Tracer as _, TracerProvider as _};
+use opentelemetry::trace::{
+    Span as _, SpanBuilder, TraceContextExt as _, Tracer as _, TracerProvider as _,
+};
 use opentelemetry::{Context as OtelContext, KeyValue};
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanData, SpanProcessor};
 use std::hint::black_box;
 use std::io;
 use std::sync::Once;
 use std::time::{Duration, Instant};
-use tracing_subscriber::prelude::*;
 
 const BEDPLATE: &str = "bedplate";
 const CLOSURE: &str = "bedplate, with a closure";
@@ -68,7 +69,9 @@ const CASES: &[Case] = &[
             (FLOOR, |gate| each(gate, clock)),
             (FASTRACE, |gate| in_fastrace(gate, fast_guard)),
             (TRACING, |gate| in_tracing(gate, traced)),
-            (OTEL, |gate| in_otel(Sampler::AlwaysOn, gate, |tracer| otel_child(tracer, "call"))),
+            (OTEL, |gate| {
+                in_otel(Sampler::AlwaysOn, gate, |tracer| otel_child(tracer, "call"))
+            }),
         ],
         references: REFERENCES,
     },
@@ -89,7 +92,9 @@ const CASES: &[Case] = &[
                 })
             }),
             (TRACING, |gate| {
-                tracing::subscriber::with_default(tracing_subscriber::registry(), || each(gate, traced))
+                tracing::subscriber::with_default(tracing_subscriber::registry(), || {
+                    each(gate, traced)
+                })
             }),
             (OTEL, |gate| {
                 let provider = provider(Sampler::AlwaysOn);
@@ -182,7 +187,11 @@ const CASES: &[Case] = &[
             (FLOOR, |gate| each(gate, clock)),
             ("fastrace, no parent", |gate| each(gate, fast_guard)),
             ("tracing, no subscriber", |gate| each(gate, traced)),
-            (OTEL, |gate| in_otel(Sampler::AlwaysOff, gate, |tracer| otel_child(tracer, "call"))),
+            (OTEL, |gate| {
+                in_otel(Sampler::AlwaysOff, gate, |tracer| {
+                    otel_child(tracer, "call")
+                })
+            }),
         ],
         references: &[FLOOR, OTEL],
     },
@@ -200,7 +209,9 @@ const CASES: &[Case] = &[
             }),
             (FLOOR, |gate| each(gate, clock)),
             (FASTRACE, |gate| in_fastrace(gate, fast_guard)),
-            (OTEL, |gate| in_otel(Sampler::AlwaysOn, gate, |tracer| otel_child(tracer, "call"))),
+            (OTEL, |gate| {
+                in_otel(Sampler::AlwaysOn, gate, |tracer| otel_child(tracer, "call"))
+            }),
         ],
         references: &[FLOOR, FASTRACE, OTEL],
     },

@@ -266,8 +266,8 @@ fn decode([high, low, span, parent, started, rest]: [u64; WORDS]) -> Option<Open
 #[cfg(all(test, not(bedplate_loom)))]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
     use alloc::vec::Vec;
+    use proptest::prelude::*;
 
     fn span(number: u64) -> OpenSpan {
         let id = NonZeroU64::new(number + 1).expect("not zero");
