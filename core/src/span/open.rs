@@ -263,7 +263,7 @@ fn decode([high, low, span, parent, started, rest]: [u64; WORDS]) -> Option<Open
     })
 }
 
-#[cfg(all(test, not(bedplate_loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use alloc::vec::Vec;
