@@ -3,7 +3,7 @@
 //! | what | how |
 //! |---|---|
 //! | our spans in a pipeline that is there already | [`export_to`] its span processor |
-//! | our span as the parent of one of OpenTelemetry's | [`span_context`] of [`span::current`](crate::telemetry::span::current) |
+//! | our span as the parent of one of OpenTelemetry's | [`span_context`] of [`span::current`] |
 //! | one of OpenTelemetry's as the parent of ours | [`traceparent`] of its context, in [`Context::with_traceparent`](crate::context::Context::with_traceparent) |
 //!
 //! A processor does the rest as it does for OpenTelemetry's own spans: `BatchSpanProcessor` with the exporter of the

@@ -18,7 +18,7 @@
 //! A thread has a current span: the innermost that was begun on it and is open, or the one that came with a
 //! [context](crate::context). [`capture`](crate::context::capture) takes it along, so a thread, a task or a pool's piece of
 //! work that runs in a captured context begins its spans as children of where it was captured; a
-//! [`TraceParent`](bedplate_core::context::TraceParent) header goes the same way,
+//! [`TraceParent`] header goes the same way,
 //! [out](crate::context::Context::traceparent) and [in](crate::context::Context::with_traceparent). What begins where
 //! there is no span begins a trace.
 //!
@@ -34,11 +34,11 @@
 //!
 //! Guards may be dropped in any order: a span ends by its identity, what was begun after it stays current, and what was
 //! before it is restored when that has gone. This is counted as [`Counts::misordered`]. A guard that is forgotten
-//! stays current until a closure ends in which it was begun ([`span!`](super::span) with a body,
+//! stays current until a closure ends in which it was begun ([`span!`](macro@super::span) with a body,
 //! [`Context::run`](crate::context::Context::run)); its span is closed as *abandoned* with its thread.
 //!
 //! # Who is told
-//! * Handlers of the events `.start`, `.stop` and `.exception`, on the thread of the span; see [`span!`](super::span).
+//! * Handlers of the events `.start`, `.stop` and `.exception`, on the thread of the span; see [`span!`](macro@super::span).
 //! * [Exporters](export), which are given a span with everything that was [noted](SpanNotes) of it, when it has ended.
 //! * Whoever asks: [`open`] and [`open_longer_than`] list what has begun, [`take_ended`] what has ended, in outline.
 //!
@@ -163,7 +163,7 @@ fn count(counter: &AtomicU64) {
 /// What is given the attributes that a span begins with, if anybody wants to know them.
 pub type Describe<'d> = dyn FnMut(&[(&'static str, Value<'_>)]) + 'd;
 
-/// A place where spans begin: what [`span!`](super::span) makes, a static for each use.
+/// A place where spans begin: what [`span!`](macro@super::span) makes, a static for each use.
 ///
 /// ```
 /// use bedplate::telemetry::span::SpanSite;
@@ -233,7 +233,7 @@ impl SpanSite {
         OwnedSpan::begin(self, describe)
     }
 
-    /// Runs `body` in a span; see [`span!`](super::span).
+    /// Runs `body` in a span; see [`span!`](macro@super::span).
     ///
     /// What `body` leaves current is over when it returns or panics.
     pub fn run<R>(
