@@ -22,5 +22,6 @@ pub mod pace;
 pub mod registry;
 pub mod ring;
 pub mod sample;
+pub mod span;
 pub mod supervision;
 mod sync;

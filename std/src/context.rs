@@ -37,6 +37,9 @@
 //! inherited for ever. [`capture`] takes the context along on purpose, without the keys that are
 //! [`local`](Key::local); [`spawn`], [`scope`] and [`in_context`] do so by themselves.
 //!
+//! What a thread is in the middle of as a [span](mod@crate::telemetry::span) goes along: whoever runs in a captured context
+//! begins spans as children of the one that was current where it was captured.
+//!
 //! An error keeps the context in which it arose: [`ResultExt::in_context`].
 //!
 //! # Limits

@@ -41,6 +41,8 @@ pub mod groups;
 #[cfg(feature = "log")]
 pub mod log_bridge;
 pub mod monitor;
+#[cfg(feature = "opentelemetry")]
+pub mod opentelemetry_bridge;
 pub mod process;
 pub mod registry;
 pub mod stop;

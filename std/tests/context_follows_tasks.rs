@@ -2,6 +2,7 @@
 #![cfg(all(feature = "future", feature = "rayon"))]
 
 use bedplate::context::{self, Context, FutureExt as _, Key, rayon};
+use bedplate::telemetry::{self, span};
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
 use core::task::{Poll, Waker};
@@ -96,4 +97,45 @@ fn a_pool_runs_in_the_callers_context_and_keeps_none() {
         assert_eq!(seen, [Some(7); 4]);
     });
     assert_eq!(pool.broadcast(|_| see()), [None; 2]);
+}
+
+#[test]
+fn tasks_are_in_the_span_of_whoever_made_them() {
+    let outer = telemetry::span!("tasks.outer");
+    let own = outer.traceparent();
+    let mut polls = 0;
+    let mut task = Box::pin(
+        poll_fn(move |_| {
+            polls += 1;
+            assert_eq!(span::current(), own);
+            // What is left open in one poll is not current in the next.
+            core::mem::forget(telemetry::span!("tasks.left"));
+            if polls < 3 {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .in_current_context(),
+    );
+    assert_eq!(poll(task.as_mut()), Poll::Pending);
+    assert_eq!(span::current(), own);
+    let elsewhere = thread::spawn(move || {
+        let theirs = telemetry::span!("tasks.theirs");
+        let polled = (poll(task.as_mut()), poll(task.as_mut()));
+        assert_eq!(span::current(), theirs.traceparent());
+        polled
+    });
+    assert_eq!(elsewhere.join().unwrap(), (Poll::Pending, Poll::Ready(())));
+
+    let pool = rayon_core::ThreadPoolBuilder::new()
+        .num_threads(2)
+        .build()
+        .unwrap();
+    assert_eq!(
+        rayon::install(&pool, || rayon::join(span::current, span::current)),
+        (own, own)
+    );
+    drop(outer);
+    assert_eq!(pool.broadcast(|_| span::current()), [None; 2]);
 }

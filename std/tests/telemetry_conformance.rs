@@ -486,8 +486,8 @@ fn t17_a_closure_is_as_good_as_a_function() {
 #[test]
 fn t19_a_span_has_its_own_measurements_and_those_added() {
     let probe = Probe::of_this_thread(Pattern::under(EventName::new("t19.work"))).unwrap();
-    let result = telemetry::span!("t19.work", { table: "orders" }, |measuring| {
-        assert!(measuring.add("rows", 3_u64));
+    let result = telemetry::span!("t19.work", { table: "orders" }, |span| {
+        span.measure("rows", 3_u64);
         "done"
     });
     assert_eq!(result, "done");

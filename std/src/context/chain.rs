@@ -13,6 +13,7 @@ use bedplate_core::context::Base;
 use super::key::{ContextValue, Key, KeyIdentity, Value};
 use super::thread::{self, Attached};
 use super::trail::{Breadcrumbs, Trail};
+use crate::telemetry::span::{Ambient, OwnedSpan, TraceParent};
 
 /// How many different keys a context can hold.
 pub const MAX_KEYS: usize = 32;
@@ -43,6 +44,8 @@ pub struct Context {
 struct Rest {
     dropped: u32,
     trail: Trail,
+    /// In which span it was captured, or is to be run.
+    span: Option<Ambient>,
 }
 
 pub(super) struct Frame {
@@ -164,11 +167,75 @@ impl Context {
         } else {
             ambient
         };
-        Self::made_of(
+        let mut completed = Self::made_of(
             newest,
             dropped.saturating_add(left_out),
             crumbs.trail().cloned().unwrap_or_default(),
-        )
+        );
+        completed.set_span(self.span().or(ambient.span()));
+        completed
+    }
+
+    /// In which span it was [captured](super::capture), or what [`with_traceparent`](Self::with_traceparent) said: what
+    /// to send along with a request that is made for it. `None` if there was none.
+    ///
+    /// ```
+    /// use bedplate::{context, telemetry};
+    ///
+    /// let request = telemetry::span!("request");
+    /// assert_eq!(context::capture().traceparent(), request.traceparent());
+    /// ```
+    #[must_use]
+    pub fn traceparent(&self) -> Option<TraceParent> {
+        self.span().map(Ambient::traceparent)
+    }
+
+    /// This context in a span of which nothing is known but what stands in a header: what is begun while it is attached
+    /// belongs to the trace of that, as its child, and is kept if its flags say that the trace is sampled.
+    ///
+    /// ```
+    /// use bedplate::context::Context;
+    /// use bedplate::telemetry::{self, span::TraceParent};
+    ///
+    /// let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    /// let parent: TraceParent = header.parse()?;
+    /// Context::empty().with_traceparent(parent).run(|| {
+    ///     let request = telemetry::span!("request");
+    ///     assert_eq!(request.parent_id(), Some(parent.parent_id));
+    ///     assert_eq!(request.traceparent().map(|it| it.trace_id), Some(parent.trace_id));
+    /// });
+    /// # Ok::<(), bedplate_core::context::TraceParentError>(())
+    /// ```
+    #[must_use]
+    pub fn with_traceparent(mut self, parent: TraceParent) -> Self {
+        self.set_span(Some(Ambient::remote(parent)));
+        self
+    }
+
+    /// This context in a span that belongs to no thread: for whoever works for it elsewhere.
+    ///
+    /// ```
+    /// use bedplate::context;
+    /// use bedplate::telemetry::span::{self, SpanSite};
+    ///
+    /// static JOB: SpanSite = SpanSite::new("job", "job.start", "job.stop", "job.exception");
+    /// let job = JOB.start_owned(|_| ());
+    /// context::capture().with_span(&job).run(|| assert_eq!(span::current(), job.traceparent()));
+    /// ```
+    #[must_use]
+    pub fn with_span(mut self, span: &OwnedSpan) -> Self {
+        self.set_span(span.ambient());
+        self
+    }
+
+    pub(crate) fn span(&self) -> Option<Ambient> {
+        self.rest.as_ref()?.span
+    }
+
+    pub(crate) fn set_span(&mut self, span: Option<Ambient>) {
+        if self.span() != span {
+            self.rest_mut().span = span;
+        }
     }
 
     /// The value of `key`, or `None` if it is not set. O(depth).
@@ -205,7 +272,11 @@ impl Context {
     fn made_of(newest: Option<Arc<Frame>>, dropped: u32, trail: Trail) -> Self {
         let mut context = Self { newest, rest: None };
         if dropped > 0 || !trail.is_empty() {
-            *context.rest_mut() = Rest { dropped, trail };
+            *context.rest_mut() = Rest {
+                dropped,
+                trail,
+                span: None,
+            };
         }
         context
     }

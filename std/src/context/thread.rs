@@ -34,6 +34,7 @@ use bedplate_core::context::{self as core_context, Attachment, CallFrames, Entry
 
 use super::chain::{Context, Frame, MAX_KEYS};
 use super::key::{KeyIdentity, Value};
+use crate::telemetry::span;
 
 /// A key, compared by its address.
 #[derive(Clone, Copy)]
@@ -241,17 +242,29 @@ pub(crate) fn watch(wanted: bool) {
 /// The current context as a value that can be shared.
 #[inline]
 pub(super) fn current() -> Context {
+    let span = span::ambient();
     let known = if CALLS.with(CallFrames::is_empty) {
-        peek(shared_before).flatten()
+        peek(|frames| {
+            // The span is noted in the base when it is first captured, so that later captures only count.
+            let is_noted = frames.base().span() == span;
+            is_noted.then(|| shared_before(frames)).flatten()
+        })
+        .flatten()
     } else {
         None
     };
-    known.unwrap_or_else(share_now)
+    known.unwrap_or_else(|| share_now(span))
 }
 
 #[cold]
-fn share_now() -> Context {
-    change(shared).unwrap_or_default()
+fn share_now(span: Option<span::Ambient>) -> Context {
+    change(|frames| {
+        if frames.base().span() != span {
+            frames.base_mut().set_span(span);
+        }
+        shared(frames)
+    })
+    .unwrap_or_default()
 }
 
 /// The context, if all of its frames are shared already.
@@ -310,8 +323,10 @@ pub(super) fn breadcrumb(value: Value) {
 
 #[inline]
 pub(super) fn attach(context: Context) -> Attached {
+    let span = context.span();
     let attachment = change_and_tell(|frames| frames.attach(context).ok()).flatten();
     Attached {
+        span: attachment.is_some().then(|| span::enter(span)).flatten(),
         attachment,
         not_send: PhantomData,
     }
@@ -329,12 +344,17 @@ pub(super) fn attach(context: Context) -> Attached {
 pub struct Attached {
     /// `None` if the thread's state was already destroyed.
     attachment: Option<Attachment>,
+    /// `None` if its span changed nothing.
+    span: Option<span::Entered>,
     not_send: PhantomData<*const ()>,
 }
 
 impl Drop for Attached {
     #[inline]
     fn drop(&mut self) {
+        if let Some(span) = &self.span {
+            span.leave();
+        }
         if let Some(attachment) = self.attachment {
             change_and_tell(|frames| frames.detach(attachment));
         }
@@ -367,8 +387,20 @@ fn with_told<R>(key: &'static KeyIdentity, value: Value, body: impl FnOnce() -> 
 /// Runs `body` in a context.
 #[inline]
 pub(super) fn run<R>(context: Context, body: impl FnOnce() -> R) -> R {
+    let span = context.span();
     let _scope = Scope(change_and_tell(|frames| enter_context(frames, context)));
+    let _span = InSpan(span::enclose(span));
     body()
+}
+
+/// What is current for the time of [`run`].
+struct InSpan(span::Enclosed);
+
+impl Drop for InSpan {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.leave();
+    }
 }
 
 /// Ends with a call of this module.

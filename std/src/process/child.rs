@@ -8,7 +8,7 @@
 //! told so and changes nothing. Watchers are taken out in the same step, so a monitor is either in
 //! the list that was taken, or sees the reason: its `Down` comes exactly once.
 
-use super::{ExitReason, Pid, leave};
+use super::{ExitReason, LifeSpan, Pid, leave};
 use crate::monitor::{InboxShared, MonitorRef};
 use crate::registry::Holdings;
 use crate::sync::{Arc, Mutex, Weak};
@@ -29,6 +29,7 @@ struct Shared {
     incarnation: u64,
     holdings: Arc<Holdings>,
     life: Mutex<Life>,
+    span: LifeSpan,
 }
 
 type Watchers = BTreeMap<MonitorRef, Weak<InboxShared>>;
@@ -47,6 +48,7 @@ impl ChildRef {
             incarnation,
             holdings: Arc::new(Holdings::new(pid)),
             life,
+            span: LifeSpan::default(),
         }))
     }
 
@@ -59,6 +61,7 @@ impl ChildRef {
             incarnation: 0,
             holdings: Arc::new(Holdings::new(pid)),
             life,
+            span: LifeSpan::default(),
         }))
     }
 
@@ -100,6 +103,11 @@ impl ChildRef {
             Life::Alive(_) => None,
             Life::Over(reason) => Some(reason.clone()),
         }
+    }
+
+    /// What is done in it is done within this.
+    pub(crate) fn span(&self) -> &LifeSpan {
+        &self.0.span
     }
 
     /// What it holds in registries.

@@ -29,6 +29,7 @@ impl Abandonment {
             number,
             after,
         } = self;
+        contain(|| child.span().abandon());
         child.holdings().release();
         let abandoned = ExitReason::Abandoned { after };
         let own_end = match child.publish(abandoned.clone()) {

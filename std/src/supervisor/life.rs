@@ -92,8 +92,15 @@ fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit
     me.holdings().belong_to_this_thread();
     // Also when it has been asked to stop meanwhile: what was started runs, and sees it at once.
     request::set_body(Some((tree.clone(), id)));
+    let mut context = None;
+    contain(|| {
+        let (last_exit, last_span) = (incarnation.last_exit(), &spec.last_span);
+        let begun = me.span().begin(&me, last_exit, last_span, &spec.context);
+        context = Some(begun);
+    });
+    let context = context.unwrap_or_else(|| spec.context.clone());
     let reason = match catch(tree.is_quiet(), || {
-        spec.context.clone().run(|| match &spec.work {
+        context.run(|| match &spec.work {
             Work::Thread(body) => body(&incarnation),
             // Who has no body is not started here.
             _ => ExitReason::Gone,
@@ -103,6 +110,7 @@ fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit
         Ok(reason) => reason,
         Err(report) => ExitReason::Panicked(Arc::new(report)),
     };
+    contain(|| me.span().end(&reason));
     // They may own the last of a user's values. From here on nothing of a user's is left but the
     // reason; still, nothing may keep this thread from telling the supervisor.
     incarnation.let_go();

@@ -3,7 +3,7 @@
 use super::{Incarnation, SupervisorBuilder};
 use crate::context::{self, Context};
 use crate::process::panic::discard;
-use crate::process::{ExitReason, IntoExit};
+use crate::process::{ExitReason, IntoExit, LastSpan};
 use crate::sync::Arc;
 use bedplate_core::supervision::{Backoff, ChildPlan, Overrun, Ready, Restart, Stop};
 use core::fmt;
@@ -32,6 +32,7 @@ pub struct ChildSpec {
     pub(super) name: Option<String>,
     pub(super) stack_size: Option<usize>,
     pub(super) context: Context,
+    pub(super) last_span: LastSpan,
     pub(super) work: Work,
 }
 
@@ -148,6 +149,7 @@ impl ChildSpec {
             name: None,
             stack_size: None,
             context: context::capture(),
+            last_span: LastSpan::default(),
             work,
         }
     }

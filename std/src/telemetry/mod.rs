@@ -62,6 +62,7 @@
 //! | `bedplate.supervisor.restart` | `incarnation` | `supervisor`, `child` |
 //! | `bedplate.supervisor.ended`, if not as it should be | `incarnation` | `supervisor`, `child`, `reason` |
 //! | `bedplate.supervisor.gave_up` | `restarts` | `supervisor`, `child`, `reason` |
+//! | `bedplate.supervisor.incarnation.start`, `.stop`: a [span](span!) around each body | as those of any span | `child`, `incarnation`, `restart_reason` if it is not the first, and as any span |
 //! | `bedplate.telemetry.lost` | `count` of recorded events, or of events in batches, that were lost | `shard`, or `handler` |
 //! | `bedplate.telemetry.suppressed` | `count` of events that a handler was not given in a window, `lasted` from the first to the last | `handler`, `event`, `key` |
 //! | `bedplate.telemetry.batch.failed` | `events` of the batch, `attempt` | `handler`, `reason` |
@@ -91,7 +92,7 @@ mod record;
 pub(crate) mod shard;
 pub mod sink;
 mod site;
-mod span;
+pub mod span;
 mod thin;
 
 pub use self::batch::Batch;
@@ -104,7 +105,6 @@ pub use self::outcome::Outcome;
 pub use self::probe::Probe;
 pub use self::record::RecordSite;
 pub use self::site::{Site, emit_named};
-pub use self::span::{Measuring, SpanSite};
 pub use self::thin::{Thinned, thinned};
 #[doc(inline)]
 pub use crate::{__telemetry_emit as emit, __telemetry_record as record, __telemetry_span as span};
