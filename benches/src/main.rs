@@ -16,6 +16,7 @@ mod memory;
 mod pinned;
 mod registry;
 mod ring;
+mod supervisor;
 
 use clap::{Parser, ValueEnum};
 use harness::{Settings, Table};
@@ -52,6 +53,8 @@ enum Group {
     Registry,
     /// Event rings, against rings and queues
     Ring,
+    /// Children that crash, many children, many monitors; against threads by hand and supervisors of tasks
+    Supervisor,
 }
 
 fn main() -> ExitCode {
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Group::Logwatch => logwatch::run(&settings, &mut table),
         Group::Registry => registry::run(&settings, &mut table),
         Group::Ring => ring::run(&settings, &mut table),
+        Group::Supervisor => supervisor::run(&settings, &mut table),
     };
     if table.is_empty() && measured.is_ok() {
         eprintln!(
