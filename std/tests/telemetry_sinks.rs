@@ -25,6 +25,22 @@ impl Shared {
 }
 
 #[test]
+fn a_line_of_a_sample_has_its_weight() {
+    let out = Shared::default();
+    telemetry::handler("json sample")
+        .to(EventName::new("json_sample.one"))
+        .sampled(telemetry::Random::new(0.125, 1))
+        .attach(sink::json_lines(out.clone()))
+        .unwrap();
+    while out.text().is_empty() {
+        telemetry::emit!("json_sample.one");
+    }
+    telemetry::detach("json sample").unwrap();
+    let line: serde_json::Value = serde_json::from_str(&out.text()).unwrap();
+    assert_eq!(line["weight"], 8);
+}
+
+#[test]
 fn lines_of_json_are_read_back() {
     let out = Shared::default();
     telemetry::attach(

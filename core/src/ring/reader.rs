@@ -179,15 +179,22 @@ impl<'r, R: Record> Reader<'r, R> {
         reason = "`None` is not the end: more may come"
     )]
     pub fn next(&mut self) -> Option<Received<R>> {
-        if let Some(words) = self.ready() {
-            // Before it is decoded, which may panic.
-            self.deliver(1);
-            return Some(Received::Record(R::decode(words)));
+        loop {
+            if let Some(words) = self.ready() {
+                // Before it is decoded, which may panic.
+                self.deliver(1);
+                return Some(Received::Record(R::decode(words)));
+            }
+            if self.ticket == self.seen {
+                return None;
+            }
+            // What it says fits registers, so that a record need not go through memory because of it.
+            match self.stumble() {
+                Stumbled::Again => {}
+                Stumbled::Nothing => return None,
+                Stumbled::Lost(count) => return Some(Received::Lost(self.gap(count))),
+            }
         }
-        if self.ticket == self.seen {
-            return None;
-        }
-        self.stumble()
     }
 
     /// Up to `budget` results of [`next`](Self::next), each given to `sink`; how many there were.
@@ -226,25 +233,21 @@ impl<'r, R: Record> Reader<'r, R> {
     /// assert_eq!(records[..4], [2, 3, 4, 5].map(event));
     /// ```
     pub fn read_batch(&mut self, records: &mut [R]) -> Batch {
-        let mut batch = Batch {
-            lost: None,
-            records: self.copy(records),
-        };
-        if batch.records > 0 || records.is_empty() || self.ticket == self.seen {
-            return batch;
-        }
-        match self.stumble() {
-            Some(Received::Lost(lost)) => {
-                batch.lost = Some(lost);
-                batch.records = self.copy(records);
+        let mut lost = None;
+        loop {
+            let count = self.copy(records);
+            if count > 0 || records.is_empty() || lost.is_some() || self.ticket == self.seen {
+                return Batch {
+                    lost,
+                    records: count,
+                };
             }
-            Some(Received::Record(record)) => {
-                records[0] = record;
-                batch.records = 1;
+            match self.stumble() {
+                Stumbled::Lost(count) => lost = Some(self.gap(count)),
+                Stumbled::Again => {}
+                Stumbled::Nothing => return Batch::default(),
             }
-            None => {}
         }
-        batch
     }
 
     /// How many records are waiting, those included that are still being written, or were overwritten unnoticed.
@@ -265,7 +268,11 @@ impl<'r, R: Record> Reader<'r, R> {
     /// Gives up the record that the reader waits for, if there is one; it counts as
     /// [`busy`](Stats::busy). For who flushes a ring one of whose writers may have died.
     pub fn skip(&mut self) -> Option<Lost> {
-        self.is_held_up().then(|| self.give_up())
+        if !self.is_held_up() {
+            return None;
+        }
+        let count = self.give_up();
+        Some(self.gap(count))
     }
 
     /// Records from here on, as far as they can be read without further ado.
@@ -295,32 +302,26 @@ impl<'r, R: Record> Reader<'r, R> {
         self.slot().read(self.ticket)
     }
 
-    /// What to do about a ticket that was taken, and whose record is not there.
+    /// What to do about a ticket that was taken, and whose record was not there.
     #[cold]
-    fn stumble(&mut self) -> Option<Received<R>> {
+    fn stumble(&mut self) -> Stumbled {
         let capacity = self.slots.len();
         self.seen = self.tail.load();
         let waiting = self.seen.wrapping_sub(self.ticket);
         if waiting > capacity {
-            return Some(self.lapped(waiting - capacity));
+            return Stumbled::Lost(self.lapped(waiting - capacity));
         }
         match self.slot().holds(self.ticket) {
-            // It has come by now; if it is gone again, then because a writer is a lap ahead.
-            Holds::It => match self.slot().read(self.ticket) {
-                Some(words) => {
-                    self.deliver(1);
-                    Some(Received::Record(R::decode(words)))
-                }
-                None => Some(self.overtaken()),
-            },
-            Holds::Earlier if waiting > capacity / 2 => Some(Received::Lost(self.give_up())),
-            Holds::Earlier => None,
-            Holds::Later => Some(self.overtaken()),
+            // It has come by now; if it is gone again when it is read, then because a writer is a lap ahead.
+            Holds::It => Stumbled::Again,
+            Holds::Earlier if waiting > capacity / 2 => Stumbled::Lost(self.give_up()),
+            Holds::Earlier => Stumbled::Nothing,
+            Holds::Later => Stumbled::Lost(self.overtaken()),
         }
     }
 
-    /// A writer is, or was, in the next slot with a later ticket.
-    fn overtaken(&mut self) -> Received<R> {
+    /// A writer is, or was, in the next slot with a later ticket. How many records are lost.
+    fn overtaken(&mut self) -> usize {
         let seen = core::mem::replace(&mut self.seen, self.tail.load());
         let gap = if seen == self.seen {
             1 // It stands in this one; the rest is intact.
@@ -332,22 +333,23 @@ impl<'r, R: Record> Reader<'r, R> {
         self.lapped(gap)
     }
 
-    fn lapped(&mut self, gap: usize) -> Received<R> {
+    fn lapped(&mut self, gap: usize) -> usize {
         let passed = self.passed;
-        Received::Lost(self.lose(&passed.overwritten, gap))
+        self.pass(&passed.overwritten, gap);
+        gap
     }
 
     /// The next record is not waited for any longer.
-    fn give_up(&mut self) -> Lost {
+    fn give_up(&mut self) -> usize {
         let passed = self.passed;
-        self.lose(&passed.busy, 1)
+        self.pass(&passed.busy, 1);
+        1
     }
 
-    fn lose(&mut self, count: &AtomicUsize, gap: usize) -> Lost {
-        let from = self.sequence;
-        self.pass(count, gap);
+    /// The records that were passed last, as lost.
+    const fn gap(&self, count: usize) -> Lost {
         Lost {
-            from,
+            from: self.sequence - count as u64,
             to: self.sequence,
         }
     }
@@ -374,6 +376,16 @@ impl<'r, R: Record> Reader<'r, R> {
     fn slot(&self) -> &'r Slot {
         &self.slots[self.ticket & (self.slots.len() - 1)]
     }
+}
+
+/// What became of a reader that did not find its record.
+enum Stumbled {
+    /// It is there now.
+    Again,
+    /// Nothing can be read.
+    Nothing,
+    /// So many are lost, and were passed.
+    Lost(usize),
 }
 
 /// A reader whose ticket runs ahead of what it has delivered; that is made good at the end, even if a record panics

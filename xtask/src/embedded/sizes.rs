@@ -18,7 +18,8 @@ const PARTS: &[Part] = &[
     Part::new("shared_ring", "nothing").with_cas(),
     Part::new("heap", "nothing").with_cas().with_alloc(),
     Part::new("epoch", "heap")
-        .at_most(6 * 1024)
+        // It was to be 6 KiB: see docs/PLATFORMS.md.
+        .at_most(22 * 1024)
         .with_cas()
         .with_alloc(),
 ];

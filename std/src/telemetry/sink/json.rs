@@ -12,7 +12,7 @@ use std::io;
 /// ```
 ///
 /// The time is in nanoseconds on the process's [clock](crate::clock); durations are in seconds. A number that is
-/// none is `null`. Of two values with the same key both are written. Lines are not flushed: give a
+/// none is `null`. An event that stands for several has a `weight`. Of two values with the same key both are written. Lines are not flushed: give a
 /// [`LineWriter`](io::LineWriter) if `to` keeps what is written.
 ///
 /// What `to` does is done under a lock, by which threads that emit wait for each other. If that is slow,
@@ -74,7 +74,11 @@ impl fmt::Display for Line<'_> {
                 text => write_text(f, text)?,
             }
         }
-        f.write_str("}}\n")
+        f.write_char('}')?;
+        if event.weight() > 1.0 {
+            write!(f, ",\"weight\":{}", event.weight())?;
+        }
+        f.write_str("}\n")
     }
 }
 
