@@ -53,7 +53,7 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn every_end_is_told_and_nothing_is_left() {
     let seconds = setting("BEDPLATE_SOAK_SECONDS", 2);
-    let children = setting("BEDPLATE_SOAK_CHILDREN", 100) as usize;
+    let children = setting("BEDPLATE_SOAK_CHILDREN", 100_usize);
     let seed = setting("BEDPLATE_SOAK_SEED", 5);
     // Room for what keeps its capacity: the tables of identities, of names and of deadlines, whose size depends on how
     // many happened to be alive at once. It does not grow with the number of ends.
@@ -227,7 +227,8 @@ fn prowl(children: usize, mut random: Random, prowling: &AtomicBool) {
     };
     // Relaxed: it only says when it is enough.
     while prowling.load(Ordering::Relaxed) {
-        if let Some(child) = registry::whereis(&name(random.below(children as u64) as usize)) {
+        let index = usize::try_from(random.below(children as u64)).unwrap();
+        if let Some(child) = registry::whereis(&name(index)) {
             let monitor = inbox.monitor(&child);
             if random.below(2) == 0 {
                 assert!(inbox.demonitor(monitor), "nobody has received in between");
@@ -277,9 +278,9 @@ fn name(index: usize) -> String {
 }
 
 /// A number of the environment.
-fn setting(variable: &str, otherwise: u64) -> u64 {
+fn setting<N: core::str::FromStr>(variable: &str, otherwise: N) -> N {
     match std::env::var(variable) {
-        Ok(text) => text.parse().expect("a number"),
+        Ok(text) => text.parse().ok().expect("a number"),
         Err(_) => otherwise,
     }
 }
