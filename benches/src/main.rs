@@ -17,6 +17,7 @@ mod pinned;
 mod registry;
 mod ring;
 mod span;
+mod supervisor;
 
 use clap::{Parser, ValueEnum};
 use harness::{Settings, Table};
@@ -55,6 +56,8 @@ enum Group {
     Ring,
     /// Spans that begin and end
     Span,
+    /// Children that crash, many children, many monitors; against threads by hand and supervisors of tasks
+    Supervisor,
 }
 
 fn main() -> ExitCode {
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Group::Registry => registry::run(&settings, &mut table),
         Group::Ring => ring::run(&settings, &mut table),
         Group::Span => span::run(&settings, &mut table),
+        Group::Supervisor => supervisor::run(&settings, &mut table),
     };
     if table.is_empty() && measured.is_ok() {
         eprintln!(
