@@ -24,11 +24,14 @@ const OURS: &str = "bedplate";
 
 static SEEN: AtomicU64 = AtomicU64::new(0);
 
+/// What a case is called here and by the script, and a sample of ours.
+type Case = (&'static str, &'static str, fn() -> io::Result<f64>);
+
 type Window = SharedDedupWindow<256, 1>;
 
 /// Measures the cases, if there is an Elixir to measure them with.
 pub(super) fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
-    let cases: [(&str, &str, fn() -> io::Result<f64>); 3] = [
+    let cases: [Case; 3] = [
         ("beam suppressed", "suppressed", suppressed),
         ("beam passing", "passing", passing),
         ("beam telling", "telling", telling),

@@ -339,7 +339,7 @@ fn in_fastrace(gate: &Gate, operation: impl FnMut()) -> Sample {
 }
 
 fn every_fourth_fast(gate: &Gate, mut four: impl FnMut()) -> Sample {
-    rooted(gate, BATCH / 4, || four())
+    rooted(gate, BATCH / 4, four)
 }
 
 /// Calls `operation` so often under one root after the other; roots are a small part.

@@ -77,6 +77,9 @@ use core::fmt;
 use core::time::Duration;
 use tree::{News, Tree};
 
+/// How long handlers may take for what was recorded, when a supervisor has ended.
+const FLUSH: Duration = Duration::from_secs(1);
+
 /// The owner of running children.
 ///
 /// Dropping it asks them to stop and does not wait: the last child is asked at once, and each one
@@ -129,9 +132,6 @@ impl Supervisor {
     /// limit.
     #[must_use]
     pub fn shutdown(self) -> ShutdownReport {
-        /// How long handlers may take for what was recorded.
-        const FLUSH: Duration = Duration::from_secs(1);
-
         let begun = clock::now();
         self.tree.drive(News::Shutdown);
         self.tree.wait_ended();
@@ -145,13 +145,16 @@ impl Supervisor {
     }
 
     /// Waits until the supervisor ends by itself, because it gave up or because a [`SupRef`] asked
-    /// it to, and says why.
+    /// it to, and says why. What was [recorded](telemetry::record) is told, or a second was waited for that.
     ///
     /// # Concurrency
     /// Blocks as long as that takes.
     #[must_use]
     pub fn wait(self) -> ExitReason {
-        self.tree.wait_ended()
+        let reason = self.tree.wait_ended();
+        // Not all of it, if handlers hang.
+        let _result = telemetry::flush(FLUSH);
+        reason
     }
 }
 
