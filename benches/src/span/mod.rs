@@ -338,7 +338,7 @@ fn in_fastrace(gate: &Gate, operation: impl FnMut()) -> Sample {
     rooted(gate, BATCH, operation)
 }
 
-fn every_fourth_fast(gate: &Gate, mut four: impl FnMut()) -> Sample {
+fn every_fourth_fast(gate: &Gate, four: impl FnMut()) -> Sample {
     rooted(gate, BATCH / 4, four)
 }
 
