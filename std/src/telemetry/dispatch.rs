@@ -86,6 +86,9 @@ impl Attached {
         if self.filter.as_ref().is_some_and(|filter| !filter(event)) {
             return Ok(());
         }
+        if self.thinning.is_none() {
+            return self.callback.call(event);
+        }
         match self.thinning.admit(event) {
             Some(weight) => self.callback.call(&Event { weight, ..*event }),
             None => Ok(()),

@@ -199,6 +199,12 @@ impl Thinning {
         }
     }
 
+    /// Whether it is given everything.
+    #[inline]
+    pub(super) const fn is_none(&self) -> bool {
+        self.sampler.is_none() && self.repeated.is_none()
+    }
+
     /// For how many events this one stands, if it is to be handled. May call users' code, and tell events.
     pub(super) fn admit(&self, event: &Event<'_>) -> Option<f32> {
         let mut weight = 1.0;
