@@ -109,10 +109,10 @@ fn x2_a_span_that_begins_while_its_thread_unwinds_has_not_panicked() {
     struct Cleans;
     impl Drop for Cleans {
         fn drop(&mut self) {
-            telemetry::span!("x2.cleanup").end();
+            telemetry::span!("unwinding_x2.cleanup").end();
         }
     }
-    let (_exporting, sent) = exported("x2.cleanup");
+    let (_exporting, sent) = exported("unwinding_x2.cleanup");
     let panic = catch_unwind(|| {
         let _cleans = Cleans;
         panic!("broken on purpose")

@@ -246,3 +246,40 @@ fn time_does_not_stand_still_while_nothing_is_recorded() {
     }
     assert!(rested, "somebody has kept it awake all the time");
 }
+
+/// It once lay about until somebody edited what is attached.
+#[test]
+fn a_sink_that_detaches_itself_is_dropped() {
+    let _turn = turn();
+    let (send, dropped) = mpsc::channel();
+    let guard = AtEnd(move || send.send(()).unwrap());
+    let limits = Limits { items: 1, ..LIMITS };
+    telemetry::handler("back itself")
+        .to(EventName::new("back.itself"))
+        .attach_batched(limits, move |_: &Batch<'_>| {
+            let _owned = &guard;
+            assert_eq!(telemetry::detach("back itself"), Ok(Detached::FromWithin));
+        })
+        .unwrap();
+    telemetry::emit!("back.itself", { n: 1_u64 });
+    dropped.recv_timeout(PATIENCE).unwrap();
+}
+
+/// The first attachment of a process, while its thread unwinds, once changed the panic hook, which aborts. Others may have
+/// come before in this process; then this shows less.
+#[test]
+fn a_destructor_may_attach_while_its_thread_unwinds() {
+    struct Attaches;
+    impl Drop for Attaches {
+        fn drop(&mut self) {
+            let name = EventName::new("back.unwinding");
+            telemetry::attach("back unwinding", name, |_: &Event<'_>| {}).unwrap();
+        }
+    }
+    let panicked = std::panic::catch_unwind(|| {
+        let _attaches = Attaches;
+        panic!("on purpose");
+    });
+    assert!(panicked.is_err());
+    telemetry::detach("back unwinding").unwrap();
+}

@@ -75,4 +75,39 @@ fn an_allocator_may_record() {
     assert!(ASKED.load(Ordering::Relaxed) >= 800);
     assert!(GIVEN.load(Ordering::Relaxed) >= 1);
     telemetry::detach("allocations").unwrap();
+
+    // What bedplate allocates with a lock held, in a handler: whoever handles that takes the lock, too.
+    let looks = |_: &Event<'_>| assert!(!telemetry::list(None).is_empty());
+    telemetry::attach("edits", EventName::new("allocator.edits"), looks).unwrap();
+    let all = Pattern::under(EventName::new("allocator"));
+    telemetry::attach("allocations", all, looks).unwrap();
+    RECORDS.store(true, Ordering::Relaxed);
+    telemetry::emit!("allocator.edits");
+    RECORDS.store(false, Ordering::Relaxed);
+    telemetry::flush(Duration::from_secs(60)).unwrap();
+
+    // And where nobody else would wake whoever tells.
+    let told = GIVEN.load(Ordering::Relaxed);
+    telemetry::detach("allocations").unwrap();
+    telemetry::attach(
+        "allocations",
+        EventName::new("allocator.gave"),
+        |_: &Event<'_>| {
+            GIVEN.fetch_add(1, Ordering::Relaxed);
+        },
+    )
+    .unwrap();
+    std::thread::sleep(Duration::from_millis(400));
+    RECORDS.store(true, Ordering::Relaxed);
+    let _stats = telemetry::recorded();
+    RECORDS.store(false, Ordering::Relaxed);
+    let begun = std::time::Instant::now();
+    while GIVEN.load(Ordering::Relaxed) == told {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "nobody was woken"
+        );
+        std::thread::yield_now();
+    }
+    telemetry::detach("allocations").unwrap();
 }

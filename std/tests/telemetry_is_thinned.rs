@@ -238,3 +238,147 @@ fn a_sampler_that_panics_is_a_failure() {
     assert!(failed[0].get("reason").is_some_and(|it| it == "on purpose"));
     telemetry::detach("thin broken").unwrap();
 }
+
+/// Panics when it is dropped.
+struct Touchy;
+
+impl Drop for Touchy {
+    fn drop(&mut self) {
+        panic!("on purpose");
+    }
+}
+
+impl telemetry::Sampler for Touchy {
+    fn sample(&mut self, _: bedplate::clock::Instant, _: u128) -> telemetry::Choice {
+        telemetry::Choice::KEEP
+    }
+}
+
+/// Two destructors that panic once met, and aborted the process: when it was detached, and when it was refused.
+#[test]
+fn sampler_key_and_filter_may_all_panic_when_they_are_dropped() {
+    let touchy = |id: &'static str| {
+        let (key, filter) = (Touchy, Touchy);
+        telemetry::handler(id)
+            .to(EventName::new("thin.touchy"))
+            .filter(move |_| {
+                let _owned = &filter;
+                true
+            })
+            .sampled(Touchy)
+            .once_per_key(FOR_EVER, move |_| {
+                let _owned = &key;
+                7
+            })
+            .attach(|_: &Event<'_>| {})
+    };
+    touchy("thin touchy").unwrap();
+    assert!(touchy("thin touchy").is_err(), "it is attached");
+    assert_eq!(
+        telemetry::detach("thin touchy"),
+        Ok(telemetry::Detached::Silent)
+    );
+}
+
+/// What a handler captured is gone when it is detached, also while its summary is being told: the telling thread once
+/// dropped it later, and died of a destructor that panicked.
+#[test]
+fn a_key_is_gone_when_its_handler_is_detached() {
+    struct Key(Arc<AtomicU64>);
+    impl Drop for Key {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let (enter, entered) = mpsc::channel();
+    let (go_on, wait) = mpsc::channel::<()>();
+    let (enter, wait) = (Mutex::new(enter), Mutex::new(wait));
+    telemetry::attach(
+        "thin slow",
+        EventName::new("bedplate.telemetry.suppressed"),
+        move |event: &Event<'_>| {
+            if event.get("handler").and_then(telemetry::Value::as_str) == Some("thin key") {
+                enter.lock().unwrap().send(()).unwrap();
+                wait.lock().unwrap().recv().unwrap();
+            }
+        },
+    )
+    .unwrap();
+    let dropped = Arc::new(AtomicU64::new(0));
+    let key = Key(dropped.clone());
+    telemetry::handler("thin key")
+        .to(EventName::new("thin.key"))
+        .once_per_key(Duration::from_millis(20), move |_| {
+            let _owned = &key;
+            7
+        })
+        .attach(|_: &Event<'_>| {})
+        .unwrap();
+    while telemetry::thinned("thin key").unwrap().suppressed == 0 {
+        telemetry::emit!("thin.key");
+    }
+    entered.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(
+        telemetry::detach("thin key"),
+        Ok(telemetry::Detached::Silent)
+    );
+    assert_eq!(dropped.load(Ordering::Relaxed), 1);
+    go_on.send(()).unwrap();
+    telemetry::flush(PATIENCE).unwrap();
+    telemetry::detach("thin slow").unwrap();
+}
+
+/// It once waited for itself: its counts were read under its own lock.
+#[test]
+fn a_sampler_may_ask_what_is_attached() {
+    struct Curious;
+    impl telemetry::Sampler for Curious {
+        fn sample(&mut self, _: bedplate::clock::Instant, _: u128) -> telemetry::Choice {
+            assert!(telemetry::thinned("thin curious").is_some());
+            assert!(!telemetry::list(None).is_empty());
+            telemetry::Choice::KEEP
+        }
+    }
+    telemetry::handler("thin curious")
+        .to(EventName::new("thin.curious"))
+        .sampled(Curious)
+        .attach(|_: &Event<'_>| {})
+        .unwrap();
+    telemetry::emit!("thin.curious");
+    assert_eq!(telemetry::thinned("thin curious").unwrap().kept, 1);
+    telemetry::detach("thin curious").unwrap();
+}
+
+/// Handlers of everything once saw windows over what was told of windows, and told of those, without end.
+#[test]
+fn summaries_have_no_windows() {
+    let given = Arc::new(AtomicU64::new(0));
+    for id in ["thin all 1", "thin all 2"] {
+        let counted = given.clone();
+        telemetry::handler(id)
+            .to(EventName::new("bedplate.telemetry.suppressed"))
+            .once_per(FOR_EVER)
+            .attach(move |event: &Event<'_>| {
+                let of_it = event.get("handler").and_then(telemetry::Value::as_str);
+                if of_it == Some("thin told") {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+            .unwrap();
+    }
+    for _ in 0..3 {
+        telemetry::handler("thin told")
+            .to(EventName::new("thin.told"))
+            .once_per(FOR_EVER)
+            .attach(|_: &Event<'_>| {})
+            .unwrap();
+        telemetry::emit!("thin.told");
+        telemetry::emit!("thin.told");
+        telemetry::detach("thin told").unwrap();
+    }
+    assert_eq!(given.load(Ordering::Relaxed), 2 * 3);
+    for id in ["thin all 1", "thin all 2"] {
+        assert_eq!(telemetry::thinned(id).unwrap().suppressed, 0);
+        telemetry::detach(id).unwrap();
+    }
+}

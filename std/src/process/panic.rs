@@ -85,6 +85,10 @@ thread_local! {
 /// Puts the hook in place; once for the process.
 pub(crate) fn install_hook() {
     static INSTALLED: Once = Once::new();
+    // A thread that is panicking may not change the hook; somebody else will.
+    if thread::panicking() {
+        return;
+    }
     INSTALLED.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {

@@ -16,6 +16,7 @@
 use super::dispatch;
 use super::drainer;
 use super::handler::{AttachError, HandlerBuilder};
+use super::shard;
 use super::{Event, EventName, Measurement, Outcome, OwnedEvent, OwnedValue, own};
 use crate::clock;
 use crate::process::panic::{attempt, discard};
@@ -117,7 +118,7 @@ impl HandlerBuilder<'_> {
             drain: Box::new(Drain::new(limits)),
             sink,
         });
-        NEW.lock().push(batching);
+        shard::quietly(|| NEW.lock().push(batching));
         // What came before that has called for somebody who did not know of it.
         if !incoming.events.lock().is_empty() || incoming.is_closed() {
             drainer::wake();
@@ -208,16 +209,19 @@ impl Tap {
         }
         // Before the lock: what is to be shown is a user's code.
         let event = OwnedEvent::from(event);
-        let mut events = self.0.events.lock();
-        if events.len() >= CAPACITY {
-            drop(events);
+        let waiting = shard::quietly(|| {
+            let mut events = self.0.events.lock();
+            if events.len() >= CAPACITY {
+                return None;
+            }
+            events.push_back(event);
+            Some(events.len())
+        });
+        let Some(waiting) = waiting else {
             dispatch::refused();
             return;
-        }
-        events.push_back(event);
-        let crowded = events.len() == CAPACITY / 2;
-        drop(events);
-        if crowded || !drainer::is_awake() {
+        };
+        if waiting == CAPACITY / 2 || !drainer::is_awake() {
             drainer::wake();
         }
     }
@@ -331,7 +335,7 @@ pub(super) struct Batches(Vec<Box<dyn Collecting>>);
 impl Batches {
     /// Takes what came and hands out what is due. Whether anything came, and when to look next.
     pub(super) fn poll(&mut self, now: Instant, flush: bool) -> (bool, Option<Instant>) {
-        self.0.append(&mut NEW.lock());
+        shard::quietly(|| self.0.append(&mut NEW.lock()));
         let (mut found, mut next) = (false, None);
         let mut at = 0;
         while let Some(batching) = self.0.get_mut(at) {

@@ -12,6 +12,7 @@
 
 use super::batch::Ending;
 use super::handler::{Filter, Function};
+use super::shard::quietly;
 use super::thin::Thinning;
 use super::{Event, FailurePolicy, Stats, own};
 use crate::clock;
@@ -62,10 +63,9 @@ impl Attached {
     /// Drops it part by part: of two destructors that panic at once, the second would abort the process. What is left
     /// to wait for, if it collects.
     pub(super) fn let_go(self) -> Option<Arc<Ending>> {
-        self.thinning.end();
+        self.thinning.let_go();
         discard(self.callback);
         discard(self.filter);
-        discard(self.thinning);
         self.collecting
     }
 
@@ -75,6 +75,8 @@ impl Attached {
 
     /// The function again.
     pub(super) fn into_function<F: 'static>(self) -> F {
+        self.thinning.let_go();
+        discard(self.filter);
         let callback: Box<dyn Any> = self.callback;
         match callback.downcast::<Function<F>>() {
             Ok(function) => function.0,
@@ -104,26 +106,28 @@ static LEFT_BEHIND: Mutex<Vec<Detaching<'static, Attached>>> = Mutex::new(Vec::n
 
 /// Edits what is attached, and drops what earlier edits left, outside the lock.
 pub(super) fn edit<R>(change: impl FnOnce(&mut Editor<'static, Attached>) -> R) -> R {
-    let (result, reaped) = {
-        let mut editor = EDITOR
-            .get_or_init(|| match HANDLERS.claim_editor() {
-                Some(editor) => Mutex::new(editor),
-                None => unreachable!("it is claimed here only, once"),
-            })
-            .lock();
-        let result = change(&mut editor);
-        (result, editor.reap())
-    };
-    let mut over: Vec<Attached> = reaped.collect();
-    let mut left = LEFT_BEHIND.lock();
-    let all = core::mem::take(&mut *left);
-    for detaching in all {
-        match detaching.finish() {
-            Ok(attached) => over.push(attached),
-            Err(running) => left.push(running),
+    let (result, over) = quietly(|| {
+        let (result, reaped) = {
+            let mut editor = EDITOR
+                .get_or_init(|| match HANDLERS.claim_editor() {
+                    Some(editor) => Mutex::new(editor),
+                    None => unreachable!("it is claimed here only, once"),
+                })
+                .lock();
+            let result = change(&mut editor);
+            (result, editor.reap())
+        };
+        let mut over: Vec<Attached> = reaped.collect();
+        let mut left = LEFT_BEHIND.lock();
+        let all = core::mem::take(&mut *left);
+        for detaching in all {
+            match detaching.finish() {
+                Ok(attached) => over.push(attached),
+                Err(running) => left.push(running),
+            }
         }
-    }
-    drop(left);
+        (result, over)
+    });
     for attached in over {
         attached.let_go();
     }
@@ -191,7 +195,7 @@ pub(super) fn is_in_a_handler() -> bool {
 
 /// Nobody waits for what was detached: it is dropped when it can be.
 pub(super) fn leave_behind(detaching: Detaching<'static, Attached>) {
-    LEFT_BEHIND.lock().push(detaching);
+    quietly(|| LEFT_BEHIND.lock().push(detaching));
     HAS_LEFT.set(true);
 }
 
@@ -218,6 +222,11 @@ pub(super) fn tell(interest: &Interest, event: &Event<'_>) {
     for failure in failures {
         failure.tell(event);
     }
+    tidy();
+}
+
+/// Drops what this thread has left behind, if it is in no handler any more.
+pub(super) fn tidy() {
     if HAS_LEFT.get() && !is_in_a_handler() {
         HAS_LEFT.set(false);
         edit(|_| ());

@@ -87,8 +87,11 @@ pub(super) fn wake() {
 /// Has the drainer look now. If it cannot be started, what was recorded waits for the next one who tries. Whether it
 /// runs.
 pub(super) fn hurry() -> bool {
-    // Whoever comes back from there was called by who is about to do the same.
-    shard::alone(|| call(&mut DESK.lock())).unwrap_or(true)
+    // Whoever comes back from there is heard when that is left.
+    shard::alone(|| call(&mut DESK.lock())).unwrap_or_else(|| {
+        shard::wake_when_left();
+        true
+    })
 }
 
 /// Whether it runs.
@@ -116,15 +119,24 @@ pub(super) fn flush(patience: Duration) -> Result<(), FlushError> {
     if dispatch::is_in_a_handler() || is_here() {
         return Err(FlushError::WithinHandler);
     }
-    let mut desk = DESK.lock();
-    if !desk.is_running && shard::stats().waiting == 0 && !batch::are_new() {
+    let asked = shard::alone(|| {
+        let mut desk = DESK.lock();
+        if !desk.is_running && shard::waiting() == 0 && !batch::are_new() {
+            return Ok(None);
+        }
+        desk.asked += 1;
+        let mine = desk.asked;
+        if call(&mut desk) {
+            Ok(Some(mine))
+        } else {
+            Err(FlushError::NoThread)
+        }
+    });
+    // Not from an allocator, in the middle of that.
+    let Some(mine) = asked.unwrap_or(Err(FlushError::WithinHandler))? else {
         return Ok(());
-    }
-    desk.asked += 1;
-    let mine = desk.asked;
-    if shard::alone(|| call(&mut desk)) != Some(true) {
-        return Err(FlushError::NoThread);
-    }
+    };
+    let desk = DESK.lock();
     let desk = ANSWERED.wait_while_for(desk, patience, |desk| desk.answered < mine);
     if desk.answered < mine {
         return Err(FlushError::TimedOut);
@@ -152,6 +164,8 @@ fn run() {
         });
         // Behind the records, which may be among what is collected.
         let (collected, due) = batches.poll(clock::now(), asked > answered);
+        // A sink may have detached itself.
+        dispatch::tidy();
         let due = thin::poll(clock::now()).into_iter().chain(due).min();
         let mut desk = DESK.lock();
         desk.answered = asked;

@@ -72,10 +72,13 @@ pub(super) fn lost(count: u64, shard: usize) {
     emit!("bedplate.telemetry.lost", { count: count }, { shard: shard });
 }
 
+/// What is told of windows.
+pub(super) const SUPPRESSED: &str = "bedplate.telemetry.suppressed";
+
 /// A window is over in which a handler was not given everything.
 pub(super) fn suppressed(count: u64, lasted: Duration, handler: &str, event: &str, key: u64) {
     emit!(
-        "bedplate.telemetry.suppressed",
+        SUPPRESSED,
         { count: count, lasted: lasted },
         { handler: handler, event: event, key: key }
     );

@@ -43,24 +43,45 @@ static TICK: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static SHARD: RefCell<Shard> = const { RefCell::new(Shard::Unknown) };
-    /// Whether this thread is in [`alone`]. Without a destructor, so that it is there to the end.
+    /// Whether this thread is in [`alone`] or [`quietly`]. Without a destructor, so that it is there to the end.
     static IS_ALONE: Cell<bool> = const { Cell::new(false) };
+    /// Whether the telling thread is to be woken when that is left.
+    static WAKES: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs what allocates with a lock held that recording takes, too; `None` if this thread is in the middle of that: then
 /// a global allocator has come back, and must not wait for itself.
 pub(super) fn alone<R>(f: impl FnOnce() -> R) -> Option<R> {
-    struct Leave;
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            IS_ALONE.set(false);
-        }
-    }
-    if IS_ALONE.replace(true) {
+    if IS_ALONE.get() {
         return None;
     }
-    let _leave = Leave;
-    Some(f())
+    Some(quietly(f))
+}
+
+/// Runs what allocates with another lock of ours held, under which no code of a user may run either: whoever comes back by
+/// a global allocator meanwhile has what he records stored, and told later.
+pub(super) fn quietly<R>(f: impl FnOnce() -> R) -> R {
+    struct Leave(bool);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            IS_ALONE.set(self.0);
+            if !self.0 && WAKES.replace(false) {
+                drainer::wake();
+            }
+        }
+    }
+    let _leave = Leave(IS_ALONE.replace(true));
+    f()
+}
+
+/// Whether this thread is in the middle of that.
+pub(super) fn is_quiet() -> bool {
+    IS_ALONE.get()
+}
+
+/// Has the telling thread woken when this thread leaves.
+pub(super) fn wake_when_left() {
+    WAKES.set(true);
 }
 
 /// Where a thread's events go.
@@ -278,6 +299,15 @@ impl<'r> SharedReader<'r> {
 /// The counts of all rings together.
 pub(super) fn stats() -> Stats {
     let rings = alone(|| RINGS.lock().clone()).unwrap_or_default();
+    sum(&rings)
+}
+
+/// How many events wait. Only where this thread is alone.
+pub(super) fn waiting() -> usize {
+    sum(&RINGS.lock()).waiting
+}
+
+fn sum(rings: &[&'static Ring]) -> Stats {
     let each = rings.iter().map(|ring| ring.stats());
     each.fold(SHARED.stats(), |mut sum, stats| {
         sum.pushed = sum.pushed.wrapping_add(stats.pushed);

@@ -10,39 +10,39 @@
 //! recorded events, or by the next event of its key.
 
 use super::handler::HandlerBuilder;
+use super::shard::quietly;
 use super::{Event, dispatch, drainer, own};
 use crate::clock;
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering, Weak};
+use crate::process::panic::discard;
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, Weak};
 use bedplate_core::clock::Instant;
 use bedplate_core::dedup::{self, Decision, DedupWindow, Summary};
-use bedplate_core::sample::{self, Choice, Sampler};
+use bedplate_core::sample::Sampler;
 use core::time::Duration;
 
 /// The most keys that have a window at a time.
 const KEYS: usize = 256;
 
-/// What a handler was not given.
+/// What a handler was not given. Dropped by [`let_go`](Self::let_go).
 #[derive(Default)]
 pub(super) struct Thinning {
-    sampler: Option<Mutex<sample::Counted<Boxed>>>,
+    sampling: Option<Sampling>,
+    key: Option<Key>,
     repeated: Option<Arc<Repeated>>,
 }
 
-/// A sampler of whatever type.
-struct Boxed(Box<dyn Sampler + Send>);
-
-impl Sampler for Boxed {
-    fn sample(&mut self, now: Instant, trace: u128) -> Choice {
-        self.0.sample(now, trace)
-    }
+/// A sampler, and what it has decided: counted outside its lock, under which it is a user's code that runs.
+struct Sampling {
+    sampler: Mutex<Box<dyn Sampler + Send>>,
+    kept: AtomicU64,
+    left: AtomicU64,
 }
 
 type Key = Box<dyn Fn(&Event<'_>) -> u64 + Send + Sync>;
 
-/// The windows of a handler.
+/// The windows of a handler: nothing of a user's, since the telling thread may be the last to have them.
 struct Repeated {
     handler: String,
-    key: Option<Key>,
     windows: Mutex<Windows>,
     /// Whether somebody looks when a window is over.
     is_looked_after: AtomicBool,
@@ -80,8 +80,11 @@ impl HandlerBuilder<'_> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn sampled(mut self, sampler: impl Sampler + Send + 'static) -> Self {
-        let counted = sample::Counted::new(Boxed(Box::new(sampler)));
-        self.thinning.sampler = Some(Mutex::new(counted));
+        self.thinning.sampling = Some(Sampling {
+            sampler: Mutex::new(Box::new(sampler)),
+            kept: AtomicU64::new(0),
+            left: AtomicU64::new(0),
+        });
         self
     }
 
@@ -139,9 +142,9 @@ impl HandlerBuilder<'_> {
     }
 
     fn repeated(mut self, window: Duration, key: Option<Key>) -> Self {
+        self.thinning.key = key;
         self.thinning.repeated = Some(Arc::new(Repeated {
             handler: self.id.to_owned(),
-            key,
             windows: Mutex::new(Windows {
                 window: DedupWindow::new(window),
                 names: vec![Box::default(); KEYS],
@@ -183,11 +186,11 @@ static ALL: Mutex<Vec<Weak<Repeated>>> = Mutex::new(Vec::new());
 
 /// Closes the windows that are over. When the next one is.
 pub(super) fn poll(now: Instant) -> Option<Instant> {
-    let all: Vec<Arc<Repeated>> = {
+    let all: Vec<Arc<Repeated>> = quietly(|| {
         let mut all = ALL.lock();
         all.retain(|one| one.strong_count() > 0);
         all.iter().filter_map(Weak::upgrade).collect()
-    };
+    });
     all.iter().filter_map(|one| one.poll(now)).min()
 }
 
@@ -195,45 +198,67 @@ impl Thinning {
     /// It is attached.
     pub(super) fn begin(&self) {
         if let Some(repeated) = &self.repeated {
-            ALL.lock().push(Arc::downgrade(repeated));
+            quietly(|| {
+                let mut all = ALL.lock();
+                all.retain(|one| one.strong_count() > 0);
+                all.push(Arc::downgrade(repeated));
+            });
         }
     }
 
     /// Whether it is given everything.
     #[inline]
     pub(super) const fn is_none(&self) -> bool {
-        self.sampler.is_none() && self.repeated.is_none()
+        self.sampling.is_none() && self.repeated.is_none()
     }
 
     /// For how many events this one stands, if it is to be handled. May call users' code, and tell events.
     pub(super) fn admit(&self, event: &Event<'_>) -> Option<f32> {
         let mut weight = 1.0;
-        if let Some(sampler) = &self.sampler {
-            let choice = sampler.lock().sample(event.time(), 0);
+        if let Some(sampling) = &self.sampling {
+            let choice = sampling.sampler.lock().sample(event.time(), 0);
+            let count = if choice.is_kept() {
+                &sampling.kept
+            } else {
+                &sampling.left
+            };
+            // Relaxed: a count.
+            count.fetch_add(1, Ordering::Relaxed);
             if !choice.is_kept() {
                 return None;
             }
             weight = choice.weight();
         }
-        match &self.repeated {
-            Some(repeated) if !repeated.admit(event) => None,
-            _ => Some(weight),
+        let Some(repeated) = &self.repeated else {
+            return Some(weight);
+        };
+        // Or what is told of windows would make windows, of which would be told.
+        if event.name.as_str() == own::SUPPRESSED {
+            return Some(weight);
         }
+        let key = match &self.key {
+            Some(key) => key(event),
+            None => event.name.hash64(),
+        };
+        repeated.admit(key, event).then_some(weight)
     }
 
-    /// It is detached, and nobody is in it: what was suppressed is told.
-    pub(super) fn end(&self) {
+    /// It is detached, and nobody is in it: what was suppressed is told, and users' values are dropped one by one.
+    pub(super) fn let_go(self) {
         if let Some(repeated) = &self.repeated {
             repeated.flush();
         }
+        discard(self.sampling);
+        discard(self.key);
     }
 
     fn counts(&self) -> Thinned {
-        let sampler = self.sampler.as_ref();
-        let sampled = sampler.map(|sampler| sampler.lock().counts());
+        // Relaxed: counts.
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let sampling = self.sampling.as_ref();
+        let (kept, left) = sampling.map_or((0, 0), |it| (read(&it.kept), read(&it.left)));
         let repeated = self.repeated.as_ref();
         let windows = repeated.map(|repeated| repeated.windows.lock().window.counts());
-        let sample::Counts { kept, left, .. } = sampled.unwrap_or_default();
         let dedup::Counts {
             passed,
             suppressed,
@@ -251,13 +276,9 @@ impl Thinning {
 }
 
 impl Repeated {
-    fn admit(&self, event: &Event<'_>) -> bool {
-        let key = match &self.key {
-            Some(key) => key(event),
-            None => event.name.hash64(),
-        };
+    fn admit(&self, key: u64, event: &Event<'_>) -> bool {
         let now = event.time();
-        let (passes, closed) = {
+        let (passes, closed) = quietly(|| {
             let mut windows = self.windows.lock();
             match windows.window.offer(key, now) {
                 Decision::Pass { slot, closed } => {
@@ -268,7 +289,7 @@ impl Repeated {
                 Decision::Repeat { .. } => (true, None),
                 Decision::Suppress { .. } => (false, None),
             }
-        };
+        });
         if !passes {
             self.look_after();
         }
@@ -292,13 +313,13 @@ impl Repeated {
         // Release: pairs with AcqRel in `look_after`.
         self.is_looked_after.store(false, Ordering::Release);
         let mut closed = Vec::new();
-        let next = {
+        let next = quietly(|| {
             let mut windows = self.windows.lock();
             let Windows { window, names } = &mut *windows;
             window.poll(now, |summary| {
-                closed.push((summary, names[summary.slot].clone()))
+                closed.push((summary, names[summary.slot].clone()));
             })
-        };
+        });
         if next.is_some() {
             // Release: as above.
             self.is_looked_after.store(true, Ordering::Release);
@@ -311,11 +332,11 @@ impl Repeated {
 
     fn flush(&self) {
         let mut closed = Vec::new();
-        {
+        quietly(|| {
             let mut windows = self.windows.lock();
             let Windows { window, names } = &mut *windows;
             window.flush(|summary| closed.push((summary, names[summary.slot].clone())));
-        }
+        });
         for (summary, name) in closed {
             self.tell(&summary, &name);
         }

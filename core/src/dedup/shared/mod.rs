@@ -51,7 +51,7 @@
 //! | D5 | fence(Release) after the cell's `tag` was cleared | fence(Acquire) before the second look | a count of the next window is not taken for this one's |
 //! | D6 | a place's mark, Release | its load, Acquire | the cells that it tells of are tagged |
 //! | D9 | a tally is given back, Release | it is claimed, Acquire | its next source continues the counts |
-//! | D10 | a door's `since`, and the door is taken, Release | it is found held, Acquire | since when, or a later time |
+//! | D10 | a door's `since`, and the door is taken, Release | it is found held, Acquire | since when, about |
 
 mod source;
 mod tally;

@@ -314,7 +314,7 @@ impl Door {
     /// window.
     #[cold]
     pub(super) fn pass_by(&self, now: u64, window: u64) -> bool {
-        // Relaxed: whoever found it held sees since when, or a later time [D10].
+        // Relaxed: whoever found it held sees since when, or what somebody stored who had found it free before [D10].
         let since = self.since.load(Ordering::Relaxed);
         now.saturating_sub(since) >= window
             && self
