@@ -13,7 +13,7 @@
 use super::batch::Ending;
 use super::handler::{Filter, Function};
 use super::shard::quietly;
-use super::thin::Thinning;
+use super::thin::{Thinned, Thinning};
 use super::{Event, FailurePolicy, Stats, own};
 use crate::clock;
 use crate::process::PanicReport;
@@ -31,7 +31,8 @@ pub(super) static HANDLERS: Handlers<Attached> = Handlers::new();
 pub(super) struct Attached {
     callback: Box<dyn Callback>,
     filter: Option<Filter>,
-    thinning: Thinning,
+    /// If it is not given everything.
+    thinning: Option<Box<Thinning>>,
     /// Locked only when it fails.
     strikes: Box<Mutex<Strikes>>,
     /// What becomes of what it collects, if it does.
@@ -54,7 +55,7 @@ impl Attached {
         Self {
             callback,
             filter,
-            thinning,
+            thinning: (!thinning.is_none()).then(|| Box::new(thinning)),
             strikes: Box::new(Mutex::new(Strikes::new(policy))),
             collecting,
         }
@@ -63,19 +64,25 @@ impl Attached {
     /// Drops it part by part: of two destructors that panic at once, the second would abort the process. What is left
     /// to wait for, if it collects.
     pub(super) fn let_go(self) -> Option<Arc<Ending>> {
-        self.thinning.let_go();
+        if let Some(thinning) = self.thinning {
+            thinning.let_go();
+        }
         discard(self.callback);
         discard(self.filter);
         self.collecting
     }
 
-    pub(super) const fn thinning(&self) -> &Thinning {
-        &self.thinning
+    /// What it was not given.
+    pub(super) fn thinned(&self) -> Thinned {
+        let thinning = self.thinning.as_ref();
+        thinning.map_or_else(Thinned::default, |thinning| thinning.counts())
     }
 
     /// The function again.
     pub(super) fn into_function<F: 'static>(self) -> F {
-        self.thinning.let_go();
+        if let Some(thinning) = self.thinning {
+            thinning.let_go();
+        }
         discard(self.filter);
         let callback: Box<dyn Any> = self.callback;
         match callback.downcast::<Function<F>>() {
@@ -88,10 +95,10 @@ impl Attached {
         if self.filter.as_ref().is_some_and(|filter| !filter(event)) {
             return Ok(());
         }
-        if self.thinning.is_none() {
+        let Some(thinning) = &self.thinning else {
             return self.callback.call(event);
-        }
-        match self.thinning.admit(event) {
+        };
+        match thinning.admit(event) {
             Some(weight) => self.callback.call(&Event { weight, ..*event }),
             None => Ok(()),
         }

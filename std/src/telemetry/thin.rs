@@ -178,7 +178,7 @@ pub struct Thinned {
 /// Blocking, as [`attach`](super::attach).
 #[must_use]
 pub fn thinned(id: &str) -> Option<Thinned> {
-    dispatch::edit(|editor| Some(editor.get(id)?.thinning().counts()))
+    dispatch::edit(|editor| Some(editor.get(id)?.thinned()))
 }
 
 /// All windows there are, for the telling thread.
@@ -252,7 +252,7 @@ impl Thinning {
         discard(self.key);
     }
 
-    fn counts(&self) -> Thinned {
+    pub(super) fn counts(&self) -> Thinned {
         // Relaxed: counts.
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let sampling = self.sampling.as_ref();
