@@ -138,12 +138,16 @@ fn f70_in_what_the_supervisor_calls() {
         let (ready, is_ready) = mpsc::channel();
         let child = ChildSpec::worker("child", move |me| {
             let tell = tell.clone();
+            let (called, is_called) = mpsc::channel();
             let _guard = me.stop().on_stop(move || {
                 let handle = HANDLE.get().unwrap();
                 tell.send(handle.terminate("other")).unwrap();
+                called.send(()).unwrap();
             });
             ready.send(()).unwrap();
             obedient(me);
+            // A guard that goes before takes the callback back.
+            is_called.recv_timeout(PATIENCE).unwrap();
         });
         let supervisor = Supervisor::builder("app")
             .child(steady("other"))
