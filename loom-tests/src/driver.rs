@@ -66,6 +66,32 @@ pub fn with_room<T: Send + 'static>(make: impl FnOnce() -> T + Send + 'static) -
     make()
 }
 
+/// A value for all threads of one run of a model, freed at the end of the run: a model declares it first and joins its
+/// threads.
+#[derive(Debug)]
+pub struct Lent<T: 'static>(*mut T);
+
+impl<T> Lent<T> {
+    /// Takes what is to be lent.
+    pub fn new(value: T) -> Self {
+        Self(Box::into_raw(Box::new(value)))
+    }
+
+    /// Lends it, for no longer than the run.
+    #[must_use]
+    pub fn lend(&self) -> &'static T {
+        // SAFETY: made from a box in `new`, and freed only when the run is over.
+        unsafe { &*self.0 }
+    }
+}
+
+impl<T> Drop for Lent<T> {
+    fn drop(&mut self) {
+        // SAFETY: made from a box in `new`; the run is over, so nobody borrows it any more.
+        drop(unsafe { Box::from_raw(self.0) });
+    }
+}
+
 /// Takes the bound of preemptions from the environment. One execution of a registry takes more steps than
 /// loom allows by default.
 #[cfg(bedplate_loom)]

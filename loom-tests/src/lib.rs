@@ -16,7 +16,7 @@ pub mod oracle;
 pub mod script;
 pub mod subject;
 
-pub use driver::{check, check_deeply, check_lightly, thread, with_room};
+pub use driver::{Lent, check, check_deeply, check_lightly, thread, with_room};
 
 /// How many cases a property test tries: as many as it says, or an eighth of them where the environment has
 /// `BEDPLATE_FEWER_CASES`, which is set where each takes many times as long.

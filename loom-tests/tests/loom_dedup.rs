@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bedplate_core::clock::Instant;
 use bedplate_core::dedup::{OncePer, SharedDedupWindow, Source, Summary, Verdict};
-use loom_tests::{check, thread};
+use loom_tests::{Lent, check, thread};
 use std::time::Duration;
 
 type Window = SharedDedupWindow<1, 2>;
@@ -19,28 +19,6 @@ const LENGTH: u64 = 10;
 
 fn at(nanos: u64) -> Instant {
     Instant::from_nanos(nanos)
-}
-
-/// A value for all threads of one run of a model, freed at the end of the run: a model declares it first and
-/// joins its threads.
-struct Lent<T: 'static>(*mut T);
-
-impl<T> Lent<T> {
-    fn new(value: T) -> Self {
-        Self(Box::into_raw(Box::new(value)))
-    }
-
-    fn borrow(&self) -> &'static T {
-        // SAFETY: made from a box in `new`, and freed only when the run is over.
-        unsafe { &*self.0 }
-    }
-}
-
-impl<T> Drop for Lent<T> {
-    fn drop(&mut self) {
-        // SAFETY: made from a box in `new`; the run is over, so nobody borrows it any more.
-        drop(unsafe { Box::from_raw(self.0) });
-    }
 }
 
 fn lent() -> Lent<Window> {
@@ -104,7 +82,7 @@ impl Seen {
 fn a_new_key_for_two() {
     check(|| {
         let lent = lent();
-        let window = lent.borrow();
+        let window = lent.lend();
         let [mut one, mut other] = [(); 2].map(|()| window.claim_source().expect("two"));
         let offering = thread::spawn(move || {
             let mut seen = Seen::default();
@@ -127,7 +105,7 @@ fn a_new_key_for_two() {
 fn two_new_keys_of_a_set() {
     check(|| {
         let lent = lent();
-        let window = lent.borrow();
+        let window = lent.lend();
         let [mut one, mut other] = [(); 2].map(|()| window.claim_source().expect("two"));
         let offering = thread::spawn(move || {
             let mut seen = Seen::default();
@@ -150,7 +128,7 @@ fn two_new_keys_of_a_set() {
 fn the_next_window_for_two() {
     check(|| {
         let lent = lent();
-        let window = lent.borrow();
+        let window = lent.lend();
         let [mut one, mut other] = [(); 2].map(|()| window.claim_source().expect("two"));
         let mut seen = Seen::default();
         for now in [0, 3] {
@@ -177,7 +155,7 @@ fn the_next_window_for_two() {
 fn poll_against_the_next_window() {
     check(|| {
         let lent = lent();
-        let window = lent.borrow();
+        let window = lent.lend();
         let mut source = window.claim_source().expect("two");
         let mut seen = Seen::default();
         for now in [0, 3, 4] {
@@ -204,7 +182,7 @@ fn poll_against_the_next_window() {
 fn poll_against_a_source_that_goes_on() {
     check(|| {
         let lent = lent();
-        let window = lent.borrow();
+        let window = lent.lend();
         let mut source = window.claim_source().expect("two");
         let mut seen = Seen::default();
         // A count of a window before, which must not be taken for that of the next one.
@@ -242,7 +220,7 @@ fn fill(seen: &mut Seen, source: &mut Source<'static, 1, 2>, times: [u64; 4]) {
 fn a_place_that_is_taken_against_its_key() {
     check(|| {
         let lent = lent();
-        let window = lent.borrow();
+        let window = lent.lend();
         let [mut one, mut other] = [(); 2].map(|()| window.claim_source().expect("two"));
         let mut seen = Seen::default();
         fill(&mut seen, &mut one, [0, 5, 5, 5]);
@@ -263,7 +241,7 @@ fn a_place_that_is_taken_against_its_key() {
 fn a_place_that_is_taken_against_its_next_key() {
     check(|| {
         let lent = lent();
-        let window = lent.borrow();
+        let window = lent.lend();
         let [mut one, mut other] = [(); 2].map(|()| window.claim_source().expect("two"));
         let mut seen = Seen::default();
         fill(&mut seen, &mut one, [4, 5, 5, 5]);

@@ -17,7 +17,7 @@ use bedplate_core::ring::{
     EventRing, NestedRing, Overwrite, Reader, Received, Reject, SharedRing, Step,
 };
 use loom_tests::op::ring::Number;
-use loom_tests::{check, thread};
+use loom_tests::{Lent, check, thread};
 
 /// What a reader has seen, checked as it comes: in order, and nothing twice.
 #[derive(Default)]
@@ -44,34 +44,12 @@ impl Seen {
     }
 }
 
-/// A ring for all threads of one run of a model, freed at the end of the run: a model declares it
-/// first and joins its threads.
-struct Lent<T: 'static>(*mut T);
-
-impl<T> Lent<T> {
-    fn new(value: T) -> Self {
-        Self(Box::into_raw(Box::new(value)))
-    }
-
-    fn borrow(&self) -> &'static T {
-        // SAFETY: made from a box in `new`, and freed only when the run is over.
-        unsafe { &*self.0 }
-    }
-}
-
-impl<T> Drop for Lent<T> {
-    fn drop(&mut self) {
-        // SAFETY: made from a box in `new`; the run is over, so nobody borrows it any more.
-        drop(unsafe { Box::from_raw(self.0) });
-    }
-}
-
 /// [E1, E2] A reader beside a writer that laps it.
 #[test]
 fn overwriting_writer_against_reader() {
     check(|| {
         let lent = Lent::new(EventRing::<2, Overwrite, Number>::new());
-        let ring = lent.borrow();
+        let ring = lent.lend();
         let mut writer = ring.claim_writer().expect("nobody else writes");
         let mut reader = ring.claim_reader().expect("nobody else reads");
         let writer = thread::spawn(move || {
@@ -106,7 +84,7 @@ fn overwriting_writer_against_reader() {
 fn rejecting_writer_against_reader() {
     check(|| {
         let lent = Lent::new(EventRing::<2, Reject, Number>::new());
-        let ring = lent.borrow();
+        let ring = lent.lend();
         let mut writer = ring.claim_writer().expect("nobody else writes");
         let mut reader = ring.claim_reader().expect("nobody else reads");
         let writer = thread::spawn(move || {
@@ -226,7 +204,7 @@ impl Records {
 fn shared_writer_against_reader() {
     check(|| {
         let lent = Lent::new(SharedRing::<2, Overwrite, Number>::new());
-        let ring = lent.borrow();
+        let ring = lent.lend();
         let mut reader = ring.claim_reader().expect("nobody else reads");
         let reading = thread::spawn(move || (Records::read(&mut reader, 2), reader));
         for number in 1..4 {
@@ -249,7 +227,7 @@ fn shared_writer_against_reader() {
 fn shared_writers_against_each_other() {
     check(|| {
         let lent = Lent::new(SharedRing::<2, Overwrite, Number>::new());
-        let ring = lent.borrow();
+        let ring = lent.lend();
         let mut reader = ring.claim_reader().expect("nobody else reads");
         let other = thread::spawn(move || {
             let accepted = [1, 2].map(|number| ring.push(Number(number)).is_ok());
@@ -271,7 +249,7 @@ fn shared_writers_against_each_other() {
 fn shared_writers_against_reader() {
     check(|| {
         let lent = Lent::new(SharedRing::<2, Overwrite, Number>::new());
-        let ring = lent.borrow();
+        let ring = lent.lend();
         let mut reader = ring.claim_reader().expect("nobody else reads");
         let reading = thread::spawn(move || (Records::read(&mut reader, 1), reader));
         let other = thread::spawn(move || ring.push(Number(1)).is_ok());
@@ -293,7 +271,7 @@ fn shared_writers_against_reader() {
 fn shared_writers_that_may_be_refused() {
     check(|| {
         let lent = Lent::new(SharedRing::<2, Reject, Number>::new());
-        let ring = lent.borrow();
+        let ring = lent.lend();
         let mut reader = ring.claim_reader().expect("nobody else reads");
         ring.push(Number(1)).expect("there is room");
         let other = thread::spawn(move || u64::from(ring.push(Number(2)).is_ok()));
@@ -313,7 +291,7 @@ fn shared_writers_that_may_be_refused() {
 fn a_shared_writer_is_refused_only_if_the_ring_was_full() {
     check(|| {
         let lent = Lent::new(SharedRing::<4, Reject, Number>::new());
-        let ring = lent.borrow();
+        let ring = lent.lend();
         let mut reader = ring.claim_reader().expect("nobody else reads");
         let other = thread::spawn(move || ring.push(Number(2)).expect("there is room"));
         ring.push(Number(1)).expect("there is room");
@@ -337,7 +315,7 @@ fn a_shared_writer_is_refused_only_if_the_ring_was_full() {
 fn nested_writer_against_reader_interrupted_at(step: Step, pushes: u64) {
     check(move || {
         let lent = Lent::new(NestedRing::<2, Overwrite, Number>::new());
-        let ring = lent.borrow();
+        let ring = lent.lend();
         let mut reader = ring.claim_reader().expect("nobody else reads");
         let reading = thread::spawn(move || (Records::read(&mut reader, 1), reader));
         let mut is_interrupted = false;

@@ -7,29 +7,7 @@ use bedplate_core::clock::Instant;
 use bedplate_core::context::{SpanId, TraceFlags, TraceId, TraceParent};
 use bedplate_core::span::{OpenSpan, OpenSpans};
 use core::num::{NonZeroU64, NonZeroU128};
-use loom_tests::{check, thread};
-
-/// A table for all threads of one run of a model, freed at the end of the run: a model declares it first and joins its
-/// threads.
-struct Lent<T: 'static>(*mut T);
-
-impl<T> Lent<T> {
-    fn new(value: T) -> Self {
-        Self(Box::into_raw(Box::new(value)))
-    }
-
-    fn borrow(&self) -> &'static T {
-        // SAFETY: made from a box in `new`, and freed only when the run is over.
-        unsafe { &*self.0 }
-    }
-}
-
-impl<T> Drop for Lent<T> {
-    fn drop(&mut self) {
-        // SAFETY: made from a box in `new`; the run is over, so nobody borrows it any more.
-        drop(unsafe { Box::from_raw(self.0) });
-    }
-}
+use loom_tests::{Lent, check, thread};
 
 fn span(number: u64) -> OpenSpan {
     let id = NonZeroU64::new(number).expect("not zero");
@@ -55,7 +33,7 @@ fn is_whole(read: OpenSpan) {
 fn spans_of_one_place_against_a_reader() {
     check(|| {
         let lent = Lent::new(OpenSpans::<1>::new());
-        let table = lent.borrow();
+        let table = lent.lend();
         let mut opener = table.claim().expect("nobody else opens");
         let reader = thread::spawn(move || table.iter().for_each(is_whole));
         let place = opener.open(&span(1)).expect("there is room");
@@ -73,7 +51,7 @@ fn spans_of_one_place_against_a_reader() {
 fn a_table_is_handed_on() {
     check(|| {
         let lent = Lent::new(OpenSpans::<1>::new());
-        let table = lent.borrow();
+        let table = lent.lend();
         let mut first = table.claim().expect("nobody else opens");
         let next = thread::spawn(move || {
             let Some(mut opener) = table.claim() else {

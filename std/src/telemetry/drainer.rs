@@ -121,7 +121,7 @@ pub(super) fn flush(patience: Duration) -> Result<(), FlushError> {
     }
     let asked = shard::alone(|| {
         let mut desk = DESK.lock();
-        if !desk.is_running && shard::waiting() == 0 && !batch::are_new() {
+        if !desk.is_running && shard::stats().waiting == 0 && !batch::are_new() {
             return Ok(None);
         }
         desk.asked += 1;

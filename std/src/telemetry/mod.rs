@@ -89,6 +89,7 @@ mod outcome;
 pub(crate) mod own;
 mod probe;
 mod record;
+mod rings;
 pub(crate) mod shard;
 pub mod sink;
 mod site;

@@ -1,28 +1,20 @@
 //! Where recorded events wait: a ring for each thread, and one that is shared by those for whom there is none.
 //!
-//! A ring is made when there is none that nobody writes to, and stays, for the next thread when its own has ended.
-//! So their counts are those of the process.
-//!
 //! # A global allocator may record
 //! What allocates in here may come back in here, on the same thread. So what it may meet is never locked or borrowed
 //! in its way: a ring that is in use is passed by for the shared one, and what takes a lock and allocates under it goes
 //! through [`alone`], which whoever comes back does not enter.
 
 use super::drainer;
+use super::rings::{CAPACITY, OwnWriter, Rings};
 use crate::clock;
-use crate::sync::{AtomicU64, Mutex, Ordering, thread};
+use crate::sync::{AtomicU64, Ordering, thread};
 use bedplate_core::clock::Instant;
-use bedplate_core::ring::{EventRing, Overwrite, Reader, Received, SharedRing, Stats, Writer};
+use bedplate_core::ring::{Overwrite, Reader, Received, SharedRing, Stats};
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
 pub(super) use bedplate_core::event::Event as Stored;
-
-/// Events that wait for one thread: 16 KiB.
-pub(super) const CAPACITY: usize = 256;
-
-/// The most rings; threads beyond share one.
-const MOST: usize = 128;
 
 /// Of the ring that is shared.
 const SHARED_CAPACITY: usize = 1_024;
@@ -33,9 +25,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// A thread looks every so many events whether its ring is filling up.
 const LOOK_EVERY: u32 = 64;
 
-type Ring = EventRing<CAPACITY, Overwrite, Stored>;
-
-static RINGS: Mutex<Vec<&'static Ring>> = Mutex::new(Vec::new());
+static RINGS: Rings<Stored> = Rings::new();
 static SHARED: SharedRing<SHARED_CAPACITY, Overwrite, Stored> = SharedRing::new();
 
 /// The time at which events were last told.
@@ -88,7 +78,7 @@ pub(super) fn wake_when_left() {
 enum Shard {
     Unknown,
     Own {
-        writer: Writer<'static, CAPACITY, Overwrite, Stored>,
+        writer: OwnWriter<Stored>,
         pushed: u32,
     },
     Shared,
@@ -132,16 +122,7 @@ impl Shard {
 
     fn claim() -> Self {
         drainer::flush_at_exit_of_main();
-        let mut rings = RINGS.lock();
-        let free = rings.iter().find_map(|ring| ring.claim_writer());
-        let writer = free.or_else(|| {
-            if rings.len() >= MOST {
-                return None;
-            }
-            let ring: &'static Ring = Box::leak(Box::new(Ring::new()));
-            rings.push(ring);
-            ring.claim_writer()
-        });
+        let writer = RINGS.claim();
         writer.map_or(Self::Shared, |writer| Self::Own { writer, pushed: 0 })
     }
 }
@@ -216,24 +197,17 @@ impl Readers {
                 shared.drain(clock::now(), &mut sink);
             }
         }
-        self.claim_new();
+        alone(|| RINGS.claim_new(&mut self.rings));
         for (number, reader) in (1..).zip(&mut self.rings) {
             // As many as can be there, and a gap before them: an endless stream in one does not keep it from the
             // others.
-            found |= reader.drain(CAPACITY + 1, |received| sink(received, number)) > 0;
-            // Handlers may have taken their time.
-            set_tick(clock::now());
+            if reader.drain(CAPACITY + 1, |received| sink(received, number)) > 0 {
+                found = true;
+                // Handlers may have taken their time.
+                set_tick(clock::now());
+            }
         }
         found
-    }
-
-    fn claim_new(&mut self) {
-        alone(|| {
-            let rings = RINGS.lock();
-            let new = rings.get(self.rings.len()..).unwrap_or_default();
-            self.rings
-                .extend(new.iter().filter_map(|ring| ring.claim_reader()));
-        });
     }
 }
 
@@ -298,26 +272,7 @@ impl<'r> SharedReader<'r> {
 
 /// The counts of all rings together.
 pub(super) fn stats() -> Stats {
-    let rings = alone(|| RINGS.lock().clone()).unwrap_or_default();
-    sum(&rings)
-}
-
-/// How many events wait. Only where this thread is alone.
-pub(super) fn waiting() -> usize {
-    sum(&RINGS.lock()).waiting
-}
-
-fn sum(rings: &[&'static Ring]) -> Stats {
-    let each = rings.iter().map(|ring| ring.stats());
-    each.fold(SHARED.stats(), |mut sum, stats| {
-        sum.pushed = sum.pushed.wrapping_add(stats.pushed);
-        sum.delivered = sum.delivered.wrapping_add(stats.delivered);
-        sum.overwritten = sum.overwritten.wrapping_add(stats.overwritten);
-        sum.rejected = sum.rejected.wrapping_add(stats.rejected);
-        sum.busy = sum.busy.wrapping_add(stats.busy);
-        sum.waiting = sum.waiting.wrapping_add(stats.waiting);
-        sum
-    })
+    RINGS.add_stats(SHARED.stats())
 }
 
 #[cfg(test)]

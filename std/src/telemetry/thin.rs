@@ -312,34 +312,35 @@ impl Repeated {
         // Before the windows are looked at: who suppresses one behind that, calls again.
         // Release: pairs with AcqRel in `look_after`.
         self.is_looked_after.store(false, Ordering::Release);
-        let mut closed = Vec::new();
-        let next = quietly(|| {
-            let mut windows = self.windows.lock();
-            let Windows { window, names } = &mut *windows;
-            window.poll(now, |summary| {
-                closed.push((summary, names[summary.slot].clone()));
-            })
-        });
+        let next = self.close(|window, sink| window.poll(now, sink));
         if next.is_some() {
             // Release: as above.
             self.is_looked_after.store(true, Ordering::Release);
-        }
-        for (summary, name) in closed {
-            self.tell(&summary, &name);
         }
         next
     }
 
     fn flush(&self) {
+        self.close(|window, sink| window.flush(sink));
+    }
+
+    /// Closes windows under the lock, and tells of them behind it.
+    fn close<R>(
+        &self,
+        close: impl FnOnce(&mut DedupWindow<KEYS>, &mut dyn FnMut(Summary)) -> R,
+    ) -> R {
         let mut closed = Vec::new();
-        quietly(|| {
+        let result = quietly(|| {
             let mut windows = self.windows.lock();
             let Windows { window, names } = &mut *windows;
-            window.flush(|summary| closed.push((summary, names[summary.slot].clone())));
+            close(window, &mut |summary| {
+                closed.push((summary, names[summary.slot].clone()));
+            })
         });
         for (summary, name) in closed {
             self.tell(&summary, &name);
         }
+        result
     }
 
     fn tell(&self, summary: &Summary, event: &str) {

@@ -84,7 +84,9 @@ impl Tree {
             if branch == Some(key) {
                 return Err(TerminateError::WouldDeadlock);
             }
-            state.terminate(now, self.name(), branch, key, jobs)
+            let actions = state.machine.terminate(now, key).map_err(terminate_error)?;
+            let actions = actions.collect::<Vec<_>>();
+            Ok(state.granted(now, self.name(), (key, branch), &actions, jobs))
         })?;
         match request.wait() {
             Answer::Cut => Err(TerminateError::WouldDeadlock),
@@ -106,7 +108,9 @@ impl Tree {
             if branch != Some(key) && !state.may_wait(branch) {
                 return Err(RestartError::WouldDeadlock);
             }
-            state.restart(now, self.name(), branch, key, jobs)
+            let actions = state.machine.restart(now, key).map_err(restart_error)?;
+            let actions = actions.collect::<Vec<_>>();
+            Ok(state.granted(now, self.name(), (key, branch), &actions, jobs))
         })?;
         match request.wait() {
             Answer::Started(child) => Ok(child),
@@ -217,54 +221,26 @@ impl State {
             Err(_) => return Err(StartChildError::ShuttingDown { spec: Some(spec) }),
         };
         self.entries.insert(key, Entry::new(*spec));
-        let request = self.wait_for(key, branch);
-        self.follow(now, name, &actions, false, jobs);
-        Ok(request)
+        Ok(self.granted(now, name, (key, branch), &actions, jobs))
     }
 
-    fn terminate(
+    /// The machine has granted what the child `branch`, if it is one, asks for the child `key`: what follows is done, and what
+    /// comes of it can be waited for.
+    fn granted(
         &mut self,
         now: Instant,
         name: &str,
-        branch: Option<ChildKey>,
-        key: ChildKey,
+        (key, branch): (ChildKey, Option<ChildKey>),
+        actions: &[Action],
         jobs: &mut Vec<Job>,
-    ) -> Result<Arc<Request>, TerminateError> {
-        let actions: Vec<Action> = self
-            .machine
-            .terminate(now, key)
-            .map_err(terminate_error)?
-            .collect();
-        let request = self.wait_for(key, branch);
-        self.follow(now, name, &actions, false, jobs);
-        Ok(request)
-    }
-
-    fn restart(
-        &mut self,
-        now: Instant,
-        name: &str,
-        branch: Option<ChildKey>,
-        key: ChildKey,
-        jobs: &mut Vec<Job>,
-    ) -> Result<Arc<Request>, RestartError> {
-        let actions: Vec<Action> = self
-            .machine
-            .restart(now, key)
-            .map_err(restart_error)?
-            .collect();
-        let request = self.wait_for(key, branch);
-        self.follow(now, name, &actions, false, jobs);
-        Ok(request)
-    }
-
-    fn wait_for(&mut self, key: ChildKey, branch: Option<ChildKey>) -> Arc<Request> {
+    ) -> Arc<Request> {
         let request = Arc::new(Request::default());
         self.waits.push(Wait {
             key,
             branch,
             request: request.clone(),
         });
+        self.follow(now, name, actions, false, jobs);
         request
     }
 

@@ -79,22 +79,14 @@ impl From<SpanRecord> for Ended {
     }
 }
 
-/// A ring for each thread, and one for those for whom there is none. They stay, for the next thread when their own has
-/// ended.
+/// A ring for each thread, and one for those for whom there is none.
 #[cfg(target_pointer_width = "64")]
 mod rings {
     use super::{Mutex, SpanRecord};
-    use bedplate_core::ring::{EventRing, Overwrite, Reader, Received, SharedRing, Writer};
+    use crate::telemetry::rings::{CAPACITY, OwnWriter, Rings};
+    use bedplate_core::ring::{Overwrite, Reader, Received, SharedRing};
 
-    /// Spans of one thread: 16 KiB.
-    const CAPACITY: usize = 256;
-
-    /// The most rings.
-    const MOST: usize = 128;
-
-    type Ring = EventRing<CAPACITY, Overwrite, SpanRecord>;
-
-    static RINGS: Mutex<Vec<&'static Ring>> = Mutex::new(Vec::new());
+    static RINGS: Rings<SpanRecord> = Rings::new();
     static SHARED: SharedRing<CAPACITY, Overwrite, SpanRecord> = SharedRing::new();
 
     /// Whoever asks.
@@ -112,7 +104,7 @@ mod rings {
     pub(in super::super) enum Seat {
         /// None of its own has ended as yet.
         Unclaimed,
-        Own(Writer<'static, CAPACITY, Overwrite, SpanRecord>),
+        Own(OwnWriter<SpanRecord>),
         Shared,
     }
 
@@ -121,28 +113,13 @@ mod rings {
             Self::Unclaimed
         }
 
-        #[cold]
-        fn claim() -> Self {
-            let mut rings = RINGS.lock();
-            let free = rings.iter().find_map(|ring| ring.claim_writer());
-            let writer = free.or_else(|| {
-                if rings.len() >= MOST {
-                    return None;
-                }
-                let ring: &'static Ring = Box::leak(Box::new(Ring::new()));
-                rings.push(ring);
-                ring.claim_writer()
-            });
-            writer.map_or(Self::Shared, Self::Own)
-        }
-
         #[inline]
         pub(in super::super) fn push(&mut self, record: SpanRecord) {
             match self {
                 Self::Own(writer) => writer.push(record),
                 Self::Shared => push_shared(record),
                 Self::Unclaimed => {
-                    *self = Self::claim();
+                    *self = RINGS.claim().map_or(Self::Shared, Self::Own);
                     self.push(record);
                 }
             }
@@ -166,12 +143,7 @@ mod rings {
     pub(super) fn take() -> (Vec<SpanRecord>, u64) {
         let mut readers = READERS.lock();
         let readers = &mut *readers;
-        let rings = RINGS.lock();
-        let new = rings.get(readers.own.len()..).unwrap_or_default();
-        readers
-            .own
-            .extend(new.iter().filter_map(|ring| ring.claim_reader()));
-        drop(rings);
+        RINGS.claim_new(&mut readers.own);
         if readers.shared.is_none() {
             readers.shared = SHARED.claim_reader();
         }
