@@ -14,6 +14,7 @@ use bedplate_core::supervision::{
 };
 use core::time::Duration;
 use loom_tests::script::{Script, config, p, temporary, transient};
+use std::sync::LazyLock;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -180,8 +181,9 @@ fn s23_dynamic_children_are_known_by_key_only() {
 #[test]
 fn s25_many_dynamic_children_are_counted() {
     let mut script = Script::up(config(Dynamic, 3), &[]);
-    let names: Vec<&'static str> = (0..2_000).map(|n| &*format!("w{n}-").leak()).collect();
-    for name in &names {
+    static NAMES: LazyLock<Vec<String>> =
+        LazyLock::new(|| (0..2_000).map(|n| format!("w{n}-")).collect());
+    for name in NAMES.iter() {
         script.start_child(name, temporary()).unwrap();
         script.ready(name);
     }
@@ -193,7 +195,7 @@ fn s25_many_dynamic_children_are_counted() {
         );
         assert_eq!(script.states().len(), 2_000);
     }
-    for name in names {
+    for name in NAMES.iter() {
         script.crash(name);
     }
     // OTP's count has one specification left: its template, which the driver keeps here.

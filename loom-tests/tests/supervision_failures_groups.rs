@@ -7,6 +7,7 @@ use bedplate_core::supervision::{
 };
 use core::time::Duration;
 use loom_tests::script::{Script, config, p, temporary, transient};
+use std::sync::LazyLock;
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -166,14 +167,15 @@ fn f62_each_is_asked_after_the_one_behind_it_ended() {
 #[test]
 fn f63_dynamic_children_are_asked_all_at_once() {
     let mut script = Script::up(config(Dynamic, 3), &[]);
-    let names: Vec<&'static str> = (0..1_000).map(|n| &*format!("w{n}-").leak()).collect();
-    for name in &names {
+    static NAMES: LazyLock<Vec<String>> =
+        LazyLock::new(|| (0..1_000).map(|n| format!("w{n}-")).collect());
+    for name in NAMES.iter() {
         script.start_child(name, p()).unwrap();
         assert_eq!(script.ready(name), format!("{name} Started"));
     }
-    let stops: Vec<_> = names.iter().map(|name| format!("stop {name}1")).collect();
+    let stops: Vec<_> = NAMES.iter().map(|name| format!("stop {name}1")).collect();
     assert_eq!(script.shutdown(), stops.join(", "));
-    for name in &names[..999] {
+    for name in &NAMES[..999] {
         assert_eq!(script.end(name), "");
     }
     assert_eq!(script.wait(5 * SECOND - NANO), "");

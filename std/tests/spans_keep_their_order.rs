@@ -6,7 +6,7 @@ use bedplate::telemetry;
 use bedplate::telemetry::span::{self, Finished, Open, SpanSite, SpanStatus, TraceParent};
 use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, mpsc};
+use std::sync::{LazyLock, Mutex, mpsc};
 use std::thread;
 
 /// Tests that look at what all threads have left, or fill what they share, one at a time.
@@ -319,19 +319,19 @@ fn notes_beyond_the_limits_are_counted() {
         }
     })
     .unwrap();
-    // Keys are constants, so they are counted out here.
-    let keys: Vec<&'static str> = (0..100)
-        .map(|number| &*format!("key{number}").leak())
-        .collect();
+    // Keys are constants, so they are counted out here, and kept.
+    static KEYS: LazyLock<Vec<String>> =
+        LazyLock::new(|| (0..100).map(|number| format!("key{number}")).collect());
+    let keys = || KEYS.iter().map(String::as_str);
     telemetry::span!("limits.work", |span| {
         let to = span.traceparent().unwrap();
-        for key in &keys {
+        for key in keys() {
             span.attribute(key, 1);
             span.measure(key, 1);
             span.event(key, &[]);
             span.link(to, key);
         }
-        span.attribute(keys[0], 2);
+        span.attribute("key0", 2);
     });
     let finished = sent.try_recv().unwrap();
     assert_eq!(finished.attributes.len(), span::MAX_ATTRIBUTES);
