@@ -98,6 +98,13 @@ impl<const N: usize> fmt::Debug for OpenSpans<N> {
 pub struct Place(u8);
 
 impl Place {
+    /// The place that has this index. Nothing is wrong with one that no table has: nothing is open there.
+    #[inline]
+    #[must_use]
+    pub const fn from_index(index: u8) -> Self {
+        Self(index)
+    }
+
     /// Which of the table's: below `N`.
     #[inline]
     #[must_use]
