@@ -37,6 +37,19 @@ pub struct SupervisorBuilder {
     children: Vec<ChildSpec>,
 }
 
+/// A supervisor that was described, and found to be possible.
+pub(super) struct Described {
+    pub(super) name: String,
+    pub(super) machine: Decisions,
+    /// The children, in the order of their keys.
+    pub(super) specs: Vec<(ChildKey, ChildSpec)>,
+}
+
+/// Supervisors, and processes, should not come back in step.
+fn random_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
 impl SupervisorBuilder {
     pub(super) const fn new(name: String) -> Self {
         Self {
@@ -131,6 +144,10 @@ impl SupervisorBuilder {
         }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The supervisor as a child of another one, before it starts.
     pub(super) fn nest(mut self, above: Above) -> Result<Arc<Tree>, StartError> {
         above.me.path().clone_into(&mut self.name);
@@ -140,7 +157,23 @@ impl SupervisorBuilder {
 
     /// The supervisor, before it starts.
     fn prepare(self, above: Option<Above>) -> Result<Arc<Tree>, StartError> {
-        let mut machine = self.machine()?;
+        let quiet = self.quiet;
+        let Described {
+            name,
+            machine,
+            specs,
+        } = self.describe(random_seed())?;
+        timer::ensure_running().map_err(StartError::Spawn)?;
+        install_hook();
+        Ok(Tree::new(name, quiet, machine, specs, above))
+    }
+
+    /// Checks what is said, and tells a machine whose jitter goes by `seed`.
+    pub(super) fn describe(self, seed: u64) -> Result<Described, StartError> {
+        let limit = self.restart_limit().map_err(StartError::BadLimit)?;
+        let children = GrowingChildren::new(MOST_CHILDREN);
+        let machine = Machine::new(self.config(limit).seed(seed), children);
+        let mut machine: Decisions = machine.map_err(StartError::BadConfig)?;
         let mut ids = BTreeSet::new();
         let mut specs = Vec::new();
         for spec in self.children {
@@ -162,15 +195,11 @@ impl SupervisorBuilder {
                     })?;
             specs.push((key, spec));
         }
-        timer::ensure_running().map_err(StartError::Spawn)?;
-        install_hook();
-        Ok(Tree::new(self.name, self.quiet, machine, specs, above))
-    }
-
-    fn machine(&self) -> Result<Decisions, StartError> {
-        let limit = self.restart_limit().map_err(StartError::BadLimit)?;
-        let children = GrowingChildren::new(MOST_CHILDREN);
-        Machine::new(self.config(limit), children).map_err(StartError::BadConfig)
+        Ok(Described {
+            name: self.name,
+            machine,
+            specs,
+        })
     }
 
     /// What is said about the supervisor itself, for one that runs.
@@ -180,7 +209,7 @@ impl SupervisorBuilder {
             return Err(ReconfigureError::HasChildren { like });
         }
         let limit = self.restart_limit().map_err(ReconfigureError::BadLimit)?;
-        Ok(self.config(limit))
+        Ok(self.config(limit).seed(random_seed()))
     }
 
     const fn restart_limit(&self) -> Result<RestartIntensity<MAX_INTENSITY>, IntensityError> {
@@ -188,13 +217,10 @@ impl SupervisorBuilder {
     }
 
     fn config(&self, limit: RestartIntensity<MAX_INTENSITY>) -> Config<MAX_INTENSITY> {
-        // Supervisors, and processes, should not come back in step.
-        let seed = RandomState::new().build_hasher().finish();
         let config = Config::new(self.strategy, limit)
             .auto_shutdown(self.auto_shutdown)
             .max_children(self.max_children)
-            .max_abandoned(self.max_abandoned)
-            .seed(seed);
+            .max_abandoned(self.max_abandoned);
         match self.shutdown_budget {
             Some(total) => config.shutdown_budget(total),
             None => config,

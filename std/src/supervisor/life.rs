@@ -137,8 +137,5 @@ pub(super) fn over(
 
 /// Steps 2 to 4 of the end; without effect if the incarnation was abandoned before.
 pub(super) fn end(me: &ChildRef, reason: ExitReason) {
-    me.holdings().release();
-    if let Some(obituary) = me.publish(reason) {
-        obituary.deliver();
-    }
+    let _otherwise_it_was_abandoned = me.end(reason);
 }

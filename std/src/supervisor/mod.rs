@@ -43,6 +43,7 @@ mod os_process;
 mod report;
 mod request;
 mod request_error;
+pub mod simulation;
 mod spec;
 mod timer;
 mod tree;
@@ -60,6 +61,7 @@ pub use error::StartError;
 pub use handle::SupRef;
 pub use incarnation::Incarnation;
 pub use info::{ChildInfo, Counts, ShutdownReport};
+pub(crate) use request::own_stop;
 pub use request_error::{
     ChangeChildError, DeleteError, ReconfigureError, RestartError, StartChildError, TerminateError,
 };

@@ -447,7 +447,7 @@ impl State {
 }
 
 impl News {
-    fn event(&self) -> Event {
+    pub(in super::super) fn event(&self) -> Event {
         match self {
             Self::Start => Event::Start,
             Self::Started(id) => Event::Started(*id),
