@@ -84,7 +84,7 @@ pub struct GaveUp {
     pub child: String,
     /// How many restarts were allowed …
     pub restarts: u32,
-    /// … within this time.
+    /// … within this time; [`Duration::MAX`] if in all.
     pub within: Duration,
     /// How that child ended the last time.
     pub last: ExitReason,
@@ -98,10 +98,12 @@ impl fmt::Display for GaveUp {
             within,
             last,
         } = self;
-        write!(
-            f,
-            "more than {restarts} restarts within {within:?}; at last, {child} {last}"
-        )
+        write!(f, "more than {restarts} restarts ")?;
+        match *within {
+            Duration::MAX => f.write_str("in all")?,
+            within => write!(f, "within {within:?}")?,
+        }
+        write!(f, "; at last, {child} {last}")
     }
 }
 
