@@ -182,14 +182,14 @@ fn nothing_of_the_old_one_is_held() {
     let (tell, told) = mpsc::channel();
     let child = ChildSpec::worker("child", move |me| -> Result<(), Counted> {
         let mine = Counted::new(&theirs);
-        let _guard = me.stop().on_stop({
+        let guard = me.stop().on_stop({
             let other = Counted::new(&theirs);
             move || drop(other)
         });
         if me.number() < 5 {
             return Err(mine);
         }
-        drop(mine);
+        drop((mine, guard));
         tell.send(theirs.load(Ordering::Relaxed)).unwrap();
         obedient(me);
         Ok(())
