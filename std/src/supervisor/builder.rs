@@ -29,6 +29,7 @@ pub struct SupervisorBuilder {
     strategy: Strategy,
     intensity: u32,
     period: Duration,
+    total: Option<u32>,
     auto_shutdown: AutoShutdown,
     max_children: usize,
     max_abandoned: usize,
@@ -57,6 +58,7 @@ impl SupervisorBuilder {
             strategy: Strategy::OneForOne,
             intensity: 3,
             period: Duration::from_secs(5),
+            total: None,
             auto_shutdown: AutoShutdown::Never,
             max_children: MAX_CHILDREN,
             max_abandoned: 8,
@@ -78,6 +80,32 @@ impl SupervisorBuilder {
     pub fn limit(mut self, intensity: u32, period: Duration) -> Self {
         self.intensity = intensity;
         self.period = period;
+        self
+    }
+
+    /// At most `most` restarts in all, however seldom they are; one more, and the supervisor gives up as beyond its
+    /// [`limit`](Self::limit), which holds besides. As many as like unless set. What counts is the same: each decision to start a child
+    /// again, or its group, or to try that again.
+    ///
+    /// ```
+    /// use bedplate::process::ExitReason;
+    /// use bedplate::supervisor::{ChildSpec, Supervisor};
+    /// use std::sync::{Mutex, mpsc};
+    ///
+    /// let (work, queue) = mpsc::channel::<u64>();
+    /// let queue = Mutex::new(queue);
+    /// let child = ChildSpec::worker("child", move |_| match queue.lock().unwrap().recv() {
+    ///     Ok(_) => Ok(()),
+    ///     Err(_) => Err("nobody sends"),
+    /// });
+    /// let supervisor = Supervisor::builder("app").limit_total(2).child(child).start()?;
+    /// drop(work);
+    /// let ExitReason::GaveUp(why) = supervisor.wait() else { panic!("it goes on") };
+    /// assert_eq!(why.to_string(), "more than 2 restarts in all; at last, child failed: nobody sends");
+    /// # Ok::<(), bedplate::supervisor::StartError>(())
+    /// ```
+    pub fn limit_total(mut self, most: u32) -> Self {
+        self.total = Some(most);
         self
     }
 
@@ -212,8 +240,12 @@ impl SupervisorBuilder {
         Ok(self.config(limit).seed(random_seed()))
     }
 
-    const fn restart_limit(&self) -> Result<RestartIntensity<MAX_INTENSITY>, IntensityError> {
-        RestartIntensity::new(self.intensity, self.period)
+    fn restart_limit(&self) -> Result<RestartIntensity<MAX_INTENSITY>, IntensityError> {
+        let limit = RestartIntensity::new(self.intensity, self.period)?;
+        Ok(match self.total {
+            Some(most) => limit.in_all(most),
+            None => limit,
+        })
     }
 
     fn config(&self, limit: RestartIntensity<MAX_INTENSITY>) -> Config<MAX_INTENSITY> {

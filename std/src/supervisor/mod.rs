@@ -29,6 +29,9 @@
 //! `ERROR` if the child was abandoned, and there is another one when the supervisor gives up. So a
 //! program with a subscriber that prints to the terminal sees a panic's message twice, as a panic
 //! and as a reason; such a program should be quiet about panics. Nothing else is printed.
+//!
+//! A child that is found to be *stuck* ([`ChildSpec::watch`]) is one `WARN` with what it was doing (`activity`) and for how long it
+//! has said nothing (`silent`), or an `ERROR` if the process ends for it, and an `INFO` when it goes on after all.
 
 mod abandonment;
 mod builder;
@@ -43,6 +46,7 @@ mod os_process;
 mod report;
 mod request;
 mod request_error;
+mod reuse;
 pub mod simulation;
 mod spec;
 mod timer;
@@ -50,11 +54,12 @@ mod tree;
 #[cfg(all(unix, feature = "signal"))]
 mod until_signal;
 mod view;
+mod watch;
 
 pub use crate::process::child::ChildRef;
 pub use bedplate_core::supervision::{
     AutoShutdown, Backoff, BackoffError, ChildState, ConfigError, ControlError, IntensityError,
-    Kind, Overrun, PlanError, Ready, Restart, Stop, Strategy,
+    Kind, OnStuck, Overrun, PlanError, Ready, Restart, Stop, Strategy, Watch,
 };
 pub use builder::SupervisorBuilder;
 pub use error::StartError;
@@ -65,6 +70,7 @@ pub(crate) use request::own_stop;
 pub use request_error::{
     ChangeChildError, DeleteError, ReconfigureError, RestartError, StartChildError, TerminateError,
 };
+pub use reuse::Reuse;
 pub use spec::ChildSpec;
 
 #[cfg(all(unix, feature = "signal"))]

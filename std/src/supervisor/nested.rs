@@ -53,6 +53,7 @@ pub(super) fn launch(
         me,
         stop,
         last_exit,
+        ..
     } = launch;
     let built = build(tree, id, &spec, &me);
     ChildSpec::let_go(spec);

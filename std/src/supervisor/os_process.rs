@@ -82,7 +82,10 @@ fn begin(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), Start
             let reason = running.see_through(&process, &stop, limit);
             stop.forget_callbacks();
             ChildSpec::let_go(spec);
-            life::over(&tree, id, me, reason, permit);
+            life::tell_others(me, &reason);
+            // Before the replacement asks for one.
+            drop(permit);
+            tree.drive(News::Exited(id, reason));
             discard(tree);
         }
     };
