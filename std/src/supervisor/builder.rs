@@ -1,6 +1,7 @@
 //! What is said about a supervisor before it starts.
 
 use super::nested::Above;
+use super::partitions::Seat;
 use super::request_error::ReconfigureError;
 use super::tree::{Decisions, MAX_INTENSITY, News, StartOutcome, Tree};
 use super::{ChildSpec, StartError, Supervisor, error, request, timer};
@@ -21,8 +22,8 @@ const MAX_CHILDREN: usize = 4_096;
 /// How many it may have at most: as many as there are identities.
 const MOST_CHILDREN: usize = 1 << 20;
 
-/// Describes a supervisor before it starts.
-#[derive(Debug)]
+/// Describes a supervisor before it starts. A clone describes another one, with [clones](ChildSpec) of its children.
+#[derive(Clone, Debug)]
 #[must_use = "a supervisor does nothing until it is started"]
 pub struct SupervisorBuilder {
     name: String,
@@ -35,6 +36,8 @@ pub struct SupervisorBuilder {
     shutdown_budget: Option<Duration>,
     quiet: bool,
     children: Vec<ChildSpec>,
+    /// Who is to find the supervisor when it is built.
+    seats: Vec<Seat>,
 }
 
 impl SupervisorBuilder {
@@ -50,6 +53,7 @@ impl SupervisorBuilder {
             shutdown_budget: None,
             quiet: false,
             children: Vec::new(),
+            seats: Vec::new(),
         }
     }
 
@@ -131,6 +135,12 @@ impl SupervisorBuilder {
         }
     }
 
+    /// Has it found there when it is built.
+    pub(super) fn seated(mut self, seat: Seat) -> Self {
+        self.seats.push(seat);
+        self
+    }
+
     /// The supervisor as a child of another one, before it starts.
     pub(super) fn nest(mut self, above: Above) -> Result<Arc<Tree>, StartError> {
         above.me.path().clone_into(&mut self.name);
@@ -164,7 +174,11 @@ impl SupervisorBuilder {
         }
         timer::ensure_running().map_err(StartError::Spawn)?;
         install_hook();
-        Ok(Tree::new(self.name, self.quiet, machine, specs, above))
+        let tree = Tree::new(self.name, self.quiet, machine, specs, above);
+        for seat in self.seats {
+            seat.take(&tree);
+        }
+        Ok(tree)
     }
 
     fn machine(&self) -> Result<Decisions, StartError> {

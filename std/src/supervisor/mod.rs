@@ -15,7 +15,8 @@
 //! ```
 //!
 //! A child may be a supervisor itself ([`ChildSpec::supervisor`]), so that what is given up is a branch and not the whole;
-//! children come and go while it runs, if somebody asks a [`SupRef`] for it.
+//! children come and go while it runs, if somebody asks a [`SupRef`] for it. [`Partitions`] are one supervisor many times, so
+//! that what is done for different keys is supervised apart.
 //!
 //! # What is told, and where
 //!
@@ -40,6 +41,7 @@ mod life;
 mod nested;
 #[cfg(all(unix, feature = "process"))]
 mod os_process;
+mod partitions;
 mod report;
 mod request;
 mod request_error;
@@ -60,6 +62,7 @@ pub use error::StartError;
 pub use handle::SupRef;
 pub use incarnation::Incarnation;
 pub use info::{ChildInfo, Counts, ShutdownReport};
+pub use partitions::{Partitions, PartitionsError, ResizeError, RouteError};
 pub use request_error::{
     ChangeChildError, DeleteError, ReconfigureError, RestartError, StartChildError, TerminateError,
 };
