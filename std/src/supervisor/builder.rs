@@ -125,14 +125,33 @@ impl SupervisorBuilder {
     /// When a child cannot be started, ends before it is ready, or is not ready in time, those before it are
     /// stopped again, which takes as long as they take; the error names the child.
     pub fn start(self) -> Result<Supervisor, StartError> {
+        self.start_noted(|_| {})
+    }
+
+    /// Starts it. Before the first child is, `note` is told of it.
+    pub(super) fn start_noted(
+        self,
+        note: impl FnOnce(&Arc<Tree>),
+    ) -> Result<Supervisor, StartError> {
         error::check_name(&self.name)?;
         let tree = self.prepare(None)?;
         request::note_start_of(&tree);
+        note(&tree);
         tree.drive(News::Start);
         match tree.wait_started() {
             StartOutcome::Up => Ok(Supervisor { tree }),
             StartOutcome::Failed(error) => Err(error),
         }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Drops it, each value of a user alone.
+    pub(super) fn let_go(self) {
+        let children = self.children.into_iter().map(Arc::new);
+        children.for_each(ChildSpec::let_go);
     }
 
     /// Has it found there when it is built.

@@ -16,7 +16,7 @@
 //!
 //! A child may be a supervisor itself ([`ChildSpec::supervisor`]), so that what is given up is a branch and not the whole;
 //! children come and go while it runs, if somebody asks a [`SupRef`] for it. [`Partitions`] are one supervisor many times, so
-//! that what is done for different keys is supervised apart.
+//! that what is done for different keys is supervised apart; an [`Application`] is the whole of a program.
 //!
 //! # What is told, and where
 //!
@@ -32,7 +32,9 @@
 //! and as a reason; such a program should be quiet about panics. Nothing else is printed.
 
 mod abandonment;
+mod application;
 mod builder;
+mod ended;
 mod error;
 mod handle;
 mod incarnation;
@@ -53,11 +55,15 @@ mod until_signal;
 mod view;
 
 pub use crate::process::child::ChildRef;
+#[cfg(all(unix, feature = "signal"))]
+pub use application::RunError;
+pub use application::{Application, OnGiveUp};
 pub use bedplate_core::supervision::{
     AutoShutdown, Backoff, BackoffError, ChildState, ConfigError, ControlError, IntensityError,
     Kind, Overrun, PlanError, Ready, Restart, Stop, Strategy,
 };
 pub use builder::SupervisorBuilder;
+pub use ended::Ended;
 pub use error::StartError;
 pub use handle::SupRef;
 pub use incarnation::Incarnation;
@@ -67,9 +73,6 @@ pub use request_error::{
     ChangeChildError, DeleteError, ReconfigureError, RestartError, StartChildError, TerminateError,
 };
 pub use spec::ChildSpec;
-
-#[cfg(all(unix, feature = "signal"))]
-pub use until_signal::Ended;
 pub use view::{TreeBranch, TreeView};
 
 use crate::clock;
