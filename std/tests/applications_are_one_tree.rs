@@ -299,6 +299,35 @@ fn what_was_recorded_is_told_by_a_child_and_nothing_is_lost_between() {
     );
 }
 
+/// Nobody records or flushes any more, and whoever had the role is leaving.
+#[test]
+fn what_was_recorded_last_is_told_without_a_call() {
+    alone("what_was_recorded_last_is_told_without_a_call", || {
+        let (send, told) = mpsc::channel();
+        let name = EventName::new("application.last");
+        telemetry::attach("last", name, move |event: &Event<'_>| {
+            let teller = std::thread::current().name().unwrap_or_default().to_owned();
+            send.send((event.measurement("value"), teller))
+        })
+        .unwrap();
+        for round in 0..20_u64 {
+            let application = Application::new(Supervisor::builder("shop"));
+            let application = application.start().unwrap();
+            loop {
+                telemetry::record!("application.last", { value: 0_u64 });
+                let (_, teller) = told.recv_timeout(PATIENCE).unwrap();
+                if teller == "shop/bedplate/telemetry" {
+                    break;
+                }
+            }
+            telemetry::record!("application.last", { value: round });
+            drop(application);
+            let (value, _) = told.recv_timeout(PATIENCE).unwrap();
+            assert_eq!(value, Some(round.into()));
+        }
+    });
+}
+
 /// A flush that one of them has not answered is answered by the next; recording goes on meanwhile on another thread.
 #[test]
 fn flushes_and_batches_go_on_while_the_role_changes_hands() {
