@@ -467,6 +467,12 @@ impl Tree {
         is_it.then(|| current.stop.clone())
     }
 
+    /// Whether it has begun to start, and not begun to stop.
+    pub(super) fn is_on(&self) -> bool {
+        let phase = self.state.lock().machine.phase();
+        matches!(phase, Phase::Starting | Phase::Running)
+    }
+
     /// Whether it has ended.
     pub(super) fn is_over(&self) -> bool {
         self.state.lock().ended.is_some()
