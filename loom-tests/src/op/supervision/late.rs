@@ -106,6 +106,7 @@ impl Late {
             return;
         };
         match bytes.below(8) {
+            0 if !answered && bytes.below(2) == 0 => self.over(id, Event::Refused(id)),
             0 if !answered => self.over(id, Event::StartFailed(id)),
             1 if !answered => self.over(id, Event::Declined(id)),
             2..=4 => self.confirm(id, Event::Ready(id)),
@@ -148,6 +149,7 @@ impl Late {
             event,
             Event::Started(id),
             Event::StartFailed(id),
+            Event::Refused(id),
             Event::Ready(id),
             Event::Stuck(id),
         ]);
@@ -298,7 +300,9 @@ impl Late {
 
     fn step(&mut self, event: Event) {
         let before = match event {
-            Event::Exited(id, _) | Event::StartFailed(id) => self.state(id.child),
+            Event::Exited(id, _) | Event::StartFailed(id) | Event::Refused(id) => {
+                self.state(id.child)
+            }
             _ => None,
         };
         let actions = self.machine.step(self.at(), event);
@@ -309,7 +313,7 @@ impl Late {
             Strategy::OneForOne | Strategy::Dynamic
         );
         if alone
-            && let Event::Exited(id, _) | Event::StartFailed(id) = event
+            && let Event::Exited(id, _) | Event::StartFailed(id) | Event::Refused(id) = event
             && (matches!(before, Some(ChildState::Running | ChildState::Starting))
                 || self.stuck.contains(&id))
             && matches!(
