@@ -38,7 +38,7 @@ pub fn run(bytes: &[u8]) {
             17..=22 if by_hand => late.ask(&mut bytes),
             23 => match bytes.below(4) {
                 0 => late.step(Event::Shutdown),
-                1 | 2 => late.find_stuck(&mut bytes),
+                2 | 3 => late.find_stuck(),
                 _ => {}
             },
             _ => {}
@@ -106,7 +106,8 @@ impl Late {
             return;
         };
         match bytes.below(8) {
-            0 if !answered && bytes.below(2) == 0 => self.over(id, Event::Refused(id)),
+            // No byte decides that, so that inputs that were kept mean what they meant.
+            0 if !answered && self.now % 2 == 1 => self.over(id, Event::Refused(id)),
             0 if !answered => self.over(id, Event::StartFailed(id)),
             1 if !answered => self.over(id, Event::Declined(id)),
             2..=4 => self.confirm(id, Event::Ready(id)),
@@ -155,10 +156,13 @@ impl Late {
         ]);
     }
 
-    fn find_stuck(&mut self, bytes: &mut Bytes<'_>) {
-        let Some(&(id, _)) = bytes.one_of(&self.alive) else {
+    /// One of those alive is found to be stuck: the time decides which, and no byte either.
+    fn find_stuck(&mut self) {
+        let count = u64::try_from(self.alive.len()).unwrap();
+        let Some(which) = self.now.checked_rem(count) else {
             return;
         };
+        let (id, _) = self.alive[usize::try_from(which).unwrap()];
         if self.state(id.child) == Some(ChildState::Running) {
             self.step(Event::Stuck(id));
             self.stuck.insert(id);
