@@ -37,6 +37,7 @@ extern crate alloc;
 
 pub mod clock;
 pub mod context;
+pub mod fault;
 pub mod groups;
 #[cfg(feature = "log")]
 pub mod log_bridge;

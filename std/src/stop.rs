@@ -50,7 +50,7 @@ impl StopToken {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         // Acquire: pairs with the Release store in `request`; who sees the request also sees what
-        // the requester did before it.
+        // the requester did before it [T1].
         self.0.stopped.load(Ordering::Acquire)
     }
 
@@ -115,7 +115,7 @@ impl StopToken {
             (Some(old), Some(new)) => Some(old.min(new)),
             (old, new) => new.or(old),
         };
-        // Release: pairs with the Acquire load in `is_stopped`.
+        // Release: pairs with the Acquire load in `is_stopped` [T1].
         self.0.stopped.store(true, Ordering::Release);
         let to_call = !state.callbacks.is_empty();
         drop(state);

@@ -120,9 +120,22 @@ impl ChildRef {
         WeakChild(Arc::downgrade(&self.0))
     }
 
+    /// Ends this incarnation: what it holds in registries is free, then its reason is published, then its identity is
+    /// given back and every monitor is told. Returns whether this is how it ended; if it had ended already, nothing is
+    /// changed.
+    ///
+    /// Both who ran it and who abandons it call this, perhaps at once.
+    pub(crate) fn end(&self, reason: ExitReason) -> bool {
+        // First, and by whoever loses, too: who is told of the end may take what was held.
+        self.0.holdings.release();
+        let obituary = self.publish(reason);
+        let is_how = obituary.is_some();
+        obituary.into_iter().for_each(Obituary::deliver);
+        is_how
+    }
+
     /// Makes `reason` the way this incarnation ended, unless it has ended already (`None`).
-    /// Whoever calls this has released what the incarnation held in registries.
-    pub(crate) fn publish(&self, reason: ExitReason) -> Option<Obituary> {
+    fn publish(&self, reason: ExitReason) -> Option<Obituary> {
         let mut life = self.0.life.lock();
         match &mut *life {
             Life::Alive(watchers) => {
@@ -199,7 +212,7 @@ impl WeakChild {
 
 /// A published end that nobody has been told of yet.
 #[must_use]
-pub(crate) struct Obituary {
+struct Obituary {
     child: ChildRef,
     reason: ExitReason,
     watchers: Watchers,
@@ -208,7 +221,7 @@ pub(crate) struct Obituary {
 impl Obituary {
     /// Gives the identity back and tells every watcher, in the order in which they came. No value of
     /// a user dies here: an inbox that its owner dropped meanwhile is empty.
-    pub(crate) fn deliver(self) {
+    fn deliver(self) {
         let Self {
             child,
             reason,

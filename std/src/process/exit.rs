@@ -3,6 +3,7 @@
 use super::panic::PanicReport;
 use crate::supervisor::StartError;
 use crate::sync::Arc;
+use bedplate_core::supervision::RestartIntensity;
 use core::error::Error;
 use core::fmt;
 use core::time::Duration;
@@ -88,6 +89,26 @@ pub struct GaveUp {
     pub within: Duration,
     /// How that child ended the last time.
     pub last: ExitReason,
+}
+
+impl GaveUp {
+    /// Who would have had to be restarted once more than `limit` allows.
+    pub(crate) fn of<const N: usize>(
+        limit: &RestartIntensity<N>,
+        child: String,
+        last: ExitReason,
+    ) -> Arc<Self> {
+        let (restarts, within) = match limit.total().filter(|_| limit.is_used_up()) {
+            Some(total) => (total, Duration::MAX),
+            None => (limit.intensity(), limit.period()),
+        };
+        Arc::new(Self {
+            child,
+            restarts,
+            within,
+            last,
+        })
+    }
 }
 
 impl fmt::Display for GaveUp {

@@ -30,14 +30,11 @@ impl Abandonment {
             after,
         } = self;
         contain(|| child.span().abandon());
-        child.holdings().release();
         let abandoned = ExitReason::Abandoned { after };
-        let own_end = match child.publish(abandoned.clone()) {
-            Some(obituary) => {
-                obituary.deliver();
-                None
-            }
-            None => Some(child.exit_reason().unwrap_or(ExitReason::Gone)),
+        let own_end = if child.end(abandoned.clone()) {
+            None
+        } else {
+            Some(child.exit_reason().unwrap_or(ExitReason::Gone))
         };
         let reason = own_end.as_ref().unwrap_or(&abandoned);
         let ids = (supervisor, spec.id.as_str());

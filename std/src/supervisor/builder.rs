@@ -1,6 +1,7 @@
 //! What is said about a supervisor before it starts.
 
 use super::nested::Above;
+use super::partitions::Seat;
 use super::request_error::ReconfigureError;
 use super::tree::{Decisions, MAX_INTENSITY, News, StartOutcome, Tree};
 use super::{ChildSpec, StartError, Supervisor, error, request, timer};
@@ -21,8 +22,8 @@ const MAX_CHILDREN: usize = 4_096;
 /// How many it may have at most: as many as there are identities.
 const MOST_CHILDREN: usize = 1 << 20;
 
-/// Describes a supervisor before it starts.
-#[derive(Debug)]
+/// Describes a supervisor before it starts. A clone describes another one, with [clones](ChildSpec) of its children.
+#[derive(Clone, Debug)]
 #[must_use = "a supervisor does nothing until it is started"]
 pub struct SupervisorBuilder {
     name: String,
@@ -36,6 +37,21 @@ pub struct SupervisorBuilder {
     shutdown_budget: Option<Duration>,
     quiet: bool,
     children: Vec<ChildSpec>,
+    /// Who is to find the supervisor when it is built.
+    seats: Vec<Seat>,
+}
+
+/// A supervisor that was described, and found to be possible.
+pub(super) struct Described {
+    pub(super) name: String,
+    pub(super) machine: Decisions,
+    /// The children, in the order of their keys.
+    pub(super) specs: Vec<(ChildKey, ChildSpec)>,
+}
+
+/// Supervisors, and processes, should not come back in step.
+fn random_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 impl SupervisorBuilder {
@@ -52,6 +68,7 @@ impl SupervisorBuilder {
             shutdown_budget: None,
             quiet: false,
             children: Vec::new(),
+            seats: Vec::new(),
         }
     }
 
@@ -149,14 +166,39 @@ impl SupervisorBuilder {
     /// When a child cannot be started, ends before it is ready, or is not ready in time, those before it are
     /// stopped again, which takes as long as they take; the error names the child.
     pub fn start(self) -> Result<Supervisor, StartError> {
+        self.start_noted(|_| {})
+    }
+
+    /// Starts it. Before the first child is, `note` is told of it.
+    pub(super) fn start_noted(
+        self,
+        note: impl FnOnce(&Arc<Tree>),
+    ) -> Result<Supervisor, StartError> {
         error::check_name(&self.name)?;
         let tree = self.prepare(None)?;
         request::note_start_of(&tree);
+        note(&tree);
         tree.drive(News::Start);
         match tree.wait_started() {
             StartOutcome::Up => Ok(Supervisor { tree }),
             StartOutcome::Failed(error) => Err(error),
         }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Drops it, each value of a user alone.
+    pub(super) fn let_go(self) {
+        let children = self.children.into_iter().map(Arc::new);
+        children.for_each(ChildSpec::let_go);
+    }
+
+    /// Has it found there when it is built.
+    pub(super) fn seated(mut self, seat: Seat) -> Self {
+        self.seats.push(seat);
+        self
     }
 
     /// The supervisor as a child of another one, before it starts.
@@ -167,8 +209,28 @@ impl SupervisorBuilder {
     }
 
     /// The supervisor, before it starts.
-    fn prepare(self, above: Option<Above>) -> Result<Arc<Tree>, StartError> {
-        let mut machine = self.machine()?;
+    fn prepare(mut self, above: Option<Above>) -> Result<Arc<Tree>, StartError> {
+        let (quiet, seats) = (self.quiet, core::mem::take(&mut self.seats));
+        let Described {
+            name,
+            machine,
+            specs,
+        } = self.describe(random_seed())?;
+        timer::ensure_running().map_err(StartError::Spawn)?;
+        install_hook();
+        let tree = Tree::new(name, quiet, machine, specs, above);
+        for seat in seats {
+            seat.take(&tree);
+        }
+        Ok(tree)
+    }
+
+    /// Checks what is said, and tells a machine whose jitter goes by `seed`.
+    pub(super) fn describe(self, seed: u64) -> Result<Described, StartError> {
+        let limit = self.restart_limit().map_err(StartError::BadLimit)?;
+        let children = GrowingChildren::new(MOST_CHILDREN);
+        let machine = Machine::new(self.config(limit).seed(seed), children);
+        let mut machine: Decisions = machine.map_err(StartError::BadConfig)?;
         let mut ids = BTreeSet::new();
         let mut specs = Vec::new();
         for spec in self.children {
@@ -190,15 +252,11 @@ impl SupervisorBuilder {
                     })?;
             specs.push((key, spec));
         }
-        timer::ensure_running().map_err(StartError::Spawn)?;
-        install_hook();
-        Ok(Tree::new(self.name, self.quiet, machine, specs, above))
-    }
-
-    fn machine(&self) -> Result<Decisions, StartError> {
-        let limit = self.restart_limit().map_err(StartError::BadLimit)?;
-        let children = GrowingChildren::new(MOST_CHILDREN);
-        Machine::new(self.config(limit), children).map_err(StartError::BadConfig)
+        Ok(Described {
+            name: self.name,
+            machine,
+            specs,
+        })
     }
 
     /// What is said about the supervisor itself, for one that runs.
@@ -208,7 +266,7 @@ impl SupervisorBuilder {
             return Err(ReconfigureError::HasChildren { like });
         }
         let limit = self.restart_limit().map_err(ReconfigureError::BadLimit)?;
-        Ok(self.config(limit))
+        Ok(self.config(limit).seed(random_seed()))
     }
 
     fn restart_limit(&self) -> Result<RestartIntensity<MAX_INTENSITY>, IntensityError> {
@@ -220,13 +278,10 @@ impl SupervisorBuilder {
     }
 
     fn config(&self, limit: RestartIntensity<MAX_INTENSITY>) -> Config<MAX_INTENSITY> {
-        // Supervisors, and processes, should not come back in step.
-        let seed = RandomState::new().build_hasher().finish();
         let config = Config::new(self.strategy, limit)
             .auto_shutdown(self.auto_shutdown)
             .max_children(self.max_children)
-            .max_abandoned(self.max_abandoned)
-            .seed(seed);
+            .max_abandoned(self.max_abandoned);
         match self.shutdown_budget {
             Some(total) => config.shutdown_budget(total),
             None => config,

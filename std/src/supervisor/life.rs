@@ -193,8 +193,5 @@ pub(super) fn tell_others(me: ChildRef, reason: &ExitReason) {
 
 /// Steps 2 to 4 of the end; without effect if the incarnation was abandoned before.
 pub(super) fn end(me: &ChildRef, reason: ExitReason) {
-    me.holdings().release();
-    if let Some(obituary) = me.publish(reason) {
-        obituary.deliver();
-    }
+    let _otherwise_it_was_abandoned = me.end(reason);
 }

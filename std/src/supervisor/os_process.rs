@@ -101,7 +101,7 @@ fn run(spec: &ChildSpec) -> Result<Child, StartError> {
     let Work::Process(describe) = &spec.work else {
         return Err(StartError::Exited(ExitReason::Gone));
     };
-    let described = attempt(|| spec.context.clone().run(describe));
+    let described = attempt(|| spec.context.clone().run(|| describe()));
     let mut command =
         described.map_err(|report| StartError::Exited(ExitReason::Panicked(Arc::new(report))))?;
     let mut child = command

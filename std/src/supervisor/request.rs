@@ -12,6 +12,7 @@
 
 use super::tree::Tree;
 use super::{ChildRef, ChildSpec, StartError};
+use crate::stop::StopToken;
 use crate::sync::{Arc, Condvar, Mutex};
 use bedplate_core::supervision::{ChildKey, IncarnationId};
 use core::cell::{Cell, RefCell};
@@ -87,6 +88,13 @@ pub(super) fn note_start_of(tree: &Arc<Tree>) {
     if let Some((own, id)) = body {
         own.note_inner(id, tree);
     }
+}
+
+/// What tells the child whose body this thread runs to stop: none if it runs no body, and nothing in that if the
+/// incarnation was abandoned.
+pub(crate) fn own_stop() -> Option<Option<StopToken>> {
+    let body = BODY.try_with(|body| body.borrow().clone()).ok().flatten();
+    body.map(|(tree, id)| tree.stop_of(id))
 }
 
 /// The child of `tree` whose body this thread runs, or the one in whose tree that is.

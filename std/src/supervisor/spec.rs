@@ -14,17 +14,22 @@ use std::process::Command;
 use super::os_process::KILLING;
 
 /// What a child does.
+#[derive(Clone)]
 pub(super) enum Work {
     /// It is a thread that runs this.
-    Thread(Box<dyn Fn(&Incarnation) -> ExitReason + Send + Sync>),
+    Thread(Arc<dyn Fn(&Incarnation) -> ExitReason + Send + Sync>),
     /// It is a supervisor that is described by this.
-    Supervisor(Box<dyn Fn() -> SupervisorBuilder + Send + Sync>),
+    Supervisor(Arc<dyn Fn() -> SupervisorBuilder + Send + Sync>),
     /// It is a process that is run by this.
     #[cfg(all(unix, feature = "process"))]
-    Process(Box<dyn Fn() -> Command + Send + Sync>),
+    Process(Arc<dyn Fn() -> Command + Send + Sync>),
 }
 
 /// A child: its id, what it does, and what is to happen when it ends.
+///
+/// A clone is another child, of which the same is said and which does the same; what the closure captured is shared by
+/// both.
+#[derive(Clone)]
 #[must_use = "a child does nothing until it is given to a supervisor"]
 pub struct ChildSpec {
     pub(super) id: String,
@@ -55,7 +60,7 @@ impl ChildSpec {
         id: impl Into<String>,
         body: impl Fn(&Incarnation) -> R + Send + Sync + 'static,
     ) -> Self {
-        let work = Work::Thread(Box::new(move |incarnation| body(incarnation).into_exit()));
+        let work = Work::Thread(Arc::new(move |incarnation| body(incarnation).into_exit()));
         Self::new(id.into(), ChildPlan::default(), work)
     }
 
@@ -87,7 +92,7 @@ impl ChildSpec {
         id: impl Into<String>,
         describe: impl Fn() -> SupervisorBuilder + Send + Sync + 'static,
     ) -> Self {
-        let work = Work::Supervisor(Box::new(describe));
+        let work = Work::Supervisor(Arc::new(describe));
         Self::new(id.into(), ChildPlan::supervisor(), work)
     }
 
@@ -128,7 +133,7 @@ impl ChildSpec {
         id: impl Into<String>,
         command: impl Fn() -> Command + Send + Sync + 'static,
     ) -> Self {
-        let work = Work::Process(Box::new(command));
+        let work = Work::Process(Arc::new(command));
         Self::new(id.into(), ChildPlan::default(), work)
     }
 

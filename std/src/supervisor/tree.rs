@@ -462,6 +462,20 @@ impl Tree {
         }
     }
 
+    /// What asks the incarnation `id` to stop, unless that is over or abandoned.
+    pub(super) fn stop_of(&self, id: IncarnationId) -> Option<StopToken> {
+        let state = self.state.lock();
+        let current = state.entries.get(&id.child)?.current.as_ref()?;
+        let is_it = current.child.incarnation() == id.number;
+        is_it.then(|| current.stop.clone())
+    }
+
+    /// Whether it has begun to start, and not begun to stop.
+    pub(super) fn is_on(&self) -> bool {
+        let phase = self.state.lock().machine.phase();
+        matches!(phase, Phase::Starting | Phase::Running)
+    }
+
     /// Whether it has ended.
     pub(super) fn is_over(&self) -> bool {
         self.state.lock().ended.is_some()

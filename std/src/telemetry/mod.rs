@@ -99,6 +99,7 @@ pub mod span;
 mod thin;
 
 pub use self::batch::Batch;
+pub(crate) use self::drainer::tell_until;
 pub use self::event::{Event, Measurement, OwnedEvent, OwnedValue, Value};
 pub use self::handler::{
     AttachError, AttachReason, Detached, HandlerBuilder, Listed, NotAttached, attach, attach_many,

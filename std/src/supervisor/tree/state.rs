@@ -288,17 +288,7 @@ impl State {
         let child = entry.spec.id.clone();
         let last = entry.last_exit.clone().unwrap_or(ExitReason::Gone);
         if let End::GaveUp(_) = end {
-            let limit = self.machine.limit();
-            let (restarts, within) = match limit.total().filter(|_| limit.is_used_up()) {
-                Some(total) => (total, Duration::MAX),
-                None => (limit.intensity(), limit.period()),
-            };
-            let why = Arc::new(GaveUp {
-                child: child.clone(),
-                restarts,
-                within,
-                last,
-            });
+            let why = GaveUp::of(self.machine.limit(), child.clone(), last);
             jobs.extend(report::gave_up(name, &why).map(Job::Report));
             let failed = (child, ExitReason::GaveUp(why.clone()));
             self.report.failed.push(failed);
@@ -493,7 +483,7 @@ impl State {
 }
 
 impl News {
-    fn event(&self) -> Event {
+    pub(in super::super) fn event(&self) -> Event {
         match self {
             Self::Start => Event::Start,
             Self::Started(id) => Event::Started(*id),
