@@ -33,7 +33,7 @@
 //!
 //! # How it works
 //!
-//! [`Faults`] are known by a number, which is in the [context](crate::context), under `faults`: so they reach whatever was
+//! [`Faults`] are known by a number, which is in the [context], under `faults`: so they reach whatever was
 //! described or started within [`Faults::run`], on whatever thread, each incarnation anew, and nobody else. Tests that run side
 //! by side do not meet each other's. Which beat is the k-th does not depend on time: it is the k-th time
 //! that anybody within these faults comes to that point.
