@@ -18,6 +18,7 @@ const TARGETS: &[(&str, Run)] = &[
     ("event_name", op::handlers::run_names),
     ("groups_ops", op::groups::run),
     ("handlers_ops", op::handlers::run),
+    ("open_spans", op::spans::run),
     ("registry_ops", op::registry::run),
     ("restart_intensity", op::intensity::run),
     ("ring_ops", op::ring::run),

@@ -6,7 +6,9 @@
 //! crate, and what it protects is then no worse than what a poisoned lock would deny to everybody.
 
 pub(crate) use alloc::sync::{Arc, Weak};
-pub(crate) use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+pub(crate) use core::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
 pub(crate) use std::sync::{MutexGuard, Once, OnceLock};
 pub(crate) use std::thread;
 pub(crate) use std::thread::ThreadId;

@@ -46,6 +46,32 @@ fn with_the_child_and_its_last_reason() {
 }
 
 #[test]
+fn so_it_does_beyond_so_many_in_all() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let (starts, seen) = mpsc::channel();
+    let crashing = ChildSpec::worker("crashing", move |me| -> Result<(), &str> {
+        starts.send(me.number()).unwrap();
+        // Until the supervisor has started.
+        wait.lock().unwrap().recv().unwrap_err();
+        Err("always")
+    });
+    // The window alone would let it go on for ever.
+    let limited = || Supervisor::builder("app").limit(128, Duration::from_nanos(1));
+    let supervisor = limited().limit_total(200).child(crashing).start().unwrap();
+    let handle = supervisor.handle();
+    handle.reconfigure(limited().limit_total(150)).unwrap();
+    drop(go);
+    let ExitReason::GaveUp(why) = supervisor.wait() else {
+        panic!("it did not give up")
+    };
+    assert_eq!((why.restarts, why.within), (150, Duration::MAX));
+    let said = "more than 150 restarts in all; at last, crashing failed: always";
+    assert_eq!(why.to_string(), said);
+    assert_eq!(seen.iter().count(), 151);
+}
+
+#[test]
 fn an_intensity_of_zero_allows_none() {
     let once = ChildSpec::worker("once", |_| ());
     match Supervisor::builder("app")

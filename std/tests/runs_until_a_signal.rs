@@ -6,7 +6,7 @@ mod alone;
 
 use alone::alone;
 use bedplate::process::ExitReason;
-use bedplate::supervisor::{ChildSpec, Stop, Supervisor};
+use bedplate::supervisor::{Application, ChildSpec, OnGiveUp, Ready, RunError, Stop, Supervisor};
 use core::time::Duration;
 use rustix::process::{Signal, getpid, kill_process};
 use std::os::unix::process::ExitStatusExt as _;
@@ -19,16 +19,25 @@ fn send(signal: Signal) {
     kill_process(getpid(), signal).unwrap();
 }
 
+/// Whether somebody listens.
+fn listens() -> bool {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    threads.flatten().any(|thread| {
+        let name = std::fs::read_to_string(thread.path().join("comm"));
+        name.is_ok_and(|name| name.trim() == "bedplate-signal")
+    })
+}
+
 /// Until somebody listens, a signal is the end of the process.
 fn until_it_listens() {
-    let listens = || {
-        let threads = std::fs::read_dir("/proc/self/task").unwrap();
-        threads.flatten().any(|thread| {
-            let name = std::fs::read_to_string(thread.path().join("comm"));
-            name.is_ok_and(|name| name.trim() == "bedplate-signal")
-        })
-    };
     while !listens() {
+        std::thread::yield_now();
+    }
+}
+
+/// A thread that was joined may be listed for another moment.
+fn until_nobody_listens() {
+    while listens() {
         std::thread::yield_now();
     }
 }
@@ -121,4 +130,82 @@ fn f75_a_second_one_is_the_end_at_once() {
         .spawn()
         .unwrap();
     assert_eq!(process.wait().unwrap().signal(), Some(15));
+}
+
+#[test]
+fn f75_an_application_stops_in_order() {
+    alone("f75_an_application_stops_in_order", || {
+        let (tell, told) = mpsc::channel();
+        let child = |id: &'static str| {
+            let tell = tell.clone();
+            ChildSpec::worker(id, move |me| {
+                tell.send(id).unwrap();
+                while !me.stop().wait(PATIENCE) {}
+            })
+        };
+        let main = Supervisor::builder("app")
+            .child(child("a"))
+            .child(child("b"));
+        let sender = std::thread::spawn(move || {
+            for _ in 0..2 {
+                told.recv_timeout(PATIENCE).unwrap();
+            }
+            // It has listened since before they were started.
+            send(Signal::TERM);
+        });
+        // A signal is not giving up.
+        let application = Application::new(main).on_give_up(OnGiveUp::Abort);
+        let ended = application.run_until_signal().unwrap();
+        sender.join().unwrap();
+        assert_eq!(ended.signal, Some(15));
+        assert!(matches!(ended.reason, ExitReason::Shutdown));
+        assert_eq!(
+            ended.report.clean,
+            ["main/b", "main/a", "main", "bedplate/telemetry", "bedplate"]
+        );
+        until_nobody_listens();
+    });
+}
+
+/// The children after the one that is being started never start; those before it are stopped.
+#[test]
+fn f13_f75_one_that_comes_while_an_application_starts() {
+    alone("f13_f75_one_that_comes_while_an_application_starts", || {
+        let (tell, told) = mpsc::channel();
+        let child = |id: &'static str| {
+            let tell = tell.clone();
+            ChildSpec::worker(id, move |me| {
+                tell.send(id).unwrap();
+                if id == "a" {
+                    me.ready();
+                } else {
+                    send(Signal::TERM);
+                }
+                while !me.stop().wait(PATIENCE) {}
+            })
+            .ready(Ready::Signalled { within: PATIENCE })
+        };
+        let main = Supervisor::builder("app")
+            .child(child("a"))
+            .child(child("b"))
+            .child(child("c"));
+        let ended = Application::new(main).run_until_signal().unwrap();
+        assert_eq!(ended.signal, Some(15));
+        assert!(matches!(ended.reason, ExitReason::Shutdown));
+        drop(tell);
+        assert_eq!(told.iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(ended.report.abandoned, [""; 0]);
+    });
+}
+
+#[test]
+fn an_application_that_does_not_start_listens_no_more() {
+    alone("an_application_that_does_not_start_listens_no_more", || {
+        let failing = ChildSpec::worker("failing", |_| Err::<(), _>("as planned"));
+        let failing = failing.ready(Ready::Signalled { within: PATIENCE });
+        let main = Supervisor::builder("app").child(failing);
+        let error = Application::new(main).run_until_signal().unwrap_err();
+        assert!(matches!(error, RunError::Start(_)), "{error}");
+        until_nobody_listens();
+    });
 }

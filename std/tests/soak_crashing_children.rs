@@ -7,7 +7,7 @@
 use bedplate::monitor::{Inbox, MonitorRef};
 use bedplate::process::{self, ExitReason};
 use bedplate::registry;
-use bedplate::supervisor::{ChildRef, ChildSpec, Incarnation, Stop, Supervisor};
+use bedplate::supervisor::{ChildRef, ChildSpec, Incarnation, Reuse, Stop, Supervisor};
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::time::Duration;
@@ -85,7 +85,9 @@ fn soak(children: usize, seed: u64, long: Duration) -> usize {
             let random = Random::new(seed ^ ((index as u64) << 40) ^ me.number());
             live(&watch, index, random, me)
         });
-        builder = builder.child(child.register(name(index)).stop(Stop::Within(HOUR)));
+        let reuse = [Reuse::Fresh, Reuse::SameThread, Reuse::FreshAfterJoin][index % 3];
+        let child = child.register(name(index)).stop(Stop::Within(HOUR));
+        builder = builder.child(child.reuse(reuse));
     }
     let supervisor = builder.start().expect("every child can be started");
 

@@ -8,7 +8,7 @@ use super::{BEDPLATE, RAW, check, tasks};
 use crate::harness::{Contender, Row, Settings, Table, interleave};
 use bedplate::monitor::Inbox;
 use bedplate::process::ExitReason;
-use bedplate::supervisor::{ChildSpec, Supervisor};
+use bedplate::supervisor::{ChildSpec, Reuse, Supervisor};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +17,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+const SAME_THREAD: &str = "bedplate, on the same thread";
 
 const NOT_JOINED: &str = "raw thread, started by the one that dies";
 
@@ -84,7 +86,10 @@ pub(super) fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
             run: Box::new(move || run(crashes)),
         });
     };
-    add(BEDPLATE, supervised);
+    add(BEDPLATE, |crashes| supervised(crashes, Reuse::Fresh));
+    add(SAME_THREAD, |crashes| {
+        supervised(crashes, Reuse::SameThread)
+    });
     add(RAW, joined);
     add(NOT_JOINED, not_joined);
     for (name, run) in tasks::RESTARTED {
@@ -106,8 +111,8 @@ pub(super) fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
             unit: None,
         };
         table.add(row().with(&measured, name, RAW, RAW));
-        if name == BEDPLATE {
-            for other in names.iter().filter(|it| *it != BEDPLATE && *it != RAW) {
+        if name.starts_with(BEDPLATE) {
+            for other in names.iter().filter(|it| *it != name && *it != RAW) {
                 table.add(row().with(&measured, name, other, other));
             }
         }
@@ -116,7 +121,7 @@ pub(super) fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
 }
 
 /// Each body monitors itself before it works, so that each death is one `Down`.
-fn supervised(crashes: usize) -> io::Result<f64> {
+fn supervised(crashes: usize, reuse: Reuse) -> io::Result<f64> {
     let (lap, finish) = Lap::new(crashes);
     let inbox = Arc::new(Inbox::new());
     let child = ChildSpec::worker("child", {
@@ -130,7 +135,7 @@ fn supervised(crashes: usize) -> io::Result<f64> {
     let supervisor = Supervisor::builder("restart")
         .limit(128, Duration::from_nanos(1))
         .quiet_panics(true)
-        .child(child)
+        .child(child.reuse(reuse))
         .start()
         .map_err(io::Error::other)?;
     // Received while they come, as whoever joins threads receives their results.

@@ -58,10 +58,12 @@ enum Inside<K, V, B> {
         base: B,
         /// If a scope begins with it: the floor outside of that.
         outer: usize,
-        /// The `base` and `full` below this one.
-        below: (usize, usize),
+        /// The `base` below this one …
+        below: usize,
         /// Of the attachment that it belongs to, [`NO_ATTACHMENT`], or [`CLOSED`].
         serial: u64,
+        /// … and the `full`.
+        full_below: usize,
     },
 }
 
@@ -464,8 +466,9 @@ where
         let entry = Inside::Base {
             base,
             outer,
-            below: (self.base, self.full),
+            below: self.base,
             serial,
+            full_below: self.full,
         };
         match self.entries.push(Entry(entry)) {
             Ok(()) => {
@@ -513,11 +516,19 @@ where
     fn truncate(&mut self, len: usize) {
         while self.base > len {
             let entry = self.entries.entries().get(self.base - 1);
-            let Some(Entry(Inside::Base { below, serial, .. })) = entry else {
+            let Some(Entry(Inside::Base {
+                below,
+                serial,
+                full_below,
+                ..
+            })) = entry
+            else {
                 break;
             };
+            // Not one after the other, or they would be loaded as one, which waits for the two stores of a moment ago.
+            self.full = *full_below;
             self.closed -= usize::from(*serial == CLOSED);
-            (self.base, self.full) = *below;
+            self.base = *below;
         }
         self.entries.truncate(len);
     }

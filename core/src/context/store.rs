@@ -59,7 +59,12 @@ impl<T> Store<T> for alloc::vec::Vec<T> {
 
     #[inline]
     fn push(&mut self, entry: T) -> Result<(), T> {
-        Self::push(self, entry);
+        // What grows may unwind, and so would have the entry made in memory, and copied from there, where it never is.
+        if self.len() == self.capacity() {
+            grow(self, entry);
+        } else {
+            Self::push(self, entry);
+        }
         Ok(())
     }
 
@@ -71,4 +76,10 @@ impl<T> Store<T> for alloc::vec::Vec<T> {
     fn remove(&mut self, index: usize) -> T {
         Self::remove(self, index)
     }
+}
+
+#[cfg(feature = "alloc")]
+#[cold]
+fn grow<T>(entries: &mut alloc::vec::Vec<T>, entry: T) {
+    entries.push(entry);
 }

@@ -98,6 +98,13 @@ impl<const N: usize> fmt::Debug for OpenSpans<N> {
 pub struct Place(u8);
 
 impl Place {
+    /// The place that has this index. Nothing is wrong with one that no table has: nothing is open there.
+    #[inline]
+    #[must_use]
+    pub const fn from_index(index: u8) -> Self {
+        Self(index)
+    }
+
     /// Which of the table's: below `N`.
     #[inline]
     #[must_use]
@@ -131,11 +138,10 @@ impl<const N: usize> Opener<'_, N> {
     /// The span of this place is not open any more. Closing a place where none is open does nothing. O(1).
     #[inline]
     pub fn close(&mut self, Place(at): Place) {
-        let bit = 1_u64 << at;
         if let Some(slot) = self.table.slots.get(usize::from(at))
-            && self.vacant & bit == 0
+            && self.vacant & (1 << at) == 0
         {
-            self.vacant |= bit;
+            self.vacant |= 1 << at;
             slot.close();
         }
     }
@@ -261,63 +267,4 @@ fn decode([high, low, span, parent, started, rest]: [u64; WORDS]) -> Option<Open
         started: Instant::from_nanos(started),
         site: rest as u32,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::vec::Vec;
-    use proptest::prelude::*;
-
-    fn span(number: u64) -> OpenSpan {
-        let id = NonZeroU64::new(number + 1).expect("not zero");
-        OpenSpan {
-            at: TraceParent {
-                trace_id: TraceId(NonZeroU128::from(id)),
-                parent_id: SpanId(id),
-                flags: TraceFlags::SAMPLED,
-            },
-            parent_id: NonZeroU64::new(number).map(SpanId),
-            started: Instant::from_nanos(number),
-            site: u32::try_from(number).expect("small"),
-        }
-    }
-
-    proptest! {
-        /// The table against a list: opened, refused when it is full, closed, handed on.
-        #[test]
-        fn the_table_holds_what_is_open(operations in prop::collection::vec((0..8_u8, 0..4_usize), 0..64)) {
-            let table = OpenSpans::<3>::new();
-            let mut opener = table.claim();
-            let mut truth: Vec<(Place, OpenSpan)> = Vec::new();
-            for (number, (operation, which)) in (0..).zip(operations) {
-                let Some(holder) = opener.as_mut() else { unreachable!() };
-                match operation {
-                    0..=3 => match holder.open(&span(number)) {
-                        Some(place) => truth.push((place, span(number))),
-                        None => prop_assert_eq!(truth.len(), 3),
-                    },
-                    4..=6 if !truth.is_empty() => {
-                        let (place, _) = truth.swap_remove(which % truth.len());
-                        holder.close(place);
-                        holder.close(place);
-                    }
-                    4..=6 => {}
-                    _ => {
-                        prop_assert!(table.claim().is_none());
-                        drop(opener.take());
-                        truth.clear();
-                        prop_assert_eq!(table.iter().count(), 0);
-                        opener = table.claim();
-                    }
-                }
-                let mut open: Vec<_> = table.iter().collect();
-                open.sort_by_key(|span| span.started);
-                let mut expected: Vec<_> = truth.iter().map(|(_, span)| *span).collect();
-                expected.sort_by_key(|span| span.started);
-                prop_assert_eq!(open, expected);
-                prop_assert_eq!(opener.as_ref().map(Opener::len), Some(truth.len()));
-            }
-        }
-    }
 }

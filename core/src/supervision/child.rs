@@ -79,6 +79,8 @@ pub(super) enum Then {
     Waiting,
     /// It was not ready in time, so its start has failed.
     Failed,
+    /// It was stuck: it has ended by itself, abnormally, whatever it says.
+    Crashed,
 }
 
 /// What somebody asked for by hand and waits for.

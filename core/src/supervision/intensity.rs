@@ -45,6 +45,9 @@ pub struct RestartIntensity<const MAX: usize> {
     latest: Instant,
     intensity: usize,
     period: Duration,
+    /// How many may be admitted in all, and how many have been.
+    total: Option<u32>,
+    admitted: u32,
 }
 
 impl<const MAX: usize> RestartIntensity<MAX> {
@@ -67,16 +70,42 @@ impl<const MAX: usize> RestartIntensity<MAX> {
             latest: Instant::ZERO,
             intensity,
             period,
+            total: None,
+            admitted: 0,
         })
+    }
+
+    /// And at most so many in all, however seldom they are: for whoever rather does without than goes on like that. As many as
+    /// like unless said.
+    ///
+    /// ```
+    /// use bedplate_core::clock::Instant;
+    /// use bedplate_core::supervision::RestartIntensity;
+    /// use core::time::Duration;
+    ///
+    /// let mut restarts = RestartIntensity::<8>::new(3, Duration::from_secs(5))?.in_all(2);
+    /// let at = |hours: u64| Instant::from_nanos(hours * 3_600_000_000_000);
+    /// assert!(restarts.admit(at(1)).is_ok());
+    /// assert!(restarts.admit(at(2)).is_ok());
+    /// assert!(restarts.admit(at(1_000)).is_err());
+    /// # Ok::<(), bedplate_core::supervision::IntensityError>(())
+    /// ```
+    #[must_use]
+    pub const fn in_all(mut self, most: u32) -> Self {
+        self.total = Some(most);
+        self
     }
 
     /// Counts a restart at `now`, or refuses it. Where `now` goes back, it counts as simultaneous with
     /// the latest restart.
     ///
     /// # Errors
-    /// [`TooManyRestarts`] when it would be one more than `intensity` within `period`. A refused
+    /// [`TooManyRestarts`] when it would be one more than `intensity` within `period`, or than there may be in all. A refused
     /// restart did not happen and is not counted.
     pub fn admit(&mut self, now: Instant) -> Result<(), TooManyRestarts> {
+        if self.is_used_up() {
+            return Err(TooManyRestarts);
+        }
         let now = now.max(self.latest);
         if self.len >= self.intensity {
             let period = saturating_nanos(self.period);
@@ -91,10 +120,12 @@ impl<const MAX: usize> RestartIntensity<MAX> {
         self.times[self.next] = now;
         self.next = (self.next + 1) % MAX;
         self.len = (self.len + 1).min(MAX);
+        self.admitted = self.admitted.saturating_add(1);
         Ok(())
     }
 
-    /// Another limit, under which the restarts so far count: as many of the last as there is room for.
+    /// Another limit, under which the restarts so far count: as many of the last as there is room for. How many there may be in
+    /// all stays.
     ///
     /// # Errors
     /// As [`new`](Self::new); the limit is then unchanged.
@@ -107,6 +138,11 @@ impl<const MAX: usize> RestartIntensity<MAX> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Another number of restarts in all, those so far included; `None` if there may be as many as like.
+    pub const fn change_total(&mut self, most: Option<u32>) {
+        self.total = most;
     }
 
     const fn check(intensity: u32, period: Duration) -> Result<(), IntensityError> {
@@ -133,6 +169,18 @@ impl<const MAX: usize> RestartIntensity<MAX> {
     pub fn intensity(&self) -> u32 {
         // It was a `u32` when it came in.
         u32::try_from(self.intensity).unwrap_or(u32::MAX)
+    }
+
+    /// How many restarts there may be in all; `None` if as many as like.
+    #[must_use]
+    pub const fn total(&self) -> Option<u32> {
+        self.total
+    }
+
+    /// Whether there have been as many as there may be in all: then every other one is refused.
+    #[must_use]
+    pub fn is_used_up(&self) -> bool {
+        self.total.is_some_and(|most| self.admitted >= most)
     }
 
     /// The length of the window.
@@ -228,6 +276,31 @@ mod tests {
         let refused = restarts.change(5, Duration::from_nanos(1));
         assert!(matches!(refused, Err(IntensityError::TooHigh { .. })));
         assert_eq!(restarts.intensity(), 3);
+    }
+
+    #[test]
+    fn in_all_means_however_seldom() {
+        let limit = RestartIntensity::<2>::new(2, Duration::from_nanos(10)).unwrap();
+        let mut limit = limit.in_all(3);
+        assert_eq!(limit.total(), Some(3));
+        // One that the window refuses did not happen.
+        for time in [0, 1] {
+            assert_eq!(limit.admit(at(time)), Ok(()));
+        }
+        assert_eq!(limit.admit(at(2)), Err(TooManyRestarts));
+        assert!(!limit.is_used_up());
+        assert_eq!(limit.admit(at(SECOND)), Ok(()));
+        assert!(limit.is_used_up());
+        assert_eq!(limit.admit(at(1_000 * SECOND)), Err(TooManyRestarts));
+        // Those so far count under another limit.
+        limit.change(1, Duration::from_nanos(1)).unwrap();
+        limit.change_total(Some(4));
+        assert_eq!(limit.admit(at(1_000 * SECOND)), Ok(()));
+        assert_eq!(limit.admit(at(2_000 * SECOND)), Err(TooManyRestarts));
+        limit.change_total(None);
+        assert_eq!(limit.admit(at(2_000 * SECOND)), Ok(()));
+        let never = RestartIntensity::<2>::new(2, Duration::from_nanos(10)).unwrap();
+        assert_eq!(never.in_all(0).admit(at(0)), Err(TooManyRestarts));
     }
 
     #[test]

@@ -14,6 +14,9 @@
 //!                                     └─────────────────────────────┘
 //! ```
 //!
+//! Whether a child that runs is stuck is another question than what becomes of one that ends: [`Watched`] answers it, from
+//! what the child said last, in the rounds that [`Rounds`] has; and [`Event::Stuck`] tells the machine.
+//!
 //! The rules are those of Erlang/OTP's `supervisor`; where they differ, `docs/DESIGN.md` in the repository
 //! has a table of it.
 //!
@@ -27,6 +30,7 @@ mod spec;
 mod storage;
 mod strategy;
 mod tree;
+mod watch;
 
 pub use backoff::{Backoff, BackoffError, Delays, Jitter};
 pub use child::{Child, ChildKey, ChildState, IncarnationId};
@@ -38,3 +42,4 @@ pub use storage::GrowingChildren;
 pub use storage::{ChildStorage, FixedChildren, Slot, TooManyChildren};
 pub use strategy::{AutoShutdown, Config, ConfigError, MOST_ABANDONED, Strategy};
 pub use tree::{Action, Actions, ControlError, End, Event, Machine, Outcome, Phase, Stale};
+pub use watch::{Activity, Beat, Look, OnStuck, Round, Rounds, Watch, Watched};

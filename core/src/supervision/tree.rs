@@ -17,6 +17,7 @@
 //!
 //! ```text
 //!  Exited ──┬─ was asked to stop, or its group is being stopped ──► Stopped | Waiting | forgotten
+//!           ├─ was asked because it was stuck: as if it had not been, and abnormally
 //!           ├─ not ready yet: its start failed ─┐
 //!           ├─ to be restarted ────────────────►┴─ admitted? ─ no ──► the supervisor gives up
 //!           │                                       │ yes, after its delay
@@ -148,6 +149,7 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
             Event::StartFailed(id) => self.not_started(now, id, false, &mut decided)?,
             Event::Declined(id) => self.not_started(now, id, true, &mut decided)?,
             Event::Exited(id, exit) => self.exited(now, id, exit, &mut decided)?,
+            Event::Stuck(id) => self.stuck(now, id, &mut decided)?,
             Event::Shutdown => match self.phase {
                 Phase::New | Phase::Starting | Phase::Running => {
                     self.begin_stop(now, End::Shutdown, &mut decided);
@@ -353,6 +355,25 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
         Ok(())
     }
 
+    /// The running incarnation `id` is to be replaced.
+    fn stuck(
+        &mut self,
+        now: Instant,
+        id: IncarnationId,
+        decided: &mut Decided,
+    ) -> Result<(), Stale> {
+        let place = self.present(id)?;
+        // Who starts, or stops, has a limit for that.
+        if self.roster.child(place).state != ChildState::Running {
+            return Err(Stale);
+        }
+        // Who is stopped with its group comes back with it.
+        if !self.is_doomed(place) {
+            self.ask_to_stop(now, place, Then::Crashed, decided);
+        }
+        Ok(())
+    }
+
     /// The running child in slot `place` is over, and nobody had asked it to be.
     fn ended_by_itself(&mut self, now: Instant, place: u32, exit: Exit, decided: &mut Decided) {
         let child = self.roster.child(place);
@@ -427,6 +448,12 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
         let temporary = child.plan.restart == Restart::Temporary;
         match then {
             Then::Failed if !stopping => return self.start_failed(now, place, decided),
+            Then::Crashed if !stopping => {
+                // Before a restart can be awaited.
+                self.release(key);
+                self.ended_by_itself(now, place, Exit::Abnormal, decided);
+                return self.advance(now, decided);
+            }
             Then::Waiting if !stopping && !temporary => {
                 if asked == Asked::Stop {
                     self.settle(place, Outcome::Stopped, decided);
@@ -453,7 +480,8 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
         let child = self.roster.child_mut(place);
         let backoff = child.plan.backoff;
         let up = now.saturating_duration_since(child.since);
-        if child.state == ChildState::Running && backoff.resets_after(up) {
+        let ran = child.state == ChildState::Running || child.then == Then::Crashed;
+        if ran && backoff.resets_after(up) {
             child.delays.reset();
         }
         let until = now.saturating_add(child.delays.next(&backoff, jitter));

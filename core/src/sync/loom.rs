@@ -37,6 +37,14 @@ pub(crate) const BUCKET_LANES: usize = 2;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) const FIRST_STEP: usize = 4;
 
+/// Bits of the place within a step of such an array.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const OFFSET_BITS: u32 = 4;
+
+/// How many steps such an array can have. Few: each is an atomic, and loom looks at all there are at each fence.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const STEPS: usize = 32;
+
 /// Counters among which entries are counted.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) const COUNTERS: usize = 1;

@@ -41,6 +41,14 @@ pub(crate) const BUCKET_LANES: usize = 6;
 /// Memory is dearer than steps on a 32-bit target.
 pub(crate) const FIRST_STEP: usize = if usize::BITS == 64 { 256 } else { 32 };
 
+/// Bits of the place within a step of such an array. Longer steps are not made longer still.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const OFFSET_BITS: u32 = if usize::BITS == 64 { 21 } else { 10 };
+
+/// How many steps such an array can have.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) const STEPS: usize = if usize::BITS == 64 { 128 } else { 64 };
+
 /// Counters among which entries are counted.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 /// On a 32-bit target there are few cores.

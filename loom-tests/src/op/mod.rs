@@ -9,6 +9,7 @@ pub mod handlers;
 pub mod intensity;
 pub mod registry;
 pub mod ring;
+pub mod spans;
 pub mod supervision;
 pub mod trace;
 

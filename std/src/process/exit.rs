@@ -3,6 +3,7 @@
 use super::panic::PanicReport;
 use crate::supervisor::StartError;
 use crate::sync::Arc;
+use bedplate_core::supervision::RestartIntensity;
 use core::error::Error;
 use core::fmt;
 use core::time::Duration;
@@ -84,10 +85,30 @@ pub struct GaveUp {
     pub child: String,
     /// How many restarts were allowed …
     pub restarts: u32,
-    /// … within this time.
+    /// … within this time; [`Duration::MAX`] if in all.
     pub within: Duration,
     /// How that child ended the last time.
     pub last: ExitReason,
+}
+
+impl GaveUp {
+    /// Who would have had to be restarted once more than `limit` allows.
+    pub(crate) fn of<const N: usize>(
+        limit: &RestartIntensity<N>,
+        child: String,
+        last: ExitReason,
+    ) -> Arc<Self> {
+        let (restarts, within) = match limit.total().filter(|_| limit.is_used_up()) {
+            Some(total) => (total, Duration::MAX),
+            None => (limit.intensity(), limit.period()),
+        };
+        Arc::new(Self {
+            child,
+            restarts,
+            within,
+            last,
+        })
+    }
 }
 
 impl fmt::Display for GaveUp {
@@ -98,10 +119,12 @@ impl fmt::Display for GaveUp {
             within,
             last,
         } = self;
-        write!(
-            f,
-            "more than {restarts} restarts within {within:?}; at last, {child} {last}"
-        )
+        write!(f, "more than {restarts} restarts ")?;
+        match *within {
+            Duration::MAX => f.write_str("in all")?,
+            within => write!(f, "within {within:?}")?,
+        }
+        write!(f, "; at last, {child} {last}")
     }
 }
 

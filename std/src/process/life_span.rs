@@ -27,6 +27,13 @@ static SITE: SpanSite = SpanSite::new(
 #[derive(Default)]
 pub(crate) struct LastSpan(Mutex<Option<TraceParent>>);
 
+/// The clone of a child is another child: there was no incarnation before.
+impl Clone for LastSpan {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
 /// The span of one incarnation.
 #[derive(Default)]
 pub(crate) struct LifeSpan(Mutex<Slot>);

@@ -1,6 +1,7 @@
 //! What is said about a supervisor before it starts.
 
 use super::nested::Above;
+use super::partitions::Seat;
 use super::request_error::ReconfigureError;
 use super::tree::{Decisions, MAX_INTENSITY, News, StartOutcome, Tree};
 use super::{ChildSpec, StartError, Supervisor, error, request, timer};
@@ -21,20 +22,23 @@ const MAX_CHILDREN: usize = 4_096;
 /// How many it may have at most: as many as there are identities.
 const MOST_CHILDREN: usize = 1 << 20;
 
-/// Describes a supervisor before it starts.
-#[derive(Debug)]
+/// Describes a supervisor before it starts. A clone describes another one, with [clones](ChildSpec) of its children.
+#[derive(Clone, Debug)]
 #[must_use = "a supervisor does nothing until it is started"]
 pub struct SupervisorBuilder {
     name: String,
     strategy: Strategy,
     intensity: u32,
     period: Duration,
+    total: Option<u32>,
     auto_shutdown: AutoShutdown,
     max_children: usize,
     max_abandoned: usize,
     shutdown_budget: Option<Duration>,
     quiet: bool,
     children: Vec<ChildSpec>,
+    /// Who is to find the supervisor when it is built.
+    seats: Vec<Seat>,
 }
 
 /// A supervisor that was described, and found to be possible.
@@ -57,12 +61,14 @@ impl SupervisorBuilder {
             strategy: Strategy::OneForOne,
             intensity: 3,
             period: Duration::from_secs(5),
+            total: None,
             auto_shutdown: AutoShutdown::Never,
             max_children: MAX_CHILDREN,
             max_abandoned: 8,
             shutdown_budget: None,
             quiet: false,
             children: Vec::new(),
+            seats: Vec::new(),
         }
     }
 
@@ -78,6 +84,32 @@ impl SupervisorBuilder {
     pub fn limit(mut self, intensity: u32, period: Duration) -> Self {
         self.intensity = intensity;
         self.period = period;
+        self
+    }
+
+    /// At most `most` restarts in all, however seldom they are; one more, and the supervisor gives up as beyond its
+    /// [`limit`](Self::limit), which holds besides. As many as like unless set. What counts is the same: each decision to start a child
+    /// again, or its group, or to try that again.
+    ///
+    /// ```
+    /// use bedplate::process::ExitReason;
+    /// use bedplate::supervisor::{ChildSpec, Supervisor};
+    /// use std::sync::{Mutex, mpsc};
+    ///
+    /// let (work, queue) = mpsc::channel::<u64>();
+    /// let queue = Mutex::new(queue);
+    /// let child = ChildSpec::worker("child", move |_| match queue.lock().unwrap().recv() {
+    ///     Ok(_) => Ok(()),
+    ///     Err(_) => Err("nobody sends"),
+    /// });
+    /// let supervisor = Supervisor::builder("app").limit_total(2).child(child).start()?;
+    /// drop(work);
+    /// let ExitReason::GaveUp(why) = supervisor.wait() else { panic!("it goes on") };
+    /// assert_eq!(why.to_string(), "more than 2 restarts in all; at last, child failed: nobody sends");
+    /// # Ok::<(), bedplate::supervisor::StartError>(())
+    /// ```
+    pub fn limit_total(mut self, most: u32) -> Self {
+        self.total = Some(most);
         self
     }
 
@@ -134,9 +166,18 @@ impl SupervisorBuilder {
     /// When a child cannot be started, ends before it is ready, or is not ready in time, those before it are
     /// stopped again, which takes as long as they take; the error names the child.
     pub fn start(self) -> Result<Supervisor, StartError> {
+        self.start_noted(|_| {})
+    }
+
+    /// Starts it. Before the first child is, `note` is told of it.
+    pub(super) fn start_noted(
+        self,
+        note: impl FnOnce(&Arc<Tree>),
+    ) -> Result<Supervisor, StartError> {
         error::check_name(&self.name)?;
         let tree = self.prepare(None)?;
         request::note_start_of(&tree);
+        note(&tree);
         tree.drive(News::Start);
         match tree.wait_started() {
             StartOutcome::Up => Ok(Supervisor { tree }),
@@ -148,6 +189,18 @@ impl SupervisorBuilder {
         &self.name
     }
 
+    /// Drops it, each value of a user alone.
+    pub(super) fn let_go(self) {
+        let children = self.children.into_iter().map(Arc::new);
+        children.for_each(ChildSpec::let_go);
+    }
+
+    /// Has it found there when it is built.
+    pub(super) fn seated(mut self, seat: Seat) -> Self {
+        self.seats.push(seat);
+        self
+    }
+
     /// The supervisor as a child of another one, before it starts.
     pub(super) fn nest(mut self, above: Above) -> Result<Arc<Tree>, StartError> {
         above.me.path().clone_into(&mut self.name);
@@ -156,8 +209,8 @@ impl SupervisorBuilder {
     }
 
     /// The supervisor, before it starts.
-    fn prepare(self, above: Option<Above>) -> Result<Arc<Tree>, StartError> {
-        let quiet = self.quiet;
+    fn prepare(mut self, above: Option<Above>) -> Result<Arc<Tree>, StartError> {
+        let (quiet, seats) = (self.quiet, core::mem::take(&mut self.seats));
         let Described {
             name,
             machine,
@@ -165,7 +218,11 @@ impl SupervisorBuilder {
         } = self.describe(random_seed())?;
         timer::ensure_running().map_err(StartError::Spawn)?;
         install_hook();
-        Ok(Tree::new(name, quiet, machine, specs, above))
+        let tree = Tree::new(name, quiet, machine, specs, above);
+        for seat in seats {
+            seat.take(&tree);
+        }
+        Ok(tree)
     }
 
     /// Checks what is said, and tells a machine whose jitter goes by `seed`.
@@ -212,8 +269,12 @@ impl SupervisorBuilder {
         Ok(self.config(limit).seed(random_seed()))
     }
 
-    const fn restart_limit(&self) -> Result<RestartIntensity<MAX_INTENSITY>, IntensityError> {
-        RestartIntensity::new(self.intensity, self.period)
+    fn restart_limit(&self) -> Result<RestartIntensity<MAX_INTENSITY>, IntensityError> {
+        let limit = RestartIntensity::new(self.intensity, self.period)?;
+        Ok(match self.total {
+            Some(most) => limit.in_all(most),
+            None => limit,
+        })
     }
 
     fn config(&self, limit: RestartIntensity<MAX_INTENSITY>) -> Config<MAX_INTENSITY> {

@@ -1,13 +1,14 @@
 //! What the body of a child is given: who it is, and whether it may go on.
 
 use super::tree::{News, Tree};
+use super::watch::Beats;
 use super::{ChildRef, SupRef};
 use crate::process::ExitReason;
 use crate::process::panic::discard;
 use crate::registry::{self, NameError};
 use crate::stop::StopToken;
-use crate::sync::Weak;
-use bedplate_core::supervision::IncarnationId;
+use crate::sync::{Arc, Weak};
+use bedplate_core::supervision::{Activity, IncarnationId};
 use core::fmt;
 
 /// One run of a child, as its body sees it.
@@ -19,6 +20,8 @@ pub struct Incarnation {
     pub(super) id: IncarnationId,
     /// Whether somebody waits until it is ready.
     pub(super) signals: bool,
+    /// Where it says what it does, if it is watched.
+    pub(super) beats: Option<Arc<Beats>>,
 }
 
 impl Incarnation {
@@ -31,16 +34,39 @@ impl Incarnation {
 
     /// Says that this incarnation is ready: what it does for others can be had from now on. The next child is
     /// started, and whoever waits for this one goes on. Without effect unless the child is
-    /// [`Ready::Signalled`](super::Ready::Signalled), and when it is said again.
+    /// [`Ready::Signalled`](super::Ready::Signalled), and when it is said again; but it always says, too, that this incarnation
+    /// [works](Self::working).
     ///
     /// # Concurrency
     /// Starts the thread of the next child, and may call what a user has attached to
     /// [telemetry](crate::telemetry); it waits for nobody.
     pub fn ready(&self) {
+        self.working();
         if self.signals
             && let Some(tree) = self.tree.upgrade()
         {
             tree.drive(News::Ready(self.id));
+        }
+    }
+
+    /// Says that it works from now on, or still does: for a child that is [watched](super::ChildSpec::watch), to be said before a piece
+    /// of work and, in a long one, in between. Without effect otherwise.
+    ///
+    /// # Concurrency
+    /// Reads the clock, and is one store; it may be called by any thread that works for this incarnation.
+    pub fn working(&self) {
+        self.say(Activity::Working);
+    }
+
+    /// Says that it waits from now on, for something to do; to be said before it does. As [`working`](Self::working)
+    /// otherwise.
+    pub fn parked(&self) {
+        self.say(Activity::Parked);
+    }
+
+    fn say(&self, activity: Activity) {
+        if let Some(beats) = &self.beats {
+            beats.say(activity);
         }
     }
 

@@ -28,6 +28,8 @@ pub struct ChildInfo {
     pub since: Option<Instant>,
     /// How the incarnation before ended, as it is told of in [`last_exit`](super::Incarnation::last_exit).
     pub last_exit: Option<ExitReason>,
+    /// Whether its present incarnation was found to be [stuck](super::ChildSpec::watch) and has said nothing since.
+    pub stuck: bool,
 }
 
 /// How many children a supervisor had at one moment.

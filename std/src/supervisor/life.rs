@@ -10,17 +10,20 @@
 //! 5. the supervisor's machine is told, and what it decides is done on this thread.
 //!
 //! So whoever is told of an end may take the name and start a replacement. Not promised: that the
-//! thread itself is gone, for destructors of thread-locals come later.
+//! thread itself is gone, for destructors of thread-locals come later, or that it ends at all: it may run the
+//! next incarnation, see [`reuse`](super::reuse).
 
+use super::reuse::{OldThread, Seat};
 use super::spec::Work;
 use super::tree::{News, Tree};
+use super::watch::Beats;
 use super::{ChildRef, ChildSpec, Incarnation, StartError, request};
 use crate::process::panic::{catch, contain, discard};
 use crate::process::{ExitReason, ThreadPermit};
 use crate::registry;
 use crate::stop::StopToken;
 use crate::sync::{Arc, thread};
-use bedplate_core::supervision::{IncarnationId, Ready};
+use bedplate_core::supervision::{Activity, IncarnationId, Ready};
 
 /// An incarnation that is to begin.
 pub(super) struct Launch {
@@ -28,22 +31,31 @@ pub(super) struct Launch {
     pub(super) me: ChildRef,
     pub(super) stop: StopToken,
     pub(super) last_exit: Option<ExitReason>,
+    /// The thread that is to be gone before it begins.
+    pub(super) after: Option<OldThread>,
+    /// Where it says what it does, if it is watched.
+    pub(super) beats: Option<Arc<Beats>>,
 }
 
-/// Starts the thread of an incarnation, and says what came of it. If it failed, the incarnation is over.
-pub(super) fn launch(tree: &Arc<Tree>, id: IncarnationId, launch: Launch) -> News {
+/// Starts the thread of an incarnation, and says what came of it, unless the thread will say so itself. If it failed, the
+/// incarnation is over.
+pub(super) fn launch(tree: &Arc<Tree>, id: IncarnationId, launch: Launch) -> Option<News> {
     let me = launch.me.clone();
+    let waits = launch.after.is_some();
     let news = match spawn(tree.clone(), id, launch) {
-        Ok(()) => News::Started(id),
-        Err(error) => {
-            let error = Arc::new(error);
-            end(&me, ExitReason::NotStarted(error.clone()));
-            News::StartFailed(id, error)
-        }
+        Ok(()) => (!waits).then_some(News::Started(id)),
+        Err(error) => Some(failed(id, &me, error)),
     };
     // It may have ended meanwhile, and this be the last to hold how.
     discard(me);
     news
+}
+
+/// An incarnation is over because it could not be started.
+fn failed(id: IncarnationId, me: &ChildRef, error: StartError) -> News {
+    let error = Arc::new(error);
+    end(me, ExitReason::NotStarted(error.clone()));
+    News::StartFailed(id, error)
 }
 
 fn spawn(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), StartError> {
@@ -56,10 +68,39 @@ fn spawn(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), Start
         builder = builder.stack_size(bytes);
     }
     register(&launch.spec, &launch.me)?;
-    builder
-        .spawn(move || live(tree, id, launch, permit))
+    let seat = Seat::new(&launch.spec, permit);
+    let own = seat.own.clone();
+    let mut handle = own.as_ref().map(OldThread::lock);
+    let thread = builder
+        .spawn(move || {
+            live(&tree, id, launch, seat);
+            discard(tree);
+        })
         .map_err(StartError::Spawn)?;
+    if let Some(handle) = &mut handle {
+        **handle = Some(thread);
+    }
     Ok(())
+}
+
+/// Begins an incarnation on the thread of the one before, and says what came of it. If it failed, the incarnation is over.
+pub(super) fn begin_here(id: IncarnationId, launch: Launch) -> Result<Launch, News> {
+    match register(&launch.spec, &launch.me) {
+        Ok(()) => Ok(launch),
+        Err(error) => {
+            let Launch {
+                spec,
+                me,
+                last_exit,
+                ..
+            } = launch;
+            let news = failed(id, &me, error);
+            discard(me);
+            discard(last_exit);
+            ChildSpec::let_go(spec);
+            Err(news)
+        }
+    }
 }
 
 /// Registers an incarnation under the name from its specification, if there is one.
@@ -73,21 +114,39 @@ pub(super) fn register(spec: &ChildSpec, me: &ChildRef) -> Result<(), StartError
     })
 }
 
-/// The whole life of the thread.
-fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit) {
+/// The whole life of the thread: one incarnation, and the next as long as that is to be run here.
+fn live(tree: &Arc<Tree>, id: IncarnationId, launch: Launch, seat: Seat) {
+    let mut next = Some((id, launch, seat));
+    while let Some((id, mut launch, seat)) = next {
+        if let Some(old) = launch.after.take() {
+            old.wait();
+            begins_to_work(launch.beats.as_ref());
+            tree.drive(News::Started(id));
+        }
+        let (me, reason) = run(tree, id, launch);
+        tell_others(me, &reason);
+        next = tree.go_on(id, reason, seat);
+    }
+}
+
+/// Step 1: runs the body, and drops what is its own. Who it was, and how it ended.
+fn run(tree: &Arc<Tree>, id: IncarnationId, launch: Launch) -> (ChildRef, ExitReason) {
     let Launch {
         spec,
         me,
         stop,
         last_exit,
+        beats,
+        ..
     } = launch;
     let incarnation = Incarnation {
         me: me.clone(),
         stop,
         last_exit,
-        tree: Arc::downgrade(&tree),
+        tree: Arc::downgrade(tree),
         id,
         signals: matches!(spec.plan.ready, Ready::Signalled { .. }),
+        beats,
     };
     me.holdings().belong_to_this_thread();
     // Also when it has been asked to stop meanwhile: what was started runs, and sees it at once.
@@ -99,6 +158,7 @@ fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit
         context = Some(begun);
     });
     let context = context.unwrap_or_else(|| spec.context.clone());
+    begins_to_work(incarnation.beats.as_ref());
     let reason = match catch(tree.is_quiet(), || {
         context.run(|| match &spec.work {
             Work::Thread(body) => body(&incarnation),
@@ -115,24 +175,20 @@ fn live(tree: Arc<Tree>, id: IncarnationId, launch: Launch, permit: ThreadPermit
     // reason; still, nothing may keep this thread from telling the supervisor.
     incarnation.let_go();
     ChildSpec::let_go(spec);
-    over(&tree, id, me, reason, permit);
-    discard(tree);
+    (me, reason)
 }
 
-/// Steps 2 to 5 of the end, on the thread of the incarnation.
-pub(super) fn over(
-    tree: &Arc<Tree>,
-    id: IncarnationId,
-    me: ChildRef,
-    reason: ExitReason,
-    permit: ThreadPermit,
-) {
+fn begins_to_work(beats: Option<&Arc<Beats>>) {
+    if let Some(beats) = beats {
+        beats.say(Activity::Working);
+    }
+}
+
+/// Steps 2 to 4 of the end, on the thread of the incarnation.
+pub(super) fn tell_others(me: ChildRef, reason: &ExitReason) {
     contain(|| end(&me, reason.clone()));
     discard(me);
-    // Before the replacement asks for one.
-    drop(permit);
     request::set_body(None);
-    tree.drive(News::Exited(id, reason));
 }
 
 /// Steps 2 to 4 of the end; without effect if the incarnation was abandoned before.

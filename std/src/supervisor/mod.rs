@@ -15,7 +15,8 @@
 //! ```
 //!
 //! A child may be a supervisor itself ([`ChildSpec::supervisor`]), so that what is given up is a branch and not the whole;
-//! children come and go while it runs, if somebody asks a [`SupRef`] for it.
+//! children come and go while it runs, if somebody asks a [`SupRef`] for it. [`Partitions`] are one supervisor many times, so
+//! that what is done for different keys is supervised apart; an [`Application`] is the whole of a program.
 //!
 //! # What is told, and where
 //!
@@ -29,9 +30,14 @@
 //! `ERROR` if the child was abandoned, and there is another one when the supervisor gives up. So a
 //! program with a subscriber that prints to the terminal sees a panic's message twice, as a panic
 //! and as a reason; such a program should be quiet about panics. Nothing else is printed.
+//!
+//! A child that is found to be *stuck* ([`ChildSpec::watch`]) is one `WARN` with what it was doing (`activity`) and for how long it
+//! has said nothing (`silent`), or an `ERROR` if the process ends for it, and an `INFO` when it goes on after all.
 
 mod abandonment;
+mod application;
 mod builder;
+mod ended;
 mod error;
 mod handle;
 mod incarnation;
@@ -40,9 +46,11 @@ mod life;
 mod nested;
 #[cfg(all(unix, feature = "process"))]
 mod os_process;
+mod partitions;
 mod report;
 mod request;
 mod request_error;
+mod reuse;
 pub mod simulation;
 mod spec;
 mod timer;
@@ -50,25 +58,29 @@ mod tree;
 #[cfg(all(unix, feature = "signal"))]
 mod until_signal;
 mod view;
+mod watch;
 
 pub use crate::process::child::ChildRef;
+#[cfg(all(unix, feature = "signal"))]
+pub use application::RunError;
+pub use application::{Application, OnGiveUp};
 pub use bedplate_core::supervision::{
     AutoShutdown, Backoff, BackoffError, ChildState, ConfigError, ControlError, IntensityError,
-    Kind, Overrun, PlanError, Ready, Restart, Stop, Strategy,
+    Kind, OnStuck, Overrun, PlanError, Ready, Restart, Stop, Strategy, Watch,
 };
 pub use builder::SupervisorBuilder;
+pub use ended::Ended;
 pub use error::StartError;
 pub use handle::SupRef;
 pub use incarnation::Incarnation;
 pub use info::{ChildInfo, Counts, ShutdownReport};
+pub use partitions::{Partitions, PartitionsError, ResizeError, RouteError};
 pub(crate) use request::own_stop;
 pub use request_error::{
     ChangeChildError, DeleteError, ReconfigureError, RestartError, StartChildError, TerminateError,
 };
+pub use reuse::Reuse;
 pub use spec::ChildSpec;
-
-#[cfg(all(unix, feature = "signal"))]
-pub use until_signal::Ended;
 pub use view::{TreeBranch, TreeView};
 
 use crate::clock;

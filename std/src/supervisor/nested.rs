@@ -53,6 +53,7 @@ pub(super) fn launch(
         me,
         stop,
         last_exit,
+        ..
     } = launch;
     let built = build(tree, id, &spec, &me);
     ChildSpec::let_go(spec);
@@ -92,7 +93,7 @@ fn build(
     let Work::Supervisor(describe) = &spec.work else {
         return Err(StartError::Exited(ExitReason::Gone));
     };
-    let described = attempt(|| spec.context.clone().run(describe));
+    let described = attempt(|| spec.context.clone().run(|| describe()));
     let builder =
         described.map_err(|report| StartError::Exited(ExitReason::Panicked(Arc::new(report))))?;
     builder.nest(Above {

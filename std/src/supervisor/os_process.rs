@@ -82,7 +82,10 @@ fn begin(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), Start
             let reason = running.see_through(&process, &stop, limit);
             stop.forget_callbacks();
             ChildSpec::let_go(spec);
-            life::over(&tree, id, me, reason, permit);
+            life::tell_others(me, &reason);
+            // Before the replacement asks for one.
+            drop(permit);
+            tree.drive(News::Exited(id, reason));
             discard(tree);
         }
     };
@@ -98,7 +101,7 @@ fn run(spec: &ChildSpec) -> Result<Child, StartError> {
     let Work::Process(describe) = &spec.work else {
         return Err(StartError::Exited(ExitReason::Gone));
     };
-    let described = attempt(|| spec.context.clone().run(describe));
+    let described = attempt(|| spec.context.clone().run(|| describe()));
     let mut command =
         described.map_err(|report| StartError::Exited(ExitReason::Panicked(Arc::new(report))))?;
     let mut child = command

@@ -10,9 +10,12 @@
 
 use super::tree::UsersCode;
 use crate::context::Context;
+use crate::process::panic::contain;
 use crate::process::{ExitReason, GaveUp};
 use crate::sync::Arc;
 use crate::telemetry::own;
+use bedplate_core::supervision::{Activity, OnStuck};
+use core::time::Duration;
 
 /// What is to be told of the end of an incarnation of the child `id`, in the context in which it was
 /// started.
@@ -56,9 +59,57 @@ pub(super) fn gave_up(supervisor: &str, why: &Arc<GaveUp>) -> Option<UsersCode> 
     }))
 }
 
+/// Of which incarnation something is told.
+pub(super) struct Whom<'w> {
+    pub(super) supervisor: &'w str,
+    pub(super) child: &'w str,
+    pub(super) incarnation: u64,
+    /// In which it was started.
+    pub(super) context: &'w Context,
+}
+
+/// What is to be told of an incarnation that has been found stuck; and then the process ends, if it is to.
+pub(super) fn stuck(
+    whom: &Whom<'_>,
+    activity: Activity,
+    silent: Duration,
+    on_stuck: OnStuck,
+) -> UsersCode {
+    let aborts = on_stuck == OnStuck::AbortProcess;
+    let activity = match activity {
+        Activity::Working => "working",
+        Activity::Parked => "parked",
+    };
+    let tell = in_context(whom, move |supervisor, child, incarnation| {
+        own::stuck(supervisor, child, incarnation, activity, silent);
+        to_tracing::stuck(supervisor, child, incarnation, activity, silent, aborts);
+    });
+    if !aborts {
+        return tell;
+    }
+    Box::new(move || {
+        contain(tell);
+        std::process::abort();
+    })
+}
+
+/// What is to be told of one that was stuck, so long, and goes on.
+pub(super) fn recovered(whom: &Whom<'_>, silent: Duration) -> UsersCode {
+    in_context(whom, move |supervisor, child, incarnation| {
+        own::recovered(supervisor, child, incarnation, silent);
+        to_tracing::recovered(supervisor, child, incarnation, silent);
+    })
+}
+
+fn in_context(whom: &Whom<'_>, tell: impl FnOnce(&str, &str, u64) + Send + 'static) -> UsersCode {
+    let (supervisor, child) = (whom.supervisor.to_owned(), whom.child.to_owned());
+    let (context, incarnation) = (whom.context.clone(), whom.incarnation);
+    Box::new(move || context.run(|| tell(&supervisor, &child, incarnation)))
+}
+
 #[cfg(feature = "tracing")]
 mod to_tracing {
-    use super::{ExitReason, GaveUp};
+    use super::{Duration, ExitReason, GaveUp};
 
     /// Where the events come from.
     const TARGET: &str = "bedplate::supervisor";
@@ -76,13 +127,38 @@ mod to_tracing {
     pub(super) fn gave_up(supervisor: &str, why: &GaveUp) {
         tracing::error!(target: TARGET, supervisor, child = why.child, reason = %why, "gave up");
     }
+
+    pub(super) fn stuck(
+        supervisor: &str,
+        id: &str,
+        incarnation: u64,
+        activity: &str,
+        silent: Duration,
+        aborts: bool,
+    ) {
+        let child = format!("{supervisor}/{id}");
+        if aborts {
+            tracing::error!(target: TARGET, child, incarnation, activity, ?silent, "child stuck, the process ends");
+        } else {
+            tracing::warn!(target: TARGET, child, incarnation, activity, ?silent, "child stuck");
+        }
+    }
+
+    pub(super) fn recovered(supervisor: &str, id: &str, incarnation: u64, silent: Duration) {
+        let child = format!("{supervisor}/{id}");
+        tracing::info!(target: TARGET, child, incarnation, ?silent, "child no longer stuck");
+    }
 }
 
 #[cfg(not(feature = "tracing"))]
 mod to_tracing {
-    use super::{ExitReason, GaveUp};
+    use super::{Duration, ExitReason, GaveUp};
 
     pub(super) const fn ended(_: &str, _: &str, _: u64, _: &ExitReason) {}
 
     pub(super) const fn gave_up(_: &str, _: &GaveUp) {}
+
+    pub(super) const fn stuck(_: &str, _: &str, _: u64, _: &str, _: Duration, _: bool) {}
+
+    pub(super) const fn recovered(_: &str, _: &str, _: u64, _: Duration) {}
 }

@@ -496,7 +496,7 @@ impl Simulation {
             return;
         };
         let seed = self.branches.len() as u64;
-        let described = attempt(|| spec.context.clone().run(describe));
+        let described = attempt(|| spec.context.clone().run(|| describe()));
         let described = described
             .map_err(|report| StartError::Exited(ExitReason::Panicked(Arc::new(report))))
             .and_then(|builder| builder.describe(seed));

@@ -1,11 +1,11 @@
 //! What is said about a child before it runs.
 
-use super::{Incarnation, SupervisorBuilder};
+use super::{Incarnation, Reuse, SupervisorBuilder};
 use crate::context::{self, Context};
 use crate::process::panic::discard;
 use crate::process::{ExitReason, IntoExit, LastSpan};
 use crate::sync::Arc;
-use bedplate_core::supervision::{Backoff, ChildPlan, Overrun, Ready, Restart, Stop};
+use bedplate_core::supervision::{Backoff, ChildPlan, Overrun, Ready, Restart, Stop, Watch};
 use core::fmt;
 #[cfg(all(unix, feature = "process"))]
 use std::process::Command;
@@ -14,23 +14,30 @@ use std::process::Command;
 use super::os_process::KILLING;
 
 /// What a child does.
+#[derive(Clone)]
 pub(super) enum Work {
     /// It is a thread that runs this.
-    Thread(Box<dyn Fn(&Incarnation) -> ExitReason + Send + Sync>),
+    Thread(Arc<dyn Fn(&Incarnation) -> ExitReason + Send + Sync>),
     /// It is a supervisor that is described by this.
-    Supervisor(Box<dyn Fn() -> SupervisorBuilder + Send + Sync>),
+    Supervisor(Arc<dyn Fn() -> SupervisorBuilder + Send + Sync>),
     /// It is a process that is run by this.
     #[cfg(all(unix, feature = "process"))]
-    Process(Box<dyn Fn() -> Command + Send + Sync>),
+    Process(Arc<dyn Fn() -> Command + Send + Sync>),
 }
 
 /// A child: its id, what it does, and what is to happen when it ends.
+///
+/// A clone is another child, of which the same is said and which does the same; what the closure captured is shared by
+/// both.
+#[derive(Clone)]
 #[must_use = "a child does nothing until it is given to a supervisor"]
 pub struct ChildSpec {
     pub(super) id: String,
     pub(super) plan: ChildPlan,
     pub(super) name: Option<String>,
     pub(super) stack_size: Option<usize>,
+    pub(super) reuse: Reuse,
+    pub(super) watch: Option<Watch>,
     pub(super) context: Context,
     pub(super) last_span: LastSpan,
     pub(super) work: Work,
@@ -53,7 +60,7 @@ impl ChildSpec {
         id: impl Into<String>,
         body: impl Fn(&Incarnation) -> R + Send + Sync + 'static,
     ) -> Self {
-        let work = Work::Thread(Box::new(move |incarnation| body(incarnation).into_exit()));
+        let work = Work::Thread(Arc::new(move |incarnation| body(incarnation).into_exit()));
         Self::new(id.into(), ChildPlan::default(), work)
     }
 
@@ -85,7 +92,7 @@ impl ChildSpec {
         id: impl Into<String>,
         describe: impl Fn() -> SupervisorBuilder + Send + Sync + 'static,
     ) -> Self {
-        let work = Work::Supervisor(Box::new(describe));
+        let work = Work::Supervisor(Arc::new(describe));
         Self::new(id.into(), ChildPlan::supervisor(), work)
     }
 
@@ -126,7 +133,7 @@ impl ChildSpec {
         id: impl Into<String>,
         command: impl Fn() -> Command + Send + Sync + 'static,
     ) -> Self {
-        let work = Work::Process(Box::new(command));
+        let work = Work::Process(Arc::new(command));
         Self::new(id.into(), ChildPlan::default(), work)
     }
 
@@ -148,6 +155,8 @@ impl ChildSpec {
             plan,
             name: None,
             stack_size: None,
+            reuse: Reuse::Fresh,
+            watch: None,
             context: context::capture(),
             last_span: LastSpan::default(),
             work,
@@ -236,6 +245,82 @@ impl ChildSpec {
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
+    }
+
+    /// On which thread it is restarted; [`Reuse::Fresh`] unless set. Without effect where there is no thread.
+    ///
+    /// ```
+    /// use bedplate::supervisor::{ChildSpec, Reuse, Supervisor};
+    /// use std::sync::mpsc;
+    /// use std::thread;
+    ///
+    /// let (tell, told) = mpsc::channel();
+    /// let child = ChildSpec::worker("child", move |me| -> Result<(), &str> {
+    ///     tell.send(thread::current().id()).ok();
+    ///     if me.number() == 1 {
+    ///         return Err("once");
+    ///     }
+    ///     while !me.stop().wait(std::time::Duration::from_secs(1)) {}
+    ///     Ok(())
+    /// });
+    /// let child = child.reuse(Reuse::SameThread);
+    /// let supervisor = Supervisor::builder("app").child(child).start()?;
+    /// assert_eq!(told.recv(), told.recv());
+    /// # drop(supervisor);
+    /// # Ok::<(), bedplate::supervisor::StartError>(())
+    /// ```
+    pub fn reuse(mut self, reuse: Reuse) -> Self {
+        self.reuse = reuse;
+        self
+    }
+
+    /// How long its body may say nothing about itself, and what follows if it does for longer; it need not say anything unless this is
+    /// set. Without effect where there is no thread.
+    ///
+    /// From its beginning on it [works](Incarnation::working), until it says something else. It is looked at in
+    /// [intervals](Watch::interval), by the thread that watches all deadlines; while that is late itself, because the machine
+    /// was asleep or had no processor left for it, nobody is judged, and everybody has his whole limit again. Only who
+    /// [runs](super::ChildState::Running) is looked at: to start and to stop have limits of their own.
+    ///
+    /// Who is stuck is told of [once](super#what-is-told-and-where), and is [so called](super::ChildInfo::stuck) until it says
+    /// something. A thread cannot be killed, so also with [`OnStuck::Restart`](super::OnStuck::Restart) it is asked to stop,
+    /// and abandoned if it does not. With [`OnStuck::AbortProcess`](super::OnStuck::AbortProcess) the process ends
+    /// when that has been told, or if that hangs, too, when it is stuck for more than a second longer.
+    ///
+    /// ```
+    /// use bedplate::supervisor::{ChildSpec, OnStuck, Supervisor, Watch};
+    /// use std::sync::{Mutex, mpsc};
+    /// use std::time::Duration;
+    ///
+    /// let (orders, queue) = mpsc::channel::<u64>();
+    /// let queue = Mutex::new(queue);
+    /// let child = ChildSpec::worker("orders", move |me| {
+    ///     while !me.stop().is_stopped() {
+    ///         me.parked();
+    ///         let order = queue.lock().unwrap().recv_timeout(Duration::from_millis(50));
+    ///         me.working();
+    ///         if let Ok(_order) = order { /* … up to a minute … */ }
+    ///     }
+    /// });
+    /// let child = child.watch(
+    ///     Watch::new(Duration::from_secs(60), Duration::from_secs(1)).on_stuck(OnStuck::Restart),
+    /// );
+    /// let supervisor = Supervisor::builder("app").child(child).start()?;
+    /// orders.send(1).ok();
+    /// assert_eq!(supervisor.shutdown().clean, ["orders"]);
+    /// # Ok::<(), bedplate::supervisor::StartError>(())
+    /// ```
+    pub fn watch(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
+    /// What it is to be looked at for.
+    pub(super) const fn watched(&self) -> Option<Watch> {
+        match self.work {
+            Work::Thread(_) => self.watch,
+            _ => None,
+        }
     }
 
     /// Whether nothing of a user's is called when it is started.

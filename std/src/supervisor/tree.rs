@@ -15,6 +15,7 @@
 
 mod control;
 mod entry;
+mod rounds;
 mod state;
 
 use super::abandonment::Abandonment;
@@ -24,6 +25,7 @@ use super::nested::{self, Above};
 #[cfg(all(unix, feature = "process"))]
 use super::os_process;
 use super::request::{self, Answer, Request};
+use super::reuse::Seat;
 use super::spec::Work;
 use super::{ChildRef, ChildSpec, StartError, timer};
 use crate::clock;
@@ -82,6 +84,8 @@ enum Job {
     Unschedule(Instant),
     NotifyWaiting,
     Report(UsersCode),
+    /// The end of the process.
+    Abort,
     Abandon(Abandonment),
     Drop(Garbage),
     DropEntries(Vec<Entry>),
@@ -168,6 +172,46 @@ impl Tree {
         self.drive_on(news, Run::Here);
     }
 
+    /// Tells the machine of the end of an incarnation, does what follows, and says what is to run next on its thread. If nothing
+    /// is, the thread does not count any more before a replacement asks for one.
+    pub(super) fn go_on(
+        self: &Arc<Self>,
+        over: IncarnationId,
+        reason: ExitReason,
+        mut seat: Seat,
+    ) -> Option<(IncarnationId, Launch, Seat)> {
+        request::working(|| {
+            let own = seat.own.take();
+            let (older, mut jobs) = self.decide(|state, now, jobs| {
+                let older = state.leave_thread(over, own);
+                state.step(now, &self.name, News::Exited(over, reason), jobs);
+                older
+            });
+            drop(older);
+            let here = jobs.iter().position(|job| match job {
+                Job::Launch(id, launch) => id.child == over.child && seat.suits(&launch.spec),
+                _ => false,
+            });
+            let Some(Job::Launch(id, launch)) = here.map(|here| jobs.remove(here)) else {
+                drop(seat);
+                self.work(jobs, Run::Here);
+                return None;
+            };
+            self.work(jobs, Run::Here);
+            match life::begin_here(id, launch) {
+                Ok(launch) => {
+                    self.drive(News::Started(id));
+                    Some((id, launch, seat))
+                }
+                Err(news) => {
+                    drop(seat);
+                    self.drive(news);
+                    None
+                }
+            }
+        })
+    }
+
     /// Called by the timer, on whose thread no code of a user may run.
     pub(super) fn deadline_passed(self: &Arc<Self>) {
         self.drive_on(News::Tick, Run::Elsewhere);
@@ -178,7 +222,13 @@ impl Tree {
     }
 
     fn tell(&self, news: News) -> Vec<Job> {
-        let ((), jobs) = self.decide(|state, now, jobs| state.step(now, &self.name, news, jobs));
+        let ((), jobs) = self.decide(|state, now, jobs| {
+            let time_has_passed = matches!(news, News::Tick);
+            state.step(now, &self.name, news, jobs);
+            if time_has_passed {
+                state.look_around(now, &self.name, jobs);
+            }
+        });
         jobs
     }
 
@@ -202,7 +252,7 @@ impl Tree {
         let now = clock::now();
         let mut state = self.state.lock();
         let result = act(&mut state, now, &mut jobs);
-        let deadline = state.machine.next_deadline();
+        let deadline = state.next_deadline();
         if deadline != state.scheduled {
             // Before a callback of a user can keep this thread.
             let unschedule = state.scheduled.map(Job::Unschedule);
@@ -239,6 +289,7 @@ impl Tree {
             Job::Unschedule(deadline) => timer::unschedule(deadline, self),
             Job::NotifyWaiting => self.changed.notify_all(),
             Job::Report(report) => run.run(report),
+            Job::Abort => std::process::abort(),
             Job::Abandon(abandonment) => {
                 self.drop_on(run, pending, move |tree| tree.shut_out(abandonment));
             }
@@ -255,7 +306,10 @@ impl Tree {
 
     fn launch(self: &Arc<Self>, id: IncarnationId, launch: Launch, pending: &mut Pending) {
         match launch.spec.work {
-            Work::Thread(_) => pending.push_back((self.clone(), life::launch(self, id, launch))),
+            Work::Thread(_) => {
+                let news = life::launch(self, id, launch);
+                pending.extend(news.map(|news| (self.clone(), news)));
+            }
             Work::Supervisor(_) => pending.extend(nested::launch(self, id, launch)),
             #[cfg(all(unix, feature = "process"))]
             Work::Process(_) => {
@@ -411,6 +465,12 @@ impl Tree {
         let current = state.entries.get(&id.child)?.current.as_ref()?;
         let is_it = current.child.incarnation() == id.number;
         is_it.then(|| current.stop.clone())
+    }
+
+    /// Whether it has begun to start, and not begun to stop.
+    pub(super) fn is_on(&self) -> bool {
+        let phase = self.state.lock().machine.phase();
+        matches!(phase, Phase::Starting | Phase::Running)
     }
 
     /// Whether it has ended.

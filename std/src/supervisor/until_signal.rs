@@ -1,32 +1,30 @@
 //! Running until the system, or whoever sits at the terminal, wants it to end.
+//!
+//! ```text
+//! begin ──► listening ── first signal ──► the tree is stopped ── second signal ──► the end of the process
+//!               │  ▲                             │
+//!               │  └ stops(tree)                 │
+//!               └───────────── end ◄─────────────┘
+//! ```
+//!
+//! A thread of its own listens. The first signal may come before there is a tree: then that is stopped at once.
 
-use super::tree::{News, elsewhere};
-use super::{ShutdownReport, Supervisor};
+use super::Supervisor;
+use super::ended::Ended;
+use super::tree::{News, Tree, elsewhere};
 use crate::clock;
-use crate::process::ExitReason;
-use crate::sync::{Arc, Mutex, thread};
-use core::time::Duration;
+use crate::sync::{Arc, Mutex, Weak, thread};
+use bedplate_core::clock::Instant;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::{Handle, Signals};
 use signal_hook::low_level::emulate_default_handler;
 use std::io;
-
-/// How a supervisor ended that [ran until a signal](Supervisor::run_until_signal).
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Ended {
-    /// The signal that came first; `None` if the supervisor ended by itself.
-    pub signal: Option<i32>,
-    /// How the supervisor ended.
-    pub reason: ExitReason,
-    /// How its children did.
-    pub report: ShutdownReport,
-}
 
 impl Supervisor {
     /// Waits until `SIGTERM` or `SIGINT` (Ctrl-C) comes, and then stops the children in order, as
     /// [`shutdown`](Self::shutdown) does; or until the supervisor ends by itself, as [`wait`](Self::wait) does. A second
     /// signal ends the process at once, as it would without a handler. For `main`; with the feature `signal`, on Unix.
+    /// An [`Application`](super::Application) listens from before its start.
     ///
     /// ```no_run
     /// use bedplate::supervisor::{ChildSpec, Supervisor};
@@ -49,46 +47,84 @@ impl Supervisor {
     /// Blocks as long as that takes. Signals that come before the call have the effect they had before; those that come
     /// after it returns have none, unless somebody else has a handler for them.
     pub fn run_until_signal(self) -> io::Result<Ended> {
-        /// How long handlers may take for what was recorded.
-        const FLUSH: Duration = Duration::from_secs(1);
+        let listening = Listening::begin()?;
+        listening.stops(&self.tree);
+        Ok(self.run(Some(listening)))
+    }
+}
 
+/// Listens for signals until it is ended.
+pub(super) struct Listening {
+    heard: Arc<Mutex<Heard>>,
+    closing: Handle,
+    thread: thread::JoinHandle<()>,
+}
+
+/// A signal, and when it came.
+pub(super) type Signal = (i32, Instant);
+
+struct Heard {
+    first: Option<Signal>,
+    /// What is to be stopped.
+    tree: Weak<Tree>,
+}
+
+impl Listening {
+    pub(super) fn begin() -> io::Result<Self> {
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
         let closing = signals.handle();
-        let first = Arc::new(Mutex::new(None));
-        let watching = {
-            let (first, tree) = (first.clone(), Arc::downgrade(&self.tree));
-            thread::Builder::new()
-                .name("bedplate-signals".to_owned())
-                .spawn(move || {
-                    for signal in signals.forever() {
-                        if first.lock().is_some() {
-                            // If that does not end the process, nothing does that we could.
-                            let _refused = emulate_default_handler(signal);
-                        }
-                        *first.lock() = Some((signal, clock::now()));
-                        if let Some(tree) = tree.upgrade() {
-                            // A stop callback that hangs must not keep the second one from being seen.
-                            elsewhere(Box::new(move || tree.drive(News::Shutdown)));
-                        }
-                    }
-                })?
-        };
-        let reason = self.tree.wait_ended();
-        let ended = clock::now();
-        closing.close();
-        // It has ended, or is about to: there is nothing in it that panics.
-        let _joined = watching.join();
-        let first = *first.lock();
-        let took = first.map(|(_, at)| ended.saturating_duration_since(at));
-        // Not all of it, if handlers hang.
-        let _result = crate::telemetry::flush(FLUSH);
-        Ok(Ended {
-            signal: first.map(|(signal, _)| signal),
-            reason,
-            report: ShutdownReport {
-                took: took.unwrap_or_default(),
-                ..self.tree.report()
-            },
+        let heard = Arc::new(Mutex::new(Heard {
+            first: None,
+            tree: Weak::new(),
+        }));
+        let hears = heard.clone();
+        let builder = thread::Builder::new().name("bedplate-signals".to_owned());
+        let thread = builder.spawn(move || {
+            for signal in signals.forever() {
+                hear(&hears, signal);
+            }
+        })?;
+        Ok(Self {
+            heard,
+            closing,
+            thread,
         })
+    }
+
+    /// The first signal stops this one; at once, if it has come already.
+    pub(super) fn stops(&self, tree: &Arc<Tree>) {
+        let came = {
+            let mut heard = self.heard.lock();
+            heard.tree = Arc::downgrade(tree);
+            heard.first.is_some()
+        };
+        if came {
+            tree.drive(News::Shutdown);
+        }
+    }
+
+    /// The signal that came first.
+    pub(super) fn end(self) -> Option<Signal> {
+        self.closing.close();
+        // It has ended, or is about to: there is nothing in it that panics.
+        let _joined = self.thread.join();
+        self.heard.lock().first
+    }
+}
+
+fn hear(heard: &Mutex<Heard>, signal: i32) {
+    let (is_second, tree) = {
+        let mut heard = heard.lock();
+        let is_second = heard.first.is_some();
+        heard.first.get_or_insert_with(|| (signal, clock::now()));
+        (is_second, heard.tree.upgrade())
+    };
+    if is_second {
+        // If that does not end the process, nothing does that we could.
+        let _refused = emulate_default_handler(signal);
+    }
+    if let Some(tree) = tree {
+        // A stop callback that hangs must not keep the second one from being seen.
+        elsewhere(Box::new(move || tree.drive(News::Shutdown)));
     }
 }

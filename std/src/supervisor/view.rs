@@ -86,6 +86,9 @@ impl TreeBranch {
             write!(f, " ({})", word(itself.strategy))?;
         }
         write!(f, ": {}", doing(info.state))?;
+        if info.stuck {
+            write!(f, ", stuck")?;
+        }
         if info.restarts > 0 {
             write!(f, ", incarnation {}", info.incarnation)?;
         }

@@ -62,6 +62,8 @@
 //! | `bedplate.supervisor.restart` | `incarnation` | `supervisor`, `child` |
 //! | `bedplate.supervisor.ended`, if not as it should be | `incarnation` | `supervisor`, `child`, `reason` |
 //! | `bedplate.supervisor.gave_up` | `restarts` | `supervisor`, `child`, `reason` |
+//! | `bedplate.supervisor.stuck` | `incarnation`, `silent` | `supervisor`, `child`, `activity` |
+//! | `bedplate.supervisor.recovered`, from being stuck | `incarnation`, `silent` | `supervisor`, `child` |
 //! | `bedplate.supervisor.incarnation.start`, `.stop`: a [span](span!) around each body | as those of any span | `child`, `incarnation`, `restart_reason` if it is not the first, and as any span |
 //! | `bedplate.telemetry.lost` | `count` of recorded events, or of events in batches, that were lost | `shard`, or `handler` |
 //! | `bedplate.telemetry.suppressed` | `count` of events that a handler was not given in a window, `lasted` from the first to the last | `handler`, `event`, `key` |
@@ -97,6 +99,7 @@ pub mod span;
 mod thin;
 
 pub use self::batch::Batch;
+pub(crate) use self::drainer::tell_until;
 pub use self::event::{Event, Measurement, OwnedEvent, OwnedValue, Value};
 pub use self::handler::{
     AttachError, AttachReason, Detached, HandlerBuilder, Listed, NotAttached, attach, attach_many,

@@ -58,6 +58,30 @@ pub(crate) fn ended(supervisor: &str, child: &str, incarnation: u64, reason: &dy
     );
 }
 
+/// An incarnation has said nothing about itself for too long.
+pub(crate) fn stuck(
+    supervisor: &str,
+    child: &str,
+    incarnation: u64,
+    activity: &'static str,
+    silent: Duration,
+) {
+    emit!(
+        "bedplate.supervisor.stuck",
+        { incarnation: incarnation, silent: silent },
+        { supervisor: supervisor, child: child, activity: activity }
+    );
+}
+
+/// It has said something after all.
+pub(crate) fn recovered(supervisor: &str, child: &str, incarnation: u64, silent: Duration) {
+    emit!(
+        "bedplate.supervisor.recovered",
+        { incarnation: incarnation, silent: silent },
+        { supervisor: supervisor, child: child }
+    );
+}
+
 /// A supervisor has given up.
 pub(crate) fn gave_up(supervisor: &str, child: &str, restarts: u32, reason: &dyn fmt::Display) {
     emit!(

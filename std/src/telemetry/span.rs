@@ -99,7 +99,7 @@ pub(crate) use self::current::{Ambient, Enclosed, Entered, ambient, enclose, ent
 
 use super::{Site, Value};
 use crate::process::panic::observe;
-use crate::sync::{AtomicU64, Mutex, OnceLock, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
 use bedplate_core::span::SpanRecord;
 
 /// The span that the thread is in, in the form in which it is sent: the parent of what would begin now. `None` if that
@@ -178,8 +178,8 @@ pub struct SpanSite {
     start: Site,
     stop: Site,
     exception: Site,
-    /// Where it is in [`SITES`]; the first one's, if there was no room.
-    index: OnceLock<u32>,
+    /// Where it is in [`SITES`], and one; zero if it has not been put there.
+    number: AtomicU32,
 }
 
 /// All places where spans have begun.
@@ -210,7 +210,7 @@ impl SpanSite {
             start: Site::new(start),
             stop: Site::new(stop),
             exception: Site::new(exception),
-            index: OnceLock::new(),
+            number: AtomicU32::new(0),
         }
     }
 
@@ -241,7 +241,8 @@ impl SpanSite {
         describe: impl FnOnce(&mut Describe<'_>),
         body: impl FnOnce(&Span) -> R,
     ) -> R {
-        let span = self.start(describe).of_a_closure();
+        let mut span = self.start(describe);
+        span.ends_with_a_closure();
         observe(
             || body(&span),
             |reason, place| span.has_panicked(reason, place),
@@ -253,25 +254,36 @@ impl SpanSite {
         self.start.is_wanted() || self.stop.is_wanted() || self.exception.is_wanted()
     }
 
-    /// Its number.
+    /// Where it is in [`SITES`]; the first one's, if there was no room.
     #[inline]
     fn index(&'static self) -> u32 {
-        *self.index.get_or_init(|| self.enlist())
+        // Relaxed: a number; what it stands for is read under the lock.
+        match self.number.load(Ordering::Relaxed).checked_sub(1) {
+            Some(index) => index,
+            None => self.enlist(),
+        }
     }
 
     #[cold]
     fn enlist(&'static self) -> u32 {
         let mut sites = SITES.lock();
+        // Relaxed: it is stored under this lock.
+        if let Some(index) = self.number.load(Ordering::Relaxed).checked_sub(1) {
+            return index;
+        }
         if sites.is_empty() {
             sites.push(&OTHER);
         }
-        match u32::try_from(sites.len()) {
+        let index = match u32::try_from(sites.len()) {
             Ok(index) if index <= SpanRecord::MAX_SITE => {
                 sites.push(self);
                 index
             }
             _ => 0,
-        }
+        };
+        // Relaxed: a number; see `index`.
+        self.number.store(index + 1, Ordering::Relaxed);
+        index
     }
 }
 

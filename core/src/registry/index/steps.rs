@@ -13,21 +13,15 @@
 //! is for those who only have numbers: beside the steps it keeps one pointer to each group of elements.
 
 use crate::sync::zeroed::{Zeroed, allocate, free};
-use crate::sync::{AtomicPtr, AtomicUsize, FIRST_STEP, Ordering, exclusively};
+use crate::sync::{AtomicPtr, AtomicUsize, FIRST_STEP, OFFSET_BITS, Ordering, STEPS, exclusively};
 use core::ptr::{self, NonNull};
 
 const FIRST_BITS: usize = FIRST_STEP.ilog2() as usize;
-
-/// Bits of the place within a step. Longer steps are not made longer still.
-const OFFSET_BITS: u32 = if usize::BITS == 64 { 21 } else { 10 };
 
 /// The number, plus `FIRST_STEP`, from which steps are of one length.
 const LEVEL_FROM: usize = 1 << (OFFSET_BITS + 2);
 
 const STEPS_BEFORE: usize = (OFFSET_BITS as usize + 2 - FIRST_BITS) * 4;
-
-/// As many as a [`Spot`] can name.
-const STEPS: usize = 1 << if usize::BITS == 64 { 7 } else { 6 };
 
 /// How many elements there can be at most.
 pub(in crate::registry) const LONGEST: usize =
@@ -177,7 +171,7 @@ pub(in crate::registry) struct Flat<T: Zeroed> {
     length: AtomicUsize,
     table: AtomicPtr<AtomicPtr<T>>,
     /// Tables by the logarithm of their length.
-    tables: [AtomicPtr<AtomicPtr<T>>; usize::BITS as usize],
+    tables: [AtomicPtr<AtomicPtr<T>>; TABLES],
 }
 
 // SAFETY: as for `Steps`: the tables point into those.
@@ -187,6 +181,9 @@ unsafe impl<T: Zeroed + Send + Sync> Sync for Flat<T> {}
 
 /// Elements in a group: as many as the shortest step has.
 const GROUP: usize = FIRST_STEP / 4;
+
+/// As many lengths as a table can have: powers of two, up to one that has all groups.
+const TABLES: usize = LONGEST.div_ceil(GROUP).next_power_of_two().ilog2() as usize + 1;
 
 impl<T: Zeroed> Flat<T> {
     pub(in crate::registry) fn new() -> Self {

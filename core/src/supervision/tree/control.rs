@@ -190,6 +190,7 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
         let limit = &config.limit;
         let changed = self.restarts.change(limit.intensity(), limit.period());
         debug_assert!(changed.is_ok(), "it was accepted before");
+        self.restarts.change_total(limit.total());
         self.strategy = config.strategy;
         self.auto_shutdown = config.auto_shutdown;
         self.max_children = config.max_children;

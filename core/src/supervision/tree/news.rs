@@ -23,6 +23,9 @@ pub enum Event {
     /// An incarnation is over, and whatever it held is released. Also to be told of one that was
     /// abandoned.
     Exited(IncarnationId, Exit),
+    /// An incarnation that runs is of no use any more, since it is stuck: it is asked to stop, and when it is over or
+    /// abandoned, that is an abnormal end.
+    Stuck(IncarnationId),
     /// Stop all children and end. Asked again, it changes nothing.
     Shutdown,
     /// Time has passed; due at [`Machine::next_deadline`](super::Machine::next_deadline), harmless at

@@ -1,5 +1,6 @@
 //! One step at a time, in fixed memory.
 
+use super::super::backoff::Backoff;
 use super::super::spec::{ChildPlan, Stop};
 use super::super::storage::FixedChildren;
 use super::*;
@@ -187,4 +188,114 @@ fn a_fourth_child_does_not_fit_and_none_is_added_later() {
         machine.add(None, ChildPlan::default()),
         Err(ControlError::AlreadyUp)
     );
+}
+
+#[test]
+fn one_that_is_stuck_is_asked_to_stop_and_has_ended_abnormally() {
+    for exit in [Exit::Clean, Exit::Abnormal] {
+        let (mut machine, [a, b, _]) = up(Restart::Transient);
+        let stop = step(&mut machine, NOW, Event::Stuck(id(a, 1))).unwrap();
+        assert_eq!(stop.as_slice(), [Action::Stop(id(a, 1))]);
+        let deadline = NOW.saturating_add(Duration::from_secs(5));
+        let state = machine.child(a).map(Child::state);
+        assert_eq!(state, Some(ChildState::Stopping { deadline }));
+        assert!(!machine.child(a).is_some_and(Child::is_late));
+        // It is being stopped now, and that has a limit of its own.
+        assert_eq!(step(&mut machine, NOW, Event::Stuck(id(a, 1))), Err(Stale));
+        let start = step(&mut machine, NOW, Event::Exited(id(a, 1), exit)).unwrap();
+        assert_eq!(start.as_slice(), [Action::Start(id(a, 2))]);
+        // Who starts has a limit of its own, too.
+        assert_eq!(step(&mut machine, NOW, Event::Stuck(id(a, 2))), Err(Stale));
+        step(&mut machine, NOW, Event::Started(id(a, 2))).unwrap();
+        assert_eq!(step(&mut machine, NOW, Event::Stuck(id(a, 1))), Err(Stale));
+
+        // It counts: one restart is allowed.
+        step(&mut machine, NOW, Event::Stuck(id(a, 2))).unwrap();
+        step(&mut machine, NOW, Event::Exited(id(a, 2), exit)).unwrap();
+        assert_eq!(machine.phase(), Phase::Stopping(End::GaveUp(a)));
+        assert!(machine.child(b).is_some());
+    }
+}
+
+#[test]
+fn one_that_is_stuck_and_does_not_stop_is_abandoned_and_replaced() {
+    let (mut machine, [a, ..]) = up(Restart::Permanent);
+    step(&mut machine, NOW, Event::Stuck(id(a, 1))).unwrap();
+    let deadline = machine.next_deadline().unwrap();
+    let actions = step(&mut machine, deadline, Event::Tick).unwrap();
+    assert_eq!(
+        actions.as_slice(),
+        [Action::Abandon(id(a, 1)), Action::Start(id(a, 2))]
+    );
+}
+
+#[test]
+fn a_temporary_one_that_is_stuck_is_forgotten() {
+    let (mut machine, [a, ..]) = up(Restart::Temporary);
+    step(&mut machine, NOW, Event::Stuck(id(a, 1))).unwrap();
+    let actions = step(&mut machine, NOW, Event::Exited(id(a, 1), Exit::Clean)).unwrap();
+    assert_eq!(actions.as_slice(), [Action::Forget(a)]);
+}
+
+#[test]
+fn one_that_is_stuck_and_terminated_meanwhile_stays_stopped() {
+    let (mut machine, [a, ..]) = up(Restart::Permanent);
+    step(&mut machine, NOW, Event::Stuck(id(a, 1))).unwrap();
+    assert_eq!(machine.terminate(NOW, a).unwrap().count(), 0);
+    let actions = step(&mut machine, NOW, Event::Exited(id(a, 1), Exit::Clean)).unwrap();
+    assert_eq!(actions.as_slice(), [Action::Settled(a, Outcome::Stopped)]);
+    assert_eq!(
+        machine.child(a).map(Child::state),
+        Some(ChildState::Stopped)
+    );
+}
+
+#[test]
+fn one_that_is_stuck_takes_its_group_with_it() {
+    let limit = RestartIntensity::new(1, Duration::from_secs(5)).unwrap();
+    let config = Config::new(Strategy::OneForAll, limit);
+    let mut machine = Fixed::new(config, FixedChildren::new()).unwrap();
+    let [a, b, c] = [(); 3].map(|()| machine.add(None, ChildPlan::default()).unwrap());
+    step(&mut machine, NOW, Event::Start).unwrap();
+    for child in [a, b, c] {
+        step(&mut machine, NOW, Event::Started(id(child, 1))).unwrap();
+    }
+    // Two at once: the group is restarted, and counts, once.
+    for child in [b, c] {
+        let stop = step(&mut machine, NOW, Event::Stuck(id(child, 1))).unwrap();
+        assert_eq!(stop.as_slice(), [Action::Stop(id(child, 1))]);
+    }
+    let mut over = |child| {
+        let actions = step(&mut machine, NOW, Event::Exited(id(child, 1), Exit::Clean));
+        actions.unwrap().as_slice().to_vec()
+    };
+    assert_eq!(over(b), []);
+    assert_eq!(over(c), [Action::Stop(id(a, 1))]);
+    assert_eq!(over(a), [Action::Start(id(a, 2))]);
+}
+
+#[test]
+fn one_that_was_up_for_long_before_it_was_stuck_is_restarted_without_a_delay() {
+    let limit = RestartIntensity::new(4, Duration::from_secs(5)).unwrap();
+    let config = Config::new(Strategy::OneForOne, limit);
+    let mut machine = Fixed::new(config, FixedChildren::new()).unwrap();
+    let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(1)).unwrap();
+    let plan = ChildPlan::default().backoff(backoff);
+    let a = machine.add(None, plan).unwrap();
+    let mut now = NOW;
+    step(&mut machine, now, Event::Start).unwrap();
+    step(&mut machine, now, Event::Started(id(a, 1))).unwrap();
+    for number in 1..=2 {
+        // Up for as long as begins the delays over.
+        now = now.saturating_add(Duration::from_secs(10));
+        step(&mut machine, now, Event::Stuck(id(a, number))).unwrap();
+        let over = Event::Exited(id(a, number), Exit::Clean);
+        let actions = step(&mut machine, now, over).unwrap();
+        assert_eq!(actions.as_slice(), [Action::Start(id(a, number + 1))]);
+        step(&mut machine, now, Event::Started(id(a, number + 1))).unwrap();
+    }
+    step(&mut machine, now, Event::Stuck(id(a, 3))).unwrap();
+    step(&mut machine, now, Event::Exited(id(a, 3), Exit::Clean)).unwrap();
+    let state = machine.child(a).map(Child::state);
+    assert!(matches!(state, Some(ChildState::Backoff { .. })));
 }

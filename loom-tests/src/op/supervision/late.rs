@@ -36,7 +36,11 @@ pub fn run(bytes: &[u8]) {
             12..=14 => late.now += u64::from(bytes.below(12)),
             15 | 16 => late.step(Event::Tick),
             17..=22 if by_hand => late.ask(&mut bytes),
-            23 if bytes.below(4) == 0 => late.step(Event::Shutdown),
+            23 => match bytes.below(4) {
+                0 => late.step(Event::Shutdown),
+                1 | 2 => late.find_stuck(&mut bytes),
+                _ => {}
+            },
             _ => {}
         }
     }
@@ -53,6 +57,8 @@ struct Late {
     /// was answered.
     alive: Vec<(IncarnationId, bool)>,
     abandoned: Vec<IncarnationId>,
+    /// Who was found to be stuck.
+    stuck: HashSet<IncarnationId>,
     old_news: Vec<Event>,
     last_number: HashMap<ChildKey, u64>,
     /// For whom something was asked that is not settled.
@@ -78,6 +84,7 @@ impl Late {
             now: 0,
             alive: Vec::new(),
             abandoned: Vec::new(),
+            stuck: HashSet::new(),
             old_news: Vec::new(),
             last_number: HashMap::new(),
             asked: HashSet::new(),
@@ -142,7 +149,20 @@ impl Late {
             Event::Started(id),
             Event::StartFailed(id),
             Event::Ready(id),
+            Event::Stuck(id),
         ]);
+    }
+
+    fn find_stuck(&mut self, bytes: &mut Bytes<'_>) {
+        let Some(&(id, _)) = bytes.one_of(&self.alive) else {
+            return;
+        };
+        if self.state(id.child) == Some(ChildState::Running) {
+            self.step(Event::Stuck(id));
+            self.stuck.insert(id);
+        } else {
+            self.refuse(Event::Stuck(id));
+        }
     }
 
     fn repeat_old_news(&mut self, bytes: &mut Bytes<'_>) {
@@ -290,7 +310,8 @@ impl Late {
         );
         if alone
             && let Event::Exited(id, _) | Event::StartFailed(id) = event
-            && matches!(before, Some(ChildState::Running | ChildState::Starting))
+            && (matches!(before, Some(ChildState::Running | ChildState::Starting))
+                || self.stuck.contains(&id))
             && matches!(
                 self.state(id.child),
                 Some(ChildState::Starting | ChildState::Backoff { .. })

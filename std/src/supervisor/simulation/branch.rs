@@ -173,6 +173,7 @@ impl Branch {
                 child: None,
                 since: actor.since,
                 last_exit: actor.last_exit.clone(),
+                stuck: false,
             })
         });
         infos.collect()
@@ -410,13 +411,7 @@ impl Branch {
         let child = actor.spec.id.clone();
         let last = actor.last_exit.clone().unwrap_or(ExitReason::Gone);
         if let End::GaveUp(_) = end {
-            let limit = self.machine.limit();
-            self.gave_up = Some(Arc::new(GaveUp {
-                child,
-                restarts: limit.intensity(),
-                within: limit.period(),
-                last,
-            }));
+            self.gave_up = Some(GaveUp::of(self.machine.limit(), child, last));
         } else {
             let failure = actor.failure.clone();
             let error = failure.unwrap_or_else(|| Arc::new(StartError::Exited(last)));

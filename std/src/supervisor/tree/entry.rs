@@ -1,5 +1,7 @@
 //! What is known of a child beyond what the machine knows.
 
+use super::super::reuse::OldThread;
+use super::super::watch::Observed;
 use super::super::{ChildRef, ChildSpec, StartError};
 use super::Tree;
 use crate::process::ExitReason;
@@ -16,6 +18,9 @@ pub(super) struct Entry {
     pub(super) last_exit: Option<ExitReason>,
     /// Why its last start failed, if its last start did.
     pub(super) failure: Option<Arc<StartError>>,
+    /// The thread of the incarnation before, if the next one waits until that is gone. As long as nobody has joined it, the
+    /// system keeps its stack.
+    pub(super) thread: Option<OldThread>,
 }
 
 /// Its present incarnation.
@@ -31,6 +36,8 @@ pub(super) struct Current {
     pub(super) nested: Option<Arc<Tree>>,
     /// The supervisors that its body has started.
     pub(super) inner: Vec<Weak<Tree>>,
+    /// What is known of what it says that it does, if it is watched.
+    pub(super) observed: Option<Observed>,
 }
 
 /// It was asked to stop.
@@ -48,6 +55,7 @@ impl Entry {
             current: None,
             last_exit: None,
             failure: None,
+            thread: None,
         }
     }
 
@@ -59,11 +67,13 @@ impl Entry {
             current,
             last_exit,
             failure,
+            thread,
         } = self;
         ChildSpec::let_go(spec);
         discard(current);
         discard(last_exit);
         discard(failure);
+        drop(thread);
     }
 }
 
@@ -72,6 +82,11 @@ impl Current {
     pub(super) fn below(&self) -> Vec<Arc<Tree>> {
         let inner = self.inner.iter().filter_map(Weak::upgrade);
         self.nested.iter().cloned().chain(inner).collect()
+    }
+
+    /// Whether it was found to be stuck and has said nothing since.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.observed.as_ref().is_some_and(Observed::is_stuck)
     }
 
     /// How long it was waited for after it had been asked to stop.

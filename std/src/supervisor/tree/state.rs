@@ -8,9 +8,12 @@ use super::super::info::{ChildInfo, ShutdownReport};
 use super::super::life::Launch;
 use super::super::nested::{Above, Over};
 use super::super::request::{Answer, Request};
-use super::super::{ChildRef, ChildSpec, StartError, report};
+use super::super::reuse::OldThread;
+use super::super::watch::Observed;
+use super::super::{ChildRef, ChildSpec, Reuse, StartError, report};
 use super::control::Wait;
 use super::entry::{Asked, Current, Entry};
+use super::rounds::Patrol;
 use super::{Decisions, Job, News, garbage};
 use crate::process::{self, ExitReason, GaveUp, Pid};
 use crate::stop::StopToken;
@@ -35,6 +38,8 @@ pub(super) struct State {
     pub(super) abandoned: usize,
     /// How long the one was waited for whose overrun was the end.
     overrun: Duration,
+    /// Who is looked at, and when.
+    pub(super) patrol: Patrol,
     /// The deadline the timer was last told.
     pub(super) scheduled: Option<Instant>,
     /// How many times entries, with what their bodies captured, are yet to be dropped, or incarnations
@@ -72,6 +77,7 @@ impl State {
             report: ShutdownReport::default(),
             abandoned: 0,
             overrun: Duration::ZERO,
+            patrol: Patrol::default(),
             scheduled: None,
             dropping: 0,
             droppers: Vec::new(),
@@ -189,7 +195,14 @@ impl State {
             child: current.map(|current| current.child.clone()),
             since: current.map(|current| current.since),
             last_exit: entry.last_exit.clone(),
+            stuck: current.is_some_and(Current::is_stuck),
         })
+    }
+
+    /// When the timer is to come: something of the machine's is due, or a round.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let both = [self.machine.next_deadline(), self.patrol.due()];
+        both.into_iter().flatten().min()
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -275,13 +288,7 @@ impl State {
         let child = entry.spec.id.clone();
         let last = entry.last_exit.clone().unwrap_or(ExitReason::Gone);
         if let End::GaveUp(_) = end {
-            let limit = self.machine.limit();
-            let why = Arc::new(GaveUp {
-                child: child.clone(),
-                restarts: limit.intensity(),
-                within: limit.period(),
-                last,
-            });
+            let why = GaveUp::of(self.machine.limit(), child.clone(), last);
             jobs.extend(report::gave_up(name, &why).map(Job::Report));
             let failed = (child, ExitReason::GaveUp(why.clone()));
             self.report.failed.push(failed);
@@ -303,6 +310,11 @@ impl State {
         match process::enter(path, id.number) {
             Ok(child) => {
                 let stop = StopToken::new();
+                let observed = entry.spec.watched().map(|watch| {
+                    self.patrol.add(now, id.child, watch.interval());
+                    Observed::new(watch, now)
+                });
+                let beats = observed.as_ref().map(|observed| observed.beats.clone());
                 self.alive.insert(child.pid(), id.child);
                 entry.current = Some(Current {
                     child: child.clone(),
@@ -312,13 +324,17 @@ impl State {
                     late: None,
                     nested: None,
                     inner: Vec::new(),
+                    observed,
                 });
                 jobs.extend(report::begins(name, &entry.spec.id, id.number).map(Job::Report));
+                let waits = entry.spec.reuse == Reuse::FreshAfterJoin;
                 let launch = Launch {
                     spec: entry.spec.clone(),
                     me: child,
                     stop,
                     last_exit: entry.last_exit.clone(),
+                    after: entry.thread.clone().filter(|_| waits),
+                    beats,
                 };
                 jobs.push(Job::Launch(id, launch));
             }
@@ -326,6 +342,25 @@ impl State {
                 let error = StartError::TooManyProcesses { limit: full.limit };
                 jobs.push(Job::NoIdentity(id, Arc::new(error)));
             }
+        }
+    }
+
+    /// The thread of this incarnation is about to be gone, which the next one may wait for. What is to be dropped outside the
+    /// lock: the thread before, or this one if it was abandoned.
+    pub(super) fn leave_thread(
+        &mut self,
+        id: IncarnationId,
+        thread: Option<OldThread>,
+    ) -> Option<OldThread> {
+        let thread = thread?;
+        let entry = self.entries.get_mut(&id.child);
+        let entry = entry.filter(|entry| {
+            let current = entry.current.as_ref();
+            current.is_some_and(|current| current.child.incarnation() == id.number)
+        });
+        match entry {
+            Some(entry) => entry.thread.replace(thread),
+            None => Some(thread),
         }
     }
 
@@ -438,6 +473,7 @@ impl State {
             _ => ExitReason::Shutdown,
         };
         self.ended = Some(reason);
+        self.patrol = Patrol::default();
         self.answer_where(|_| true, || Answer::Ended);
         // Bodies may hold handles on this very supervisor.
         let all = core::mem::take(&mut self.entries);

@@ -11,12 +11,18 @@
 //! ```
 //!
 //! What belongs to a closure ends with it, whatever is current then.
+//!
+//! What is current is kept in words, and moved word by word: a span begins a moment after the last one wrote them, and a
+//! processor hands on what was just stored only to a load that asks for no more than that store. Loads of sixteen bytes,
+//! which copying a structure becomes, waited for memory five times in each span.
 
 use super::{MISORDERED, count};
+use crate::sync::{AtomicU64, Ordering};
 use bedplate_core::context::{SpanId, TraceFlags, TraceId, TraceParent};
 use bedplate_core::sample::Choice;
 use bedplate_core::span::Place;
 use core::cell::{Cell, RefCell};
+use core::num::{NonZeroU64, NonZeroU128};
 
 /// The most ends out of order that are remembered on a thread. Each is forgotten when what it led to is restored; only
 /// guards that outlive the closure in which they were made leave any behind.
@@ -51,28 +57,152 @@ impl Ambient {
     }
 }
 
-/// What is current.
+/// What is current: a span's identity, whoever made it current, and where it is in the thread's table.
 #[derive(Clone, Copy)]
 pub(super) struct Current {
-    pub(super) ambient: Option<Ambient>,
+    /// The trace.
+    high: u64,
+    low: u64,
+    /// The span; zero if none is current.
+    span: u64,
+    /// See [`Current::new`].
+    about: u64,
     /// Of whoever made it current; zero if nobody did.
     pub(super) token: u64,
-    /// Where it is in the thread's table.
-    pub(super) place: Option<Place>,
-    /// Whether it is a span of this thread, and not one that came with a context.
-    pub(super) is_a_span: bool,
 }
 
-const NOTHING: Current = Current {
-    ambient: None,
+pub(super) const NOTHING: Current = Current {
+    high: 0,
+    low: 0,
+    span: 0,
+    about: 0,
     token: 0,
-    place: None,
-    is_a_span: false,
 };
+
+impl Current {
+    /// A span of this thread, in this place of its table.
+    #[inline]
+    pub(super) const fn span_of_thread(ambient: Ambient, token: u64, place: Option<Place>) -> Self {
+        let place = match place {
+            Some(place) => place.index() as u64 + 1,
+            None => 0,
+        };
+        Self::new(ambient, token, 1 << 16 | place)
+    }
+
+    /// What is known about it is kept in a word: the choice, whether it is a span of this thread, its place and one, its
+    /// flags.
+    ///
+    /// ```text
+    /// 63         32        16 15     8 7      0
+    ///     choice      own     place     flags
+    /// ```
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the identity is divided into halves"
+    )]
+    #[inline]
+    const fn new(ambient: Ambient, token: u64, own_and_place: u64) -> Self {
+        let trace = ambient.trace_id.0.get();
+        Self {
+            high: (trace >> 64) as u64,
+            low: trace as u64,
+            span: ambient.span_id.0.get(),
+            about: (ambient.choice.to_bits() as u64) << 32
+                | (own_and_place & 0xff) << 8
+                | own_and_place & 1 << 16
+                | ambient.flags.to_byte() as u64,
+            token,
+        }
+    }
+
+    #[inline]
+    pub(super) fn ambient(self) -> Option<Ambient> {
+        Some(Ambient {
+            trace_id: TraceId(NonZeroU128::new(
+                u128::from(self.high) << 64 | u128::from(self.low),
+            )?),
+            span_id: self.span_id()?,
+            choice: self.choice(),
+            flags: self.flags(),
+        })
+    }
+
+    #[inline]
+    pub(super) fn span_id(self) -> Option<SpanId> {
+        NonZeroU64::new(self.span).map(SpanId)
+    }
+
+    #[inline]
+    fn choice(self) -> Choice {
+        Choice::from_bits((self.about >> 32) as u32)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a byte of the word")]
+    #[inline]
+    fn flags(self) -> TraceFlags {
+        TraceFlags::from_byte(self.about as u8)
+    }
+
+    /// Where it is in the thread's table.
+    #[expect(clippy::cast_possible_truncation, reason = "a byte of the word")]
+    #[inline]
+    pub(super) fn place(self) -> Option<Place> {
+        ((self.about >> 8) as u8)
+            .checked_sub(1)
+            .map(Place::from_index)
+    }
+
+    /// Whether it is a span of this thread, and not one that came with a context.
+    #[inline]
+    pub(super) const fn is_a_span(self) -> bool {
+        self.about & 1 << 16 != 0
+    }
+}
+
+/// [`Current`] in a thread's memory. Atomics, so that the words are not put together into longer ones; see the head of
+/// this file.
+struct Words([AtomicU64; 5]);
+
+impl Words {
+    const fn new() -> Self {
+        Self([const { AtomicU64::new(0) }; 5])
+    }
+
+    #[inline]
+    fn get(&self) -> Current {
+        // Relaxed: the thread's own.
+        let [high, low, span, about, token] =
+            self.0.each_ref().map(|word| word.load(Ordering::Relaxed));
+        Current {
+            high,
+            low,
+            span,
+            about,
+            token,
+        }
+    }
+
+    #[inline]
+    fn token(&self) -> u64 {
+        // Relaxed: the thread's own.
+        self.0[4].load(Ordering::Relaxed)
+    }
+
+    /// By reference, so that nothing is copied on the way.
+    #[inline]
+    fn set(&self, to: &Current) {
+        let words = [to.high, to.low, to.span, to.about, to.token];
+        for (place, word) in self.0.iter().zip(words) {
+            // Relaxed: the thread's own.
+            place.store(word, Ordering::Relaxed);
+        }
+    }
+}
 
 /// Without a destructor, so that it needs not be asked whether it is still there.
 struct Local {
-    current: Cell<Current>,
+    current: Words,
     last_token: Cell<u64>,
     /// Whether something is noted in [`NOTED`].
     noted: Cell<bool>,
@@ -81,7 +211,7 @@ struct Local {
 thread_local! {
     static LOCAL: Local = const {
         Local {
-            current: Cell::new(NOTHING),
+            current: Words::new(),
             last_token: Cell::new(0),
             noted: Cell::new(false),
         }
@@ -93,7 +223,7 @@ thread_local! {
 /// The span that is current, if there is one.
 #[inline]
 pub(crate) fn ambient() -> Option<Ambient> {
-    current().ambient
+    current().ambient()
 }
 
 #[inline]
@@ -110,7 +240,7 @@ pub(crate) struct Entered {
 
 impl core::fmt::Debug for Current {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_tuple("Current").field(&self.ambient).finish()
+        f.debug_tuple("Current").field(&self.ambient()).finish()
     }
 }
 
@@ -119,15 +249,16 @@ impl core::fmt::Debug for Current {
 pub(crate) fn enter(ambient: Option<Ambient>) -> Option<Entered> {
     LOCAL.with(|local| {
         let before = local.current.get();
-        if ambient.is_none() && before.ambient.is_none() {
+        if ambient.is_none() && before.span == 0 {
             return None;
         }
-        let current = Current {
-            ambient,
-            token: local.next_token(),
-            ..NOTHING
+        let token = local.next_token();
+        let current = match ambient {
+            Some(ambient) => Current::new(ambient, token, 0),
+            None => Current { token, ..NOTHING },
         };
-        Some(local.enter(before, current))
+        local.current.set(&current);
+        Some(Entered { token, before })
     })
 }
 
@@ -147,7 +278,7 @@ pub(crate) fn enclose(ambient: Option<Ambient>) -> Enclosed {
     let entered = enter(ambient);
     LOCAL.with(|local| Enclosed {
         entered,
-        before: local.current.get().token,
+        before: local.current.token(),
         last: local.last_token.get(),
     })
 }
@@ -159,9 +290,9 @@ impl Enclosed {
         match &self.entered {
             Some(entered) => entered.leave_with_its_closure(),
             None => LOCAL.with(|local| {
-                if local.current.get().token > self.last {
+                if local.current.token() > self.last {
                     count(&MISORDERED);
-                    local.current.set(Current {
+                    local.current.set(&Current {
                         token: self.before,
                         ..NOTHING
                     });
@@ -179,19 +310,8 @@ pub(super) fn next_token() -> u64 {
 
 /// Makes a span of this thread current.
 #[inline]
-pub(super) fn enter_span(
-    before: Current,
-    token: u64,
-    ambient: Ambient,
-    place: Option<Place>,
-) -> Entered {
-    let current = Current {
-        ambient: Some(ambient),
-        token,
-        place,
-        is_a_span: true,
-    };
-    LOCAL.with(|local| local.enter(before, current))
+pub(super) fn enter_span(current: &Current) {
+    LOCAL.with(|local| local.current.set(current));
 }
 
 impl Local {
@@ -201,72 +321,72 @@ impl Local {
         self.last_token.set(token);
         token
     }
-
-    #[inline]
-    fn enter(&self, before: Current, current: Current) -> Entered {
-        self.current.set(current);
-        let token = current.token;
-        Entered { token, before }
-    }
 }
 
 impl Entered {
-    /// What was current before.
-    pub(super) const fn before(&self) -> Option<Ambient> {
-        self.before.ambient
-    }
-
     /// Restores what was current before, unless something newer is; then that will.
     #[inline]
     pub(crate) fn leave(&self) {
-        LOCAL.with(|local| {
-            if local.current.get().token == self.token {
-                local.current.set(resolve(local, self.before));
-            } else {
-                self.note(local);
-            }
-        });
+        leave(self.token, &self.before);
     }
 
     /// Restores what was current before, whatever is.
     #[inline]
     pub(super) fn leave_with_its_closure(&self) {
-        LOCAL.with(|local| {
-            if local.current.get().token != self.token {
-                count(&MISORDERED);
-            }
-            local.current.set(resolve(local, self.before));
-        });
-    }
-
-    #[cold]
-    fn note(&self, local: &Local) {
-        count(&MISORDERED);
-        let _destroyed = NOTED.try_with(|noted| {
-            let Ok(mut noted) = noted.try_borrow_mut() else {
-                return;
-            };
-            if noted.len() == MOST_NOTED {
-                noted.remove(0);
-            }
-            noted.push((self.token, self.before));
-            local.noted.set(true);
-        });
+        leave_with_its_closure(self.token, &self.before);
     }
 }
 
-/// What is to be restored in place of `to`.
+/// What has this token ends: restores what was current before, unless something newer is; then that will.
 #[inline]
-fn resolve(local: &Local, to: Current) -> Current {
+pub(super) fn leave(token: u64, before: &Current) {
+    LOCAL.with(|local| {
+        if local.current.token() == token {
+            restore(local, before);
+        } else {
+            note(local, token, *before);
+        }
+    });
+}
+
+/// The closure ends with which this began: restores what was current before, whatever is.
+#[inline]
+pub(super) fn leave_with_its_closure(token: u64, before: &Current) {
+    LOCAL.with(|local| {
+        if local.current.token() != token {
+            count(&MISORDERED);
+        }
+        restore(local, before);
+    });
+}
+
+#[cold]
+fn note(local: &Local, token: u64, before: Current) {
+    count(&MISORDERED);
+    let _destroyed = NOTED.try_with(|noted| {
+        let Ok(mut noted) = noted.try_borrow_mut() else {
+            return;
+        };
+        if noted.len() == MOST_NOTED {
+            noted.remove(0);
+        }
+        noted.push((token, before));
+        local.noted.set(true);
+    });
+}
+
+/// Makes this current again, or what is to be restored in place of it.
+#[inline]
+fn restore(local: &Local, before: &Current) {
     if local.noted.get() {
-        resolve_noted(local, to)
+        restore_noted(local, *before);
     } else {
-        to
+        local.current.set(before);
     }
 }
 
 #[cold]
-fn resolve_noted(local: &Local, mut to: Current) -> Current {
+fn restore_noted(local: &Local, mut to: Current) {
     let _destroyed = NOTED.try_with(|noted| {
         let Ok(mut noted) = noted.try_borrow_mut() else {
             return;
@@ -276,13 +396,12 @@ fn resolve_noted(local: &Local, mut to: Current) -> Current {
         }
         local.noted.set(!noted.is_empty());
     });
-    to
+    local.current.set(&to);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::num::{NonZeroU64, NonZeroU128};
     use proptest::prelude::*;
 
     fn span(number: u64) -> Ambient {
@@ -294,14 +413,44 @@ mod tests {
         }
     }
 
+    fn begin(number: u64) -> Entered {
+        let (token, before) = (next_token(), current());
+        enter_span(&Current::span_of_thread(span(number), token, None));
+        Entered { token, before }
+    }
+
     proptest! {
+        /// Nothing is lost in the words.
+        #[test]
+        fn words_say_what_is_current(
+            trace in 1..=u128::MAX, id in 1..=u64::MAX, weight: f32, flags: u8, place in prop::option::of(0..64_u8), token: u64,
+        ) {
+            let ambient = Ambient {
+                trace_id: TraceId(NonZeroU128::new(trace).unwrap()),
+                span_id: SpanId(NonZeroU64::new(id).unwrap()),
+                choice: Choice::keep(weight),
+                flags: TraceFlags::from_byte(flags),
+            };
+            let place = place.map(Place::from_index);
+            let words = Words::new();
+            words.set(&Current::span_of_thread(ambient, token, place));
+            let current = words.get();
+            prop_assert_eq!((current.ambient(), current.place()), (Some(ambient), place));
+            prop_assert_eq!((current.is_a_span(), current.token, words.token()), (true, token, token));
+            words.set(&Current::new(ambient, token, 0));
+            let current = words.get();
+            prop_assert_eq!((current.ambient(), current.place(), current.is_a_span()), (Some(ambient), None, false));
+            words.set(&NOTHING);
+            prop_assert_eq!((words.get().ambient(), words.get().place(), words.token()), (None, None, 0));
+        }
+
         /// Ends in any order: the newest that has not ended is current.
         #[test]
         fn the_newest_open_one_is_current(operations in prop::collection::vec((any::<bool>(), 0..8_usize), 0..40)) {
             let mut open: Vec<(u64, Entered)> = Vec::new();
             for (number, (begins, which)) in (1..).zip(operations) {
                 if begins {
-                    open.push((number, enter_span(current(), next_token(), span(number), None)));
+                    open.push((number, begin(number)));
                 } else if !open.is_empty() {
                     // Counted from the newest, as it mostly is.
                     let at = open.len() - 1 - which % open.len();
@@ -321,13 +470,13 @@ mod tests {
 
     #[test]
     fn a_closure_ends_what_was_forgotten_in_it() {
-        let outer = enter_span(current(), next_token(), span(1), None);
+        let outer = begin(1);
         for ambient_inside in [None, Some(span(9))] {
             let closure = enclose(ambient_inside);
             assert_eq!(ambient(), ambient_inside);
             // And in it one that changes nothing.
             let inner = enclose(ambient_inside);
-            let _never_left = enter_span(current(), next_token(), span(2), None);
+            let _never_left = begin(2);
             inner.leave();
             assert_eq!(ambient(), ambient_inside);
             closure.leave();

@@ -117,12 +117,16 @@ mod rings {
         pub(in super::super) fn push(&mut self, record: SpanRecord) {
             match self {
                 Self::Own(writer) => writer.push(record),
-                Self::Shared => push_shared(record),
-                Self::Unclaimed => {
-                    *self = RINGS.claim().map_or(Self::Shared, Self::Own);
-                    self.push(record);
-                }
+                _ => self.push_slowly(record),
             }
+        }
+
+        #[cold]
+        fn push_slowly(&mut self, record: SpanRecord) {
+            if matches!(self, Self::Unclaimed) {
+                *self = RINGS.claim().map_or(Self::Shared, Self::Own);
+            }
+            self.push_owned(record);
         }
 
         /// One that belongs to no thread, for which none is claimed.

@@ -1,15 +1,15 @@
 //! A span of the thread on which it was begun.
 
-use super::current::{self, Ambient, Entered};
+use super::current::{self, Ambient, Current};
 use super::notes::{Link, Notes, SpanEvent};
 use super::tell::Begun;
-use super::thread::{Start, with_mine};
+use super::thread::with_mine;
 use super::{Describe, SpanSite, export};
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::sync::thread;
 use crate::telemetry::{Measurement, Value};
 use bedplate_core::context::{SpanId, TraceParent};
-use bedplate_core::span::Place;
+use bedplate_core::span::{Place, SpanRecord, SpanStatus};
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Deref;
@@ -26,12 +26,15 @@ use core::ops::Deref;
 #[must_use = "a span lasts as long as its guard"]
 pub struct Span {
     site: &'static SpanSite,
-    /// `None`, as all of it, if the thread's locals were destroyed.
-    ambient: Option<Ambient>,
-    entered: Option<Entered>,
-    /// `None` if it is not kept.
-    begun: Option<Begun>,
+    /// Who it is. Nobody, if the thread's locals were destroyed.
     notes: SpanNotes,
+    /// What was current before.
+    before: Current,
+    /// Meaningless if it is not kept.
+    started: Instant,
+    kept: bool,
+    /// Whether handlers are told of its end, as they were of its beginning.
+    told: bool,
     /// Whether the thread was unwinding already.
     began_in_a_panic: bool,
     /// Whether it ends with a closure, so that nothing that began in it can be current afterwards.
@@ -41,30 +44,52 @@ pub struct Span {
 impl Span {
     #[inline]
     pub(super) fn begin(site: &'static SpanSite, describe: impl FnOnce(&mut Describe<'_>)) -> Self {
-        let before = current::current();
-        let token = current::next_token();
         let told = site.is_told();
-        let start = with_mine(|mine| mine.begin(site, before, token, told));
-        let (ambient, begun, place) = match start {
-            Some(Start::Kept { begun, place }) => (Some(begun.ambient), Some(begun), place),
-            Some(Start::Left(ambient)) => (Some(ambient), None, None),
-            None => (None, None, None),
-        };
-        let entered = ambient.map(|ambient| current::enter_span(before, token, ambient, place));
-        let span = Self {
+        // Both calls make it in the place where it stays: it is long enough for a copy to be felt.
+        if told || export::is_wanted() {
+            Self::begin_noted(site, told, describe)
+        } else {
+            Self::begin_unnoted(site, false)
+        }
+    }
+
+    #[inline(never)]
+    fn begin_unnoted(site: &'static SpanSite, told: bool) -> Self {
+        let (before, token) = (current::current(), current::next_token());
+        let began = with_mine(|mine| mine.begin(site, before, token, told));
+        let (own, started) = began.unwrap_or((current::NOTHING, None));
+        if began.is_some() {
+            current::enter_span(&own);
+        }
+        Self {
             site,
-            ambient,
-            entered,
-            begun,
-            notes: SpanNotes::new(token, place),
+            notes: SpanNotes::new(own),
+            before,
+            started: started.unwrap_or(Instant::ZERO),
+            kept: started.is_some(),
+            told,
             began_in_a_panic: thread::panicking(),
             is_closure: false,
-        };
-        // When it is there to be dropped: attributes are made by code of a user, which may panic.
-        if let Some(begun) = &span.begun
-            && (told || export::is_wanted())
-        {
-            note_beginning(begun, token, place, describe);
+        }
+    }
+
+    /// Takes the attributes, and tells handlers.
+    #[cold]
+    fn begin_noted(
+        site: &'static SpanSite,
+        told: bool,
+        describe: impl FnOnce(&mut Describe<'_>),
+    ) -> Self {
+        // It is there to be dropped: attributes are made by code of a user, which may panic.
+        let span = Self::begin_unnoted(site, told);
+        if let Some(begun) = span.begun() {
+            let mut notes = Box::<Notes>::default();
+            describe(&mut |attributes| notes.describe(attributes));
+            begun.has_begun(&notes);
+            let own = span.notes.own;
+            if let Some(place) = own.place() {
+                with_mine(|mine| mine.take_notes(own.token, place, notes));
+            }
         }
         span
     }
@@ -78,20 +103,19 @@ impl Span {
     /// Whether it is kept: recorded, and told of.
     #[must_use]
     pub const fn is_kept(&self) -> bool {
-        self.begun.is_some()
+        self.kept
     }
 
     /// What to send with a request that is made in it. `None` only in a thread whose thread-locals are destroyed.
     #[must_use]
     pub fn traceparent(&self) -> Option<TraceParent> {
-        self.ambient.map(Ambient::traceparent)
+        self.notes.own.ambient().map(Ambient::traceparent)
     }
 
     /// In which span it was begun, if its trace did not begin with it.
     #[must_use]
     pub fn parent_id(&self) -> Option<SpanId> {
-        let before = self.entered.as_ref()?.before()?;
-        Some(before.span_id)
+        self.before.span_id()
     }
 
     /// Ends it now, as dropping it does.
@@ -106,50 +130,84 @@ impl Span {
     }
 
     /// It ends with a closure.
-    pub(super) fn of_a_closure(mut self) -> Self {
+    #[inline]
+    pub(super) const fn ends_with_a_closure(&mut self) {
         self.is_closure = true;
-        self
     }
 
-    /// What is to be told of its end is told.
+    /// What is told of it. `None` if it is not kept.
+    fn begun(&self) -> Option<Begun> {
+        let ambient = self.notes.own.ambient().filter(|_| self.kept)?;
+        Some(Begun {
+            site: self.site,
+            ambient,
+            parent_id: self.parent_id(),
+            started: self.started,
+            told: self.told,
+        })
+    }
+
     #[inline]
-    fn over(&self, begun: &Begun) {
+    fn over(&self) {
         let ended = clock::now();
-        let panicked = thread::panicking() && !self.began_in_a_panic;
-        let which = (self.notes.token, self.notes.place);
-        let over = with_mine(|mine| mine.end(begun, which, ended, panicked));
-        if let Some(Some((status, notes))) = over {
+        let status = if thread::panicking() && !self.began_in_a_panic {
+            SpanStatus::Panicked
+        } else {
+            SpanStatus::Ended
+        };
+        let over = with_mine(|mine| mine.end(self, ended, status));
+        if let Some(Some((status, notes))) = over
+            // Both were asked when it began, and notes were taken if one of them said yes.
+            && (self.told || notes.is_some())
+        {
+            self.tell(ended, status, notes);
+        }
+    }
+
+    #[cold]
+    fn tell(&self, ended: Instant, status: SpanStatus, notes: Option<Box<Notes>>) {
+        if let Some(begun) = self.begun() {
             begun.is_over(ended, status, notes);
         }
     }
-}
 
-/// Takes the attributes, and tells handlers.
-#[cold]
-fn note_beginning(
-    begun: &Begun,
-    token: u64,
-    place: Option<Place>,
-    describe: impl FnOnce(&mut Describe<'_>),
-) {
-    let mut notes = Box::<Notes>::default();
-    describe(&mut |attributes| notes.describe(attributes));
-    begun.has_begun(&notes);
-    if let Some(place) = place {
-        with_mine(|mine| mine.take_notes(token, place, notes));
+    /// Its token, and where it is in the thread's table.
+    #[inline]
+    pub(super) fn which(&self) -> (u64, Option<Place>) {
+        (self.notes.own.token, self.notes.own.place())
+    }
+
+    /// Its record, if it has an identity.
+    #[inline]
+    pub(super) fn record(&self, ended: Instant, status: SpanStatus) -> Option<SpanRecord> {
+        let own = self.notes.own.ambient()?;
+        Some(SpanRecord {
+            trace_id: own.trace_id,
+            span_id: own.span_id,
+            parent_id: self.before.span_id(),
+            started: self.started,
+            ended,
+            site: self.site.index(),
+            status,
+            choice: own.choice,
+        })
     }
 }
 
 impl Drop for Span {
-    #[inline]
+    #[inline(never)]
     fn drop(&mut self) {
-        match &self.entered {
-            Some(entered) if self.is_closure => entered.leave_with_its_closure(),
-            Some(entered) => entered.leave(),
-            None => {}
+        let own = &self.notes.own;
+        if own.span_id().is_none() {
+            return;
         }
-        if let Some(begun) = &self.begun {
-            self.over(begun);
+        if self.is_closure {
+            current::leave_with_its_closure(own.token, &self.before);
+        } else {
+            current::leave(own.token, &self.before);
+        }
+        if self.kept {
+            self.over();
         }
     }
 }
@@ -191,9 +249,7 @@ impl fmt::Debug for Span {
 #[must_use]
 pub fn innermost() -> Option<SpanNotes> {
     let current = current::current();
-    current
-        .is_a_span
-        .then(|| SpanNotes::new(current.token, current.place))
+    current.is_a_span().then(|| SpanNotes::new(current))
 }
 
 /// Where something is noted of a span that is open on this thread: of a [`Span`], or of the [innermost].
@@ -202,16 +258,14 @@ pub fn innermost() -> Option<SpanNotes> {
 /// a limit is left out and counted in [`Dropped`](super::Dropped).
 #[derive(Clone, Copy)]
 pub struct SpanNotes {
-    token: u64,
-    place: Option<Place>,
+    own: Current,
     not_send: PhantomData<*const ()>,
 }
 
 impl SpanNotes {
-    const fn new(token: u64, place: Option<Place>) -> Self {
+    const fn new(own: Current) -> Self {
         Self {
-            token,
-            place,
+            own,
             not_send: PhantomData,
         }
     }
@@ -248,11 +302,13 @@ impl SpanNotes {
 
     /// That it has failed, and why. That it has is recorded also where the reason is not noted.
     pub fn fail(&self, reason: impl fmt::Display) {
-        let Some(place) = self.place else { return };
+        let (token, Some(place)) = (self.own.token, self.own.place()) else {
+            return;
+        };
         let reason = self.is_noted().then(|| reason.to_string());
         with_mine(|mine| {
-            mine.has_failed(self.token, place);
-            if let Some(notes) = mine.notes(self.token, place) {
+            mine.has_failed(token, place);
+            if let Some(notes) = mine.notes(token, place) {
                 notes.reason = reason;
             }
         });
@@ -263,8 +319,8 @@ impl SpanNotes {
     }
 
     fn note<R>(&self, note: impl FnOnce(&mut Notes) -> R) -> Option<R> {
-        let place = self.place?;
-        with_mine(|mine| mine.notes(self.token, place).map(note)).flatten()
+        let place = self.own.place()?;
+        with_mine(|mine| mine.notes(self.own.token, place).map(note)).flatten()
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Begun {
     pub(super) parent_id: Option<SpanId>,
     pub(super) started: Instant,
     /// Whether handlers are told of its end, as they were of its beginning.
-    told: bool,
+    pub(super) told: bool,
 }
 
 impl Begun {

@@ -10,7 +10,7 @@ use super::current::{Ambient, Current};
 use super::ended::Seat;
 use super::notes::Notes;
 use super::tell::Begun;
-use super::{ABANDONED, SpanSite, UNTRACKED, count, sampling, site_of, table};
+use super::{ABANDONED, Span, SpanSite, UNTRACKED, count, sampling, site_of, table};
 use crate::clock::{self, Instant};
 use crate::sync::thread_number;
 use bedplate_core::context::{SpanId, TraceFlags};
@@ -65,17 +65,6 @@ thread_local! {
 pub(super) fn with_mine<R>(look: impl FnOnce(&mut Mine) -> R) -> Option<R> {
     let looked = MINE.try_with(|mine| Some(look(&mut *mine.try_borrow_mut().ok()?)));
     looked.ok().flatten()
-}
-
-/// What has come of a span that was to begin.
-#[derive(Clone, Copy)]
-pub(super) enum Start {
-    /// It is not kept.
-    Left(Ambient),
-    Kept {
-        begun: Begun,
-        place: Option<Place>,
-    },
 }
 
 /// Who a span is.
@@ -140,7 +129,7 @@ impl Mine {
         }
     }
 
-    /// Begins a span of this thread.
+    /// Begins a span of this thread: who it is, and since when, if it is kept.
     #[inline]
     pub(super) fn begin(
         &mut self,
@@ -148,11 +137,12 @@ impl Mine {
         parent: Current,
         token: u64,
         told: bool,
-    ) -> Start {
-        let identity = self.identify(parent.ambient);
+    ) -> (Current, Option<Instant>) {
+        let identity = self.identify(parent.ambient());
         let choice = identity.ambient.choice;
         if !choice.is_kept() {
-            return Start::Left(identity.ambient);
+            let own = Current::span_of_thread(identity.ambient, token, None);
+            return (own, None);
         }
         if self.wants_table {
             self.table = table::claim();
@@ -173,9 +163,11 @@ impl Mine {
             }
             None => count(&UNTRACKED),
         }
-        Start::Kept { begun, place }
+        let own = Current::span_of_thread(identity.ambient, token, place);
+        (own, Some(begun.started))
     }
 
+    #[inline]
     fn tracked(&mut self, token: u64, place: Place) -> Option<&mut Tracked> {
         let tracked = &mut self.open[place.index()];
         (tracked.token == token).then_some(tracked)
@@ -204,31 +196,24 @@ impl Mine {
     #[inline]
     pub(super) fn end(
         &mut self,
-        begun: &Begun,
-        (token, place): (u64, Option<Place>),
+        span: &Span,
         ended: Instant,
-        panicked: bool,
+        status: SpanStatus,
     ) -> Option<(SpanStatus, Option<Box<Notes>>)> {
-        let (has_failed, notes) = match place {
-            Some(place) => {
-                let tracked = self.tracked(token, place)?;
-                tracked.token = 0;
-                let known = (tracked.has_failed, tracked.notes.take());
-                if let Some(table) = &mut self.table {
-                    table.close(place);
-                }
-                known
+        let (mut status, mut notes) = (status, None);
+        let (token, place) = span.which();
+        if let Some(place) = place {
+            let tracked = self.tracked(token, place)?;
+            tracked.token = 0;
+            if tracked.has_failed && status == SpanStatus::Ended {
+                status = SpanStatus::Failed;
             }
-            None => (false, None),
-        };
-        let status = if panicked {
-            SpanStatus::Panicked
-        } else if has_failed {
-            SpanStatus::Failed
-        } else {
-            SpanStatus::Ended
-        };
-        self.ended.push(begun.record(ended, status));
+            notes = tracked.notes.take();
+            if let Some(table) = &mut self.table {
+                table.close(place);
+            }
+        }
+        self.ended.push(span.record(ended, status)?);
         Some((status, notes))
     }
 

@@ -1,0 +1,497 @@
+//! A supervisor with partitions: a storm in one uses up its own limit, keys find their partition through restarts, and there
+//! may be fewer of them for a while. Numbers are those of the conformance cases.
+
+use bedplate::monitor::Inbox;
+use bedplate::process::ExitReason;
+use bedplate::supervisor::{
+    ChildSpec, ChildState, Incarnation, Partitions, PartitionsError, ResizeError, Restart,
+    RouteError, StartError, Strategy, SupRef, Supervisor, SupervisorBuilder, TerminateError,
+};
+use core::time::Duration;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, mpsc};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn obedient(me: &Incarnation) {
+    while !me.stop().wait(PATIENCE) {}
+}
+
+fn steady(id: &str) -> ChildSpec {
+    ChildSpec::worker(id, obedient)
+}
+
+fn partition_of_one(_number: usize) -> SupervisorBuilder {
+    Supervisor::builder("unused").child(steady("worker"))
+}
+
+/// By which a worker is told to crash.
+type Orders = Arc<Mutex<mpsc::Receiver<()>>>;
+
+/// A partition whose worker crashes when it is told to, with a limit of three restarts.
+fn crashing(orders: Orders) -> SupervisorBuilder {
+    let worker = ChildSpec::worker("worker", move |me| {
+        while !me.stop().wait(Duration::from_millis(1)) {
+            if orders.lock().unwrap().try_recv().is_ok() {
+                return Err("as planned");
+            }
+        }
+        Ok(())
+    });
+    Supervisor::builder("unused").limit(3, HOUR).child(worker)
+}
+
+/// As many partitions as there are senders, which make their workers crash.
+fn with_orders(count: usize) -> (Partitions, Vec<mpsc::Sender<()>>, SupervisorBuilder) {
+    let (senders, orders): (Vec<_>, Vec<Orders>) = (0..count)
+        .map(|_| {
+            let (send, orders) = mpsc::channel();
+            (send, Arc::new(Mutex::new(orders)))
+        })
+        .unzip();
+    let partitions = Partitions::new(count).unwrap();
+    let builder = Supervisor::builder("app")
+        .limit(3, HOUR)
+        .partitions(&partitions, move |number| crashing(orders[number].clone()));
+    (partitions, senders, builder)
+}
+
+/// Has the worker crash, and waits until the next incarnation of it is there, in whatever incarnation of its partition.
+fn crash(partitions: &Partitions, number: usize, order: &mpsc::Sender<()>) {
+    let worker = worker_of(partitions, number);
+    order.send(()).unwrap();
+    while worker_of(partitions, number) == worker {
+        std::thread::yield_now();
+    }
+}
+
+fn worker_of(partitions: &Partitions, number: usize) -> bedplate::supervisor::ChildRef {
+    loop {
+        let partition = partitions.partition(number);
+        if let Some(worker) = partition.ok().and_then(|it| it.child("worker")) {
+            return worker;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_storm_uses_up_the_limit_of_its_own_partition() {
+    let (partitions, orders, builder) = with_orders(3);
+    let supervisor = builder.start().unwrap();
+    let handle = supervisor.handle();
+    let untouched = worker_of(&partitions, 2);
+    // As many crashes as the limit of one allows, in two of them, one after the other.
+    for _ in 0..3 {
+        crash(&partitions, 0, &orders[0]);
+        crash(&partitions, 1, &orders[1]);
+    }
+    assert!(
+        handle.children().iter().all(|child| child.restarts == 0),
+        "no partition has given up"
+    );
+    // One more in one of them is the end of that partition, and of nothing else.
+    let inbox = Inbox::new();
+    inbox.monitor(&handle.child("0").unwrap());
+    crash(&partitions, 0, &orders[0]);
+    let down = inbox.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(down.reason, ExitReason::GaveUp(_)));
+    let restarts: Vec<u64> = handle.children().iter().map(|it| it.restarts).collect();
+    assert_eq!(restarts, [1, 0, 0]);
+    assert_eq!(worker_of(&partitions, 1).incarnation(), 4);
+    assert!(untouched.is_alive());
+    assert_eq!(worker_of(&partitions, 2), untouched);
+    // Its new incarnation has its whole limit again.
+    for _ in 0..3 {
+        crash(&partitions, 0, &orders[0]);
+    }
+    assert_eq!(handle.children()[0].restarts, 1);
+    let report = supervisor.shutdown();
+    assert_eq!(
+        report.clean,
+        ["2/worker", "2", "1/worker", "1", "0/worker", "0"]
+    );
+}
+
+#[test]
+fn partitions_that_give_up_too_often_end_their_supervisor() {
+    let (partitions, orders, builder) = with_orders(2);
+    let supervisor = builder.start().unwrap();
+    let other = partitions.partition(1).unwrap().child("worker").unwrap();
+    for _ in 0..16 {
+        // The last one is for an incarnation that may not come.
+        orders[0].send(()).unwrap();
+    }
+    let reason = supervisor.wait();
+    let ExitReason::GaveUp(why) = reason else {
+        panic!("{reason}")
+    };
+    assert_eq!(why.child, "0");
+    assert!(matches!(why.last, ExitReason::GaveUp(_)));
+    assert!(!other.is_alive());
+    assert_eq!(
+        partitions.route("key").unwrap_err(),
+        RouteError::NotRunning {
+            partition: partitions.index("key").unwrap()
+        }
+    );
+}
+
+#[test]
+fn s86_fewer_and_more_in_any_order() {
+    let partitions = Partitions::new(8).unwrap();
+    let supervisor = Supervisor::builder("app")
+        .partitions(&partitions, partition_of_one)
+        .start()
+        .unwrap();
+    let handle = supervisor.handle();
+    let first = partitions.partition(0).unwrap().child("worker").unwrap();
+    for count in [8, 7, 3, 5, 1, 8, 2, 2, 0, 8, 0, 4, 8] {
+        partitions.resize(count).unwrap();
+        assert_eq!(partitions.in_service(), count);
+        let counts = handle.count();
+        assert_eq!((counts.specs, counts.active), (8, count), "of {count}");
+        let reached: BTreeSet<usize> = (0..1_000)
+            .filter_map(|key: u32| {
+                let partition = partitions.route(&key).ok()?;
+                assert!(partition.child("worker").is_some());
+                partitions.index(&key)
+            })
+            .collect();
+        assert_eq!(reached, (0..count).collect(), "of {count}");
+        let running = (0..8).filter(|&number| partitions.partition(number).is_ok());
+        assert_eq!(running.collect::<Vec<_>>(), (0..count).collect::<Vec<_>>());
+        if count > 0 && handle.children()[0].incarnation == 1 {
+            assert!(first.is_alive(), "what stays is not touched");
+        }
+    }
+    partitions.resize(0).unwrap();
+    assert_eq!(
+        partitions.route("key").unwrap_err(),
+        RouteError::NoneInService
+    );
+    assert_eq!(partitions.index("key"), None);
+    assert_eq!(partitions.index_of_number(3), None);
+    assert!(supervisor.shutdown().clean.is_empty(), "nothing ran");
+}
+
+#[test]
+fn s88_not_above_the_number_there_are() {
+    let partitions = Partitions::new(2).unwrap();
+    assert!(matches!(partitions.resize(1), Err(ResizeError::NotRunning)));
+    let supervisor = Supervisor::builder("app")
+        .partitions(&partitions, partition_of_one)
+        .start()
+        .unwrap();
+    assert!(matches!(
+        partitions.resize(3),
+        Err(ResizeError::TooMany { most: 2 })
+    ));
+    assert_eq!(partitions.in_service(), 2);
+    assert_eq!(supervisor.handle().count().active, 2);
+    drop(supervisor);
+}
+
+#[test]
+fn s89_each_has_its_number_and_keys_find_it() {
+    let (tell, told) = mpsc::channel();
+    let partitions = Partitions::new(4).unwrap();
+    let supervisor = Supervisor::builder("app")
+        .partitions(&partitions, move |number| {
+            let tell = tell.clone();
+            Supervisor::builder("unused").child(ChildSpec::worker("worker", move |me| {
+                tell.send((number, me.me().path().to_owned())).unwrap();
+                obedient(me);
+            }))
+        })
+        .start()
+        .unwrap();
+    let mut begun: Vec<_> = (0..4)
+        .map(|_| told.recv_timeout(PATIENCE).unwrap())
+        .collect();
+    begun.sort();
+    for (index, (number, path)) in begun.into_iter().enumerate() {
+        assert_eq!(number, index);
+        assert_eq!(path, format!("app/{index}/worker"));
+    }
+
+    let absolute_modulo = [0, 1, 5, -1, -3, -4, 11, i64::MAX, i64::MIN]
+        .map(|number| partitions.index_of_number(number).unwrap());
+    assert_eq!(absolute_modulo, [0, 1, 1, 1, 3, 0, 3, 3, 0]);
+
+    let other = Partitions::new(4).unwrap();
+    for key in ["", "a", "Ada", "a longer key than a word of the machine"] {
+        assert_eq!(partitions.index(key), partitions.index(key));
+        assert_eq!(partitions.index(key), other.index(key));
+        assert_eq!(partitions.index(key), partitions.index(&key.to_owned()));
+        let partition = partitions.route(key).unwrap();
+        let worker = partition.child("worker").unwrap();
+        let number = partitions.index(key).unwrap();
+        assert_eq!(worker.path(), format!("app/{number}/worker"));
+    }
+    drop(supervisor);
+}
+
+/// A hash that is not spread would send all keys the same way.
+#[test]
+fn keys_are_spread() {
+    let partitions = Partitions::new(8).unwrap();
+    let mut counts = [0_u32; 8];
+    for key in 0..8_000_u64 {
+        counts[partitions.index(&(key << 32)).unwrap()] += 1;
+    }
+    assert!(
+        counts.iter().all(|count| (800..1_200).contains(count)),
+        "{counts:?}"
+    );
+}
+
+#[test]
+fn a_wrong_number_is_refused() {
+    assert_eq!(Partitions::new(0).unwrap_err(), PartitionsError::None);
+    assert_eq!(
+        Partitions::new(Partitions::MOST + 1).unwrap_err(),
+        PartitionsError::TooMany {
+            most: Partitions::MOST
+        }
+    );
+    let partitions = Partitions::new(Partitions::MOST).unwrap();
+    assert_eq!(partitions.count(), Partitions::MOST);
+    assert_eq!(
+        partitions.partition(Partitions::MOST).unwrap_err(),
+        RouteError::NotRunning {
+            partition: Partitions::MOST
+        }
+    );
+    let too_few = Supervisor::builder("app").max_children(2);
+    let error = too_few.partitions(&Partitions::new(3).unwrap(), partition_of_one);
+    assert!(matches!(
+        error.start().unwrap_err(),
+        StartError::TooManyChildren { limit: 2 }
+    ));
+}
+
+/// While it is stopped, a key leads to it all the same, and to no other one.
+#[test]
+fn a_partition_that_is_being_restarted_does_not_run() {
+    let partitions = Partitions::new(2).unwrap();
+    let (entered, enters) = mpsc::channel();
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let (crash, crashes) = mpsc::channel::<()>();
+    let crashes = Arc::new(Mutex::new(crashes));
+    let described = Mutex::new([0_u32; 2]);
+    let supervisor = Supervisor::builder("app")
+        .partitions(&partitions, move |number| {
+            let times = {
+                let described = &mut described.lock().unwrap()[number];
+                *described += 1;
+                *described
+            };
+            if (number, times) == (1, 2) {
+                entered.send(()).unwrap();
+                let _go_on = wait.lock().unwrap().recv();
+            }
+            let crashes = crashes.clone();
+            Supervisor::builder("unused")
+                .limit(0, HOUR)
+                .child(ChildSpec::worker("worker", move |me| {
+                    if number == 0 {
+                        obedient(me);
+                        return Ok(());
+                    }
+                    match crashes.lock().unwrap().recv() {
+                        Ok(()) => Err("as planned"),
+                        Err(_gone) => Ok(()),
+                    }
+                }))
+        })
+        .start()
+        .unwrap();
+    crash.send(()).unwrap();
+    enters.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(partitions.in_service(), 2);
+    assert_eq!(partitions.index_of_number(1), Some(1));
+    assert_eq!(
+        partitions.partition(1).unwrap_err(),
+        RouteError::NotRunning { partition: 1 }
+    );
+    assert!(partitions.partition(0).is_ok());
+    go_on.send(()).unwrap();
+    while partitions.partition(1).is_err() {
+        std::thread::yield_now();
+    }
+    drop(crash);
+    drop(supervisor);
+}
+
+/// The table outlives an incarnation of the whole, and all partitions are in service again.
+#[test]
+fn the_next_incarnation_of_all_is_found() {
+    let partitions = Partitions::new(3).unwrap();
+    let described = partitions.clone();
+    let shards = ChildSpec::supervisor("shards", move || {
+        Supervisor::builder("unused").partitions(&described, partition_of_one)
+    });
+    let supervisor = Supervisor::builder("app").child(shards).start().unwrap();
+    let handle = supervisor.handle();
+    partitions.resize(1).unwrap();
+    let old = partitions.partition(0).unwrap();
+    handle.terminate("shards").unwrap();
+    assert!(partitions.partition(0).is_err());
+    assert!(matches!(
+        partitions.resize(2),
+        Err(ResizeError::NotRunning | ResizeError::NotStopped { .. })
+    ));
+    handle.restart("shards").unwrap();
+    assert_eq!(partitions.in_service(), 3);
+    for number in 0..3 {
+        let worker = partitions.partition(number).unwrap().child("worker");
+        assert_eq!(
+            worker.unwrap().path(),
+            format!("app/shards/{number}/worker")
+        );
+    }
+    assert_eq!(old.count().specs, 0, "a handle is of one incarnation");
+    let expected = "\
+app (one for one)
+└─ shards (one for one): running, incarnation 2; before, stopped when asked to
+   ├─ 0 (one for one): running
+   │  └─ worker: running
+   ├─ 1 (one for one): running
+   │  └─ worker: running
+   └─ 2 (one for one): running
+      └─ worker: running
+";
+    assert_eq!(handle.tree().unwrap().to_string(), expected);
+    drop(supervisor);
+}
+
+/// Two tables in each other: every one of the first is divided itself.
+#[test]
+fn partitions_of_partitions() {
+    let outer = Partitions::new(2).unwrap();
+    let inner = [Partitions::new(2).unwrap(), Partitions::new(3).unwrap()];
+    let described = inner.clone();
+    let supervisor = Supervisor::builder("app")
+        .partitions(&outer, move |number| {
+            Supervisor::builder("unused").partitions(&described[number], partition_of_one)
+        })
+        .start()
+        .unwrap();
+    let count = |handle: &SupRef| handle.count().active;
+    assert_eq!(count(&outer.partition(1).unwrap()), 3);
+    let worker = inner[1].partition(2).unwrap().child("worker").unwrap();
+    assert_eq!(worker.path(), "app/1/2/worker");
+    assert_eq!(
+        inner[0]
+            .partition(1)
+            .unwrap()
+            .child("worker")
+            .unwrap()
+            .path(),
+        "app/0/1/worker"
+    );
+    drop(supervisor);
+}
+
+#[test]
+fn one_resize_at_a_time() {
+    let partitions = Partitions::new(2).unwrap();
+    let (asked, is_asked) = mpsc::channel();
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
+    let supervisor = Supervisor::builder("app")
+        .partitions(&partitions, move |number| {
+            let (asked, wait) = (asked.clone(), wait.clone());
+            Supervisor::builder("unused").child(ChildSpec::worker("worker", move |me| {
+                obedient(me);
+                if number == 1 {
+                    asked.send(()).unwrap();
+                    let _go_on = wait.lock().unwrap().recv();
+                }
+            }))
+        })
+        .start()
+        .unwrap();
+    let resizing = {
+        let partitions = partitions.clone();
+        std::thread::spawn(move || partitions.resize(1))
+    };
+    is_asked.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(partitions.resize(2), Err(ResizeError::UnderWay)));
+    assert_eq!(partitions.in_service(), 1, "before it has stopped");
+    assert!(partitions.partition(1).is_err(), "it is stopping");
+    drop(go_on);
+    resizing.join().unwrap().unwrap();
+    partitions.resize(2).unwrap();
+    assert!(partitions.partition(1).is_ok());
+    drop(supervisor);
+}
+
+/// Whoever is in the partition that would be stopped is told so, and not left waiting; what was said is not taken back.
+#[test]
+fn a_partition_does_not_wait_for_its_own_end() {
+    let partitions = Partitions::new(2).unwrap();
+    let described = partitions.clone();
+    let (tell, told) = mpsc::channel();
+    let supervisor = Supervisor::builder("app")
+        .partitions(&partitions, move |number| {
+            let (partitions, tell) = (described.clone(), tell.clone());
+            Supervisor::builder("unused").child(ChildSpec::worker("worker", move |me| {
+                if number == 1 {
+                    while partitions.partition(1).is_err() {
+                        std::thread::yield_now();
+                    }
+                    tell.send(partitions.resize(1)).unwrap();
+                }
+                obedient(me);
+            }))
+        })
+        .start()
+        .unwrap();
+    let answer = told.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(
+        answer,
+        Err(ResizeError::NotStopped {
+            partition: 1,
+            error: TerminateError::WouldDeadlock
+        })
+    ));
+    assert_eq!(partitions.in_service(), 1);
+    partitions.resize(1).unwrap();
+    assert_eq!(supervisor.handle().count().active, 1);
+    partitions.resize(2).unwrap();
+    drop(supervisor);
+}
+
+/// What is started in a partition is in it.
+#[test]
+fn children_are_started_where_their_key_leads() {
+    let partitions = Partitions::new(4).unwrap();
+    let supervisor = Supervisor::builder("app")
+        .partitions(&partitions, |_number| {
+            Supervisor::builder("unused").strategy(Strategy::Dynamic)
+        })
+        .start()
+        .unwrap();
+    let keys: Vec<String> = (0..40).map(|key| format!("key{key}")).collect();
+    for key in &keys {
+        let child = steady(key).restart(Restart::Temporary);
+        partitions.route(key).unwrap().start_child(child).unwrap();
+    }
+    let total: usize = (0..4)
+        .map(|number| {
+            let partition = partitions.partition(number).unwrap();
+            let children = partition.children();
+            for child in &children {
+                assert_eq!(partitions.index(&child.id), Some(number));
+                assert_eq!(child.state, ChildState::Running);
+            }
+            children.len()
+        })
+        .sum();
+    assert_eq!(total, keys.len());
+    assert_eq!(supervisor.shutdown().clean.len(), 44);
+}

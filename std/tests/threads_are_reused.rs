@@ -1,0 +1,565 @@
+//! On which thread the next incarnation runs. Numbers are those of the project's list of failure cases.
+
+use bedplate::context::{self, Key};
+use bedplate::monitor::Inbox;
+use bedplate::process::ExitReason;
+use bedplate::registry;
+use bedplate::supervisor::{
+    Backoff, ChildSpec, ChildState, Incarnation, Restart, Reuse, Stop, Strategy, Supervisor,
+    SupervisorBuilder,
+};
+use bedplate::telemetry::{self, Event, EventName};
+use core::cell::{Cell, RefCell};
+use core::fmt;
+use core::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::{self, ThreadId};
+use std::time::Instant;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_millis(20);
+
+fn obedient(me: &Incarnation) {
+    while !me.stop().wait(PATIENCE) {}
+}
+
+/// As many restarts as there may be.
+fn unlimited() -> SupervisorBuilder {
+    Supervisor::builder("app")
+        .limit(128, Duration::from_nanos(1))
+        .quiet_panics(true)
+}
+
+/// A child that tells who runs it, and crashes as long as its number is below that.
+fn crashing(id: &str, until: u64) -> (ChildSpec, mpsc::Receiver<(u64, ThreadId)>) {
+    let (tell, told) = mpsc::channel();
+    let child = ChildSpec::worker(id, move |me| -> Result<(), &str> {
+        tell.send((me.number(), thread::current().id())).unwrap();
+        match me.number() {
+            number if number >= until => obedient(me),
+            number if number % 2 == 0 => return Err("as planned"),
+            _ => panic!("as planned"),
+        }
+        Ok(())
+    });
+    (child, told)
+}
+
+fn next<T>(told: &mpsc::Receiver<T>) -> T {
+    told.recv_timeout(PATIENCE).unwrap()
+}
+
+#[test]
+fn f26_the_same_thread_runs_the_next_one() {
+    thread_local! {
+        static LIVES: Cell<u64> = const { Cell::new(0) };
+    }
+    let (tell, told) = mpsc::channel();
+    let child = ChildSpec::worker("child", move |me| -> Result<(), &str> {
+        LIVES.set(LIVES.get() + 1);
+        let thread = thread::current();
+        let name = thread.name().map(ToOwned::to_owned);
+        tell.send((me.number(), LIVES.get(), thread.id(), name))
+            .unwrap();
+        assert!(me.number() != 1, "a panic");
+        if me.number() == 2 {
+            return Err("an error");
+        }
+        if me.number() == 3 {
+            return Ok(());
+        }
+        obedient(me);
+        Ok(())
+    });
+    let child = child.reuse(Reuse::SameThread);
+    let supervisor = unlimited().child(child).start().unwrap();
+    let (.., thread, name) = next(&told);
+    assert_eq!(name.as_deref(), Some("app/child"));
+    for number in 2..=4 {
+        assert_eq!(next(&told), (number, number, thread, name.clone()));
+    }
+    let info = supervisor.handle().children().remove(0);
+    assert_eq!((info.incarnation, info.restarts), (4, 3));
+    assert!(matches!(info.last_exit, Some(ExitReason::Normal)));
+    assert_eq!(supervisor.shutdown().clean, ["child"]);
+}
+
+#[test]
+fn by_default_it_is_a_fresh_one() {
+    let (child, told) = crashing("child", 3);
+    let supervisor = unlimited().child(child).start().unwrap();
+    let threads = [(); 3].map(|()| next(&told).1);
+    assert_ne!(threads[0], threads[1]);
+    assert_ne!(threads[1], threads[2]);
+    assert_eq!(supervisor.shutdown().clean, ["child"]);
+}
+
+#[test]
+fn f99_the_context_is_as_new() {
+    static TENANT: Key<u64> = Key::new("tenant");
+    static STEP: Key<u64> = Key::new("step");
+    let (tell, told) = mpsc::channel();
+    let child = context::with(&TENANT, 7, || {
+        ChildSpec::worker("child", move |me| {
+            let found = (context::get(&TENANT), context::get(&STEP));
+            tell.send((found, thread::current().id())).unwrap();
+            // Whatever it leaves behind.
+            context::set(&STEP, me.number());
+            core::mem::forget(context::with(&TENANT, 9, context::capture).attach());
+            context::with(&TENANT, 8, || {
+                context::set(&STEP, 100);
+                assert!(me.number() > 3, "crash inside");
+                obedient(me);
+            });
+        })
+    });
+    let child = child.reuse(Reuse::SameThread);
+    let supervisor = unlimited().child(child).start().unwrap();
+    let (_, thread) = next(&told);
+    for _ in 2..=4 {
+        assert_eq!(next(&told), ((Some(7), None), thread));
+    }
+    assert_eq!(supervisor.shutdown().clean, ["child"]);
+}
+
+#[test]
+fn the_stack_does_not_grow_with_restarts() {
+    const RESTARTS: u64 = 20_000;
+    let places = Arc::new(Mutex::new((0, 0)));
+    let (tell, told) = mpsc::channel();
+    let seen = places.clone();
+    let child = ChildSpec::worker("child", move |me| {
+        let here = 0_u8;
+        let place = core::ptr::from_ref(&here).addr();
+        if me.number() == 2 {
+            seen.lock().unwrap().0 = place;
+        }
+        if me.number() < RESTARTS {
+            return;
+        }
+        seen.lock().unwrap().1 = place;
+        tell.send(thread::current().id()).unwrap();
+        obedient(me);
+    });
+    let child = child.reuse(Reuse::SameThread).stack_size(512 << 10);
+    let supervisor = unlimited().child(child).start().unwrap();
+    next(&told);
+    let (second, last) = *places.lock().unwrap();
+    assert_eq!(second, last);
+    assert_eq!(supervisor.shutdown().clean, ["child"]);
+}
+
+/// An error that is counted as long as it is there.
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(there: &Arc<AtomicUsize>) -> Self {
+        there.fetch_add(1, Ordering::Relaxed);
+        Self(there.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("counted")
+    }
+}
+
+impl core::error::Error for Counted {}
+
+#[test]
+fn nothing_of_the_old_one_is_held() {
+    let there = Arc::new(AtomicUsize::new(0));
+    let theirs = there.clone();
+    let (tell, told) = mpsc::channel();
+    let child = ChildSpec::worker("child", move |me| -> Result<(), Counted> {
+        let mine = Counted::new(&theirs);
+        let guard = me.stop().on_stop({
+            let other = Counted::new(&theirs);
+            move || drop(other)
+        });
+        if me.number() < 5 {
+            return Err(mine);
+        }
+        drop((mine, guard));
+        tell.send(theirs.load(Ordering::Relaxed)).unwrap();
+        obedient(me);
+        Ok(())
+    });
+    let child = child.reuse(Reuse::SameThread);
+    let supervisor = unlimited().child(child).start().unwrap();
+    // How the incarnation before ended is known to this one and to the supervisor.
+    assert_eq!(next(&told), 1);
+    assert_eq!(supervisor.shutdown().clean, ["child"]);
+    assert_eq!(there.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn names_and_monitors_are_each_incarnations_own() {
+    let inbox = Arc::new(Inbox::new());
+    let watching = inbox.clone();
+    let (tell, told) = mpsc::channel();
+    let child = ChildSpec::worker("child", move |me| -> Result<(), &str> {
+        watching.monitor(me.me());
+        let named = registry::whereis("reuse/named").is_some_and(|it| it == *me.me());
+        let other = me.register("reuse/other").is_ok();
+        tell.send((me.number(), named, other)).unwrap();
+        if me.number() < 4 {
+            return Err("as planned");
+        }
+        obedient(me);
+        Ok(())
+    });
+    let child = child.reuse(Reuse::SameThread).register("reuse/named");
+    let supervisor = unlimited().child(child).start().unwrap();
+    for number in 1..=4 {
+        assert_eq!(next(&told), (number, true, true));
+    }
+    for number in 1..=3 {
+        let down = inbox.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(down.child.incarnation(), number);
+    }
+    assert!(inbox.try_recv().is_none());
+    assert_eq!(supervisor.shutdown().clean, ["child"]);
+    assert!(registry::whereis("reuse/named").is_none());
+}
+
+#[test]
+fn a_name_that_was_taken_meanwhile_is_a_start_that_failed() {
+    // Somebody else takes the name when it is free and gives it up when the start has failed.
+    let (ask, asked) = mpsc::channel();
+    let (answer, answered) = mpsc::channel();
+    let asked = Mutex::new(asked);
+    let other = ChildSpec::worker("other", move |me| {
+        while let Ok(take) = asked.lock().unwrap().recv() {
+            let done = if take {
+                me.register("reuse/taken").is_ok()
+            } else {
+                me.unregister("reuse/taken")
+            };
+            answer.send(done).unwrap();
+        }
+    });
+    let other = Supervisor::builder("other").child(other).start().unwrap();
+    let answered = Mutex::new(answered);
+    telemetry::attach("taking", EventName::new("bedplate.supervisor.restart"), {
+        let ask = ask.clone();
+        move |event: &Event<'_>| {
+            let ours = event.get("supervisor").and_then(|it| it.as_str()) == Some("taken");
+            let number = event.measurement("incarnation").map(|it| it.as_f64());
+            if ours && let Some(number) = number {
+                ask.send(number < 2.5).unwrap();
+                assert!(answered.lock().unwrap().recv().unwrap());
+            }
+        }
+    })
+    .unwrap();
+
+    let (child, told) = crashing("child", 2);
+    let child = child.reuse(Reuse::SameThread).register("reuse/taken");
+    let supervisor = Supervisor::builder("taken")
+        .quiet_panics(true)
+        .child(child)
+        .start()
+        .unwrap();
+    let (number, thread) = next(&told);
+    assert_eq!(number, 1);
+    let (number, fresh) = next(&told);
+    assert_eq!(number, 3);
+    assert_ne!(fresh, thread);
+    let info = supervisor.handle().children().remove(0);
+    assert!(matches!(info.last_exit, Some(ExitReason::NotStarted(_))));
+    assert_eq!(supervisor.shutdown().clean, ["child"]);
+    telemetry::detach("taking").unwrap();
+    drop(ask);
+    drop(other);
+}
+
+#[test]
+fn one_that_was_abandoned_is_not_used_again() {
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let (tell, told) = mpsc::channel();
+    let child = ChildSpec::worker("child", move |me| {
+        tell.send((me.number(), thread::current().id())).unwrap();
+        if me.number() == 1 {
+            held.lock().unwrap().recv().unwrap_err();
+        } else {
+            obedient(me);
+        }
+    });
+    let child = child.reuse(Reuse::SameThread).stop(Stop::Within(SOON));
+    let supervisor = unlimited().child(child).start().unwrap();
+    let (_, abandoned) = next(&told);
+    supervisor.handle().terminate("child").unwrap();
+    supervisor.handle().restart("child").unwrap();
+    let (number, fresh) = next(&told);
+    assert_eq!(number, 2);
+    assert_ne!(fresh, abandoned);
+    assert_eq!(supervisor.handle().count().abandoned, 1);
+    drop(release);
+    until(|| supervisor.handle().count().abandoned == 0);
+    assert!(told.try_recv().is_err(), "it has begun to run again");
+    assert!(supervisor.shutdown().clean.ends_with(&["child".to_owned()]));
+}
+
+#[test]
+fn one_that_would_have_to_wait_is_let_go() {
+    // The first restart comes at once, the second after its delay.
+    let (child, told) = crashing("child", 3);
+    let backoff = Backoff::new(SOON, SOON).unwrap();
+    let child = child.reuse(Reuse::SameThread).backoff(backoff);
+    let supervisor = unlimited().child(child).start().unwrap();
+    let threads = [(); 3].map(|()| next(&told).1);
+    assert_eq!(threads[0], threads[1]);
+    assert_ne!(threads[1], threads[2]);
+    assert_eq!(supervisor.shutdown().clean, ["child"]);
+}
+
+#[test]
+fn in_a_group_who_is_first_keeps_its_thread() {
+    let (tell, told) = mpsc::channel();
+    let child = |id: &'static str, crashes: bool| {
+        let tell = tell.clone();
+        let child = ChildSpec::worker(id, move |me| {
+            tell.send((id, me.number(), thread::current().id()))
+                .unwrap();
+            assert!(!crashes || me.number() > 1, "as planned");
+            obedient(me);
+        });
+        child.reuse(Reuse::SameThread)
+    };
+    let supervisor = unlimited()
+        .strategy(Strategy::RestForOne)
+        .child(child("a", false))
+        .child(child("b", false))
+        .child(child("c", true))
+        .start()
+        .unwrap();
+    let mut begun = [(); 4].map(|()| next(&told));
+    begun.sort_by_key(|&(id, number, _)| (id, number));
+    // The last one has nobody behind it: its group is itself.
+    let [.., first, second] = begun;
+    assert_eq!((first.0, first.1), ("c", 1));
+    assert_eq!(second, ("c", 2, first.2));
+    assert_eq!(supervisor.shutdown().clean, ["c", "b", "a"]);
+
+    let supervisor = unlimited()
+        .strategy(Strategy::OneForAll)
+        .child(child("a", false))
+        .child(child("b", true))
+        .child(child("c", false))
+        .start()
+        .unwrap();
+    let mut begun: Vec<_> = [(); 6].map(|()| next(&told)).into();
+    begun.sort_by_key(|&(id, number, _)| (number, id));
+    let begun: Vec<_> = begun.iter().map(|&(id, number, _)| (id, number)).collect();
+    let all = [("a", 1), ("b", 1), ("c", 1), ("a", 2), ("b", 2), ("c", 2)];
+    assert_eq!(begun, all);
+    assert_eq!(supervisor.shutdown().clean, ["c", "b", "a"]);
+}
+
+#[test]
+fn a_changed_child_is_restarted_as_it_is_said_then() {
+    let (end, ends) = mpsc::channel::<()>();
+    let ends = Arc::new(Mutex::new(ends));
+    let (tell, told) = mpsc::channel();
+    let spec = || {
+        let (tell, ends) = (tell.clone(), ends.clone());
+        ChildSpec::worker("child", move |me| {
+            tell.send((me.number(), thread::current().id())).unwrap();
+            while !me.stop().wait(Duration::from_millis(1)) {
+                if ends.lock().unwrap().try_recv().is_ok() {
+                    return;
+                }
+            }
+        })
+    };
+    let supervisor = unlimited().child(spec()).start().unwrap();
+    let handle = supervisor.handle();
+    let mut threads = vec![next(&told).1];
+    let same = || spec().reuse(Reuse::SameThread);
+    for changed in [same(), same(), same().stack_size(1 << 20), spec()] {
+        handle.change_child(changed).unwrap();
+        end.send(()).unwrap();
+        threads.push(next(&told).1);
+    }
+    assert_eq!(threads[0], threads[1]);
+    assert_eq!(threads[1], threads[2]);
+    assert_ne!(threads[2], threads[3], "another stack");
+    assert_ne!(threads[3], threads[4]);
+    assert_eq!(supervisor.shutdown().clean, ["child"]);
+}
+
+#[test]
+fn a_storm_of_restarts_can_be_stopped() {
+    for reuse in [Reuse::SameThread, Reuse::FreshAfterJoin] {
+        let (tell, told) = mpsc::channel();
+        let child = ChildSpec::worker("child", move |me| {
+            if me.number() == 100 {
+                tell.send(()).unwrap();
+            }
+        });
+        let supervisor = unlimited().child(child.reuse(reuse)).start().unwrap();
+        next(&told);
+        let report = supervisor.shutdown();
+        assert_eq!(report.clean.len() + report.failed.len(), 1, "{report}");
+        assert!(report.abandoned.is_empty());
+    }
+}
+
+/// Tells that it is being destroyed, waits until it may be, and tells that it has been.
+struct Lingers {
+    tell: mpsc::Sender<&'static str>,
+    until: mpsc::Receiver<()>,
+}
+
+impl Drop for Lingers {
+    fn drop(&mut self) {
+        self.tell.send("destroyed soon").unwrap();
+        // Also when nobody holds it up any more.
+        let _ = self.until.recv_timeout(PATIENCE);
+        let _ = self.tell.send("destroyed");
+    }
+}
+
+thread_local! {
+    static LINGERS: RefCell<Option<Lingers>> = const { RefCell::new(None) };
+}
+
+/// A child whose first incarnation leaves something in a thread-local that is destroyed only when it is released, and ends
+/// at once if that is said.
+fn lingering(ends: bool) -> (ChildSpec, mpsc::Receiver<&'static str>, mpsc::Sender<()>) {
+    let (tell, told) = mpsc::channel();
+    let (release, until) = mpsc::channel();
+    let until = Mutex::new(Some(until));
+    let child = ChildSpec::worker("child", move |me| {
+        if let Some(until) = until.lock().unwrap().take() {
+            let tell = tell.clone();
+            LINGERS.set(Some(Lingers { tell, until }));
+            if ends {
+                return;
+            }
+        } else {
+            tell.send("begins").unwrap();
+        }
+        obedient(me);
+    });
+    (child, told, release)
+}
+
+#[test]
+fn f27_a_new_thread_waits_until_the_old_one_is_gone() {
+    let (child, told, release) = lingering(true);
+    let child = child.reuse(Reuse::FreshAfterJoin);
+    let supervisor = unlimited().child(child).start().unwrap();
+    assert_eq!(next(&told), "destroyed soon");
+    let info = || supervisor.handle().children().remove(0);
+    assert!(told.recv_timeout(SOON).is_err(), "it has not waited");
+    assert_eq!(info().state, ChildState::Starting);
+    assert_eq!(info().incarnation, 2);
+    release.send(()).unwrap();
+    assert_eq!(next(&told), "destroyed");
+    assert_eq!(next(&told), "begins");
+    until(|| info().state == ChildState::Running);
+    assert_eq!(supervisor.shutdown().clean, ["child"]);
+}
+
+#[test]
+fn f27_and_only_if_it_is_to() {
+    let (child, told, release) = lingering(true);
+    let supervisor = unlimited().child(child).start().unwrap();
+    let mut first = [next(&told), next(&told)];
+    first.sort_unstable();
+    assert_eq!(first, ["begins", "destroyed soon"]);
+    release.send(()).unwrap();
+    assert_eq!(next(&told), "destroyed");
+    assert_eq!(supervisor.shutdown().clean, ["child"]);
+}
+
+#[test]
+fn also_when_it_is_restarted_by_hand() {
+    let (child, told, release) = lingering(false);
+    let child = child.reuse(Reuse::FreshAfterJoin);
+    let supervisor = unlimited().child(child).start().unwrap();
+    let handle = supervisor.handle();
+    handle.terminate("child").unwrap();
+    assert_eq!(next(&told), "destroyed soon");
+    let restarting = thread::spawn(move || handle.restart("child").map(drop));
+    assert!(told.recv_timeout(SOON).is_err(), "it has not waited");
+    release.send(()).unwrap();
+    assert_eq!(next(&told), "destroyed");
+    assert_eq!(next(&told), "begins");
+    restarting.join().unwrap().unwrap();
+    assert_eq!(supervisor.shutdown().clean, ["child"]);
+}
+
+#[test]
+fn who_waits_too_long_for_it_is_abandoned_and_so_waits_the_next() {
+    let (child, told, release) = lingering(true);
+    let child = child.reuse(Reuse::FreshAfterJoin).stop(Stop::Within(SOON));
+    let supervisor = unlimited()
+        .child(child.restart(Restart::Permanent))
+        .start()
+        .unwrap();
+    assert_eq!(next(&told), "destroyed soon");
+    let handle = supervisor.handle();
+    let state = || supervisor.handle().children().remove(0).state;
+    until(|| state() == ChildState::Starting);
+    handle.terminate("child").unwrap();
+    assert_eq!(handle.count().abandoned, 1);
+    let restarting = thread::spawn(move || handle.restart("child").map(drop));
+    assert!(told.recv_timeout(SOON).is_err(), "nobody runs");
+    release.send(()).unwrap();
+    assert_eq!(next(&told), "destroyed");
+    // The abandoned one sees at once that it is to stop, the next one stays.
+    assert_eq!([next(&told), next(&told)], ["begins"; 2]);
+    restarting.join().unwrap().unwrap();
+    until(|| supervisor.handle().count().abandoned == 0);
+    assert!(supervisor.shutdown().clean.ends_with(&["child".to_owned()]));
+}
+
+#[test]
+fn a_sibling_waits_with_it() {
+    let (child, told, release) = lingering(true);
+    let child = child.reuse(Reuse::FreshAfterJoin);
+    let (tell, begun) = mpsc::channel();
+    let behind = ChildSpec::worker("behind", move |me| {
+        tell.send(me.number()).unwrap();
+        obedient(me);
+    });
+    let supervisor = unlimited()
+        .strategy(Strategy::OneForAll)
+        .child(child)
+        .child(behind)
+        .start()
+        .unwrap();
+    assert_eq!(next(&told), "destroyed soon");
+    // It may have been started before the crash.
+    let mut last = begun.recv_timeout(SOON).unwrap_or(0);
+    assert!(last < 2);
+    release.send(()).unwrap();
+    assert_eq!(next(&told), "destroyed");
+    assert_eq!(next(&told), "begins");
+    while last < 2 {
+        last = next(&begun);
+    }
+    assert_eq!(supervisor.shutdown().clean, ["behind", "child"]);
+}
+
+/// Waits for it.
+fn until(it_is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !it_is_so() {
+        assert!(began.elapsed() < PATIENCE);
+        thread::yield_now();
+    }
+}
