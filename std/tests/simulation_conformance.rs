@@ -497,6 +497,33 @@ fn children_come_and_go_by_hand() {
 }
 
 #[test]
+fn another_specification_goes_for_the_next_end() {
+    let mut app = up(app(Strategy::OneForOne, &["a"]));
+    let temporary = child("a").restart(Restart::Temporary);
+    app.change_child("", temporary).unwrap();
+    assert_eq!(app.news(), [""; 0]);
+    app.panics("a", "a panic").unwrap();
+    assert_eq!(app.news(), ["a forgotten"]);
+    let gone = app.change_child("", child("a"));
+    assert!(matches!(
+        gone,
+        Err(SimulationError::NotTaken { spec, error: ControlError::NotFound }) if spec.id() == "a"
+    ));
+}
+
+#[test]
+fn a_panic_is_a_reason_like_any_other() {
+    let mut app = up(app(Strategy::OneForOne, &["a"]));
+    app.panics("a", "a panic").unwrap();
+    let last_exit = app.child("a").unwrap().last_exit;
+    let Some(ExitReason::Panicked(report)) = last_exit else {
+        panic!("{last_exit:?}");
+    };
+    assert_eq!(report.to_string(), "a panic");
+    assert_eq!(report.thread, "a");
+}
+
+#[test]
 fn what_cannot_happen_is_said() {
     let mut app = up(with_pool());
     let missing = |result| matches!(result, Err(SimulationError::NoSuchChild { path }) if path.contains("nobody"));

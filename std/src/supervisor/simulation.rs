@@ -72,7 +72,7 @@ use super::spec::Work;
 use super::tree::News;
 use super::{ChildSpec, StartError, SupervisorBuilder, error};
 use crate::process::panic::attempt;
-use crate::process::{ExitReason, IntoExit};
+use crate::process::{ExitReason, IntoExit, PanicReport};
 use crate::sync::Arc;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use bedplate_core::clock::Instant;
@@ -162,6 +162,15 @@ impl Simulation {
     /// [`SimulationError`] if there is no such child, it does not run, or is a supervisor.
     pub fn fails(&mut self, path: &str, message: &str) -> Result<(), SimulationError> {
         self.ends(path, Err::<(), _>(message))
+    }
+
+    /// The body of the child `path` panics with `message`; short for [`ends`](Self::ends).
+    ///
+    /// # Errors
+    /// [`SimulationError`] if there is no such child, it does not run, or is a supervisor.
+    pub fn panics(&mut self, path: &str, message: &str) -> Result<(), SimulationError> {
+        let report = PanicReport::told(message, path);
+        self.ends(path, ExitReason::Panicked(Arc::new(report)))
     }
 
     /// Whether incarnations of the child `path` do not end when they are asked to stop: they go on until the test says that
@@ -266,6 +275,21 @@ impl Simulation {
     /// [`SimulationError`] if there is no such child, or its supervisor refuses.
     pub fn delete(&mut self, path: &str) -> Result<(), SimulationError> {
         self.ask(path, |branch, _, key| branch.delete(key))
+    }
+
+    /// Says something else about the child of this specification's id, of the supervisor of this path, the outermost one's being
+    /// empty, as [`SupRef::change_child`](super::SupRef::change_child) does.
+    ///
+    /// # Errors
+    /// [`SimulationError`] if there is no such supervisor; or with the specification, if it is not taken.
+    pub fn change_child(
+        &mut self,
+        supervisor: &str,
+        spec: ChildSpec,
+    ) -> Result<(), SimulationError> {
+        let branch = self.branch(supervisor)?;
+        let changed = self.branches[branch].change(Box::new(spec));
+        changed.map_err(|(spec, error)| SimulationError::NotTaken { spec, error })
     }
 
     /// What has happened since this was last asked, in words.

@@ -277,6 +277,30 @@ impl Branch {
         Ok(follows)
     }
 
+    pub(super) fn change(
+        &mut self,
+        spec: Box<ChildSpec>,
+    ) -> Result<(), (Box<ChildSpec>, ControlError)> {
+        let key = match self.key(&spec.id) {
+            _ if self.machine.strategy() == Strategy::Dynamic => Err(ControlError::Dynamic),
+            None => Err(ControlError::NotFound),
+            Some(key) => Ok(key),
+        };
+        let changed = key.and_then(|key| {
+            self.machine.change(key, spec.machine_plan())?;
+            Ok(key)
+        });
+        match changed {
+            Ok(key) => {
+                if let Some(actor) = self.children.get_mut(&key) {
+                    actor.spec = Arc::new(*spec);
+                }
+                Ok(())
+            }
+            Err(error) => Err((spec, error)),
+        }
+    }
+
     pub(super) fn delete(&mut self, key: ChildKey) -> Result<Vec<Follow>, ControlError> {
         self.machine.delete(key)?;
         Ok(self.forget(key).into_iter().collect())
