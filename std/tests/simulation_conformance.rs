@@ -4,8 +4,8 @@
 use bedplate::process::ExitReason;
 use bedplate::supervisor::simulation::{Simulation, SimulationError, What};
 use bedplate::supervisor::{
-    AutoShutdown, Backoff, ChildSpec, ChildState, ControlError, Overrun, Ready, Restart,
-    StartError, Stop, Strategy, Supervisor, SupervisorBuilder,
+    AutoShutdown, Backoff, ChildSpec, ChildState, ControlError, OnStuck, Overrun, Ready, Restart,
+    StartError, Stop, Strategy, Supervisor, SupervisorBuilder, Watch,
 };
 use core::time::Duration;
 
@@ -174,10 +174,48 @@ fn starts_that_fail_count() {
     let mut app = up(app(Strategy::OneForOne, &["a"]).limit(2, SECOND));
     app.fails_to_start("a", u32::MAX);
     app.fails("a", "an error").unwrap();
+    // 29: who is refused is tried again, but not at once.
+    let room = Duration::from_millis(10);
+    assert_eq!(app.next_due(), Some(room));
+    assert!(app.ended().is_none());
+    app.advance(room);
     let starts = app.happened().iter();
     let starts = starts.filter(|happened| happened.what == What::Started);
     assert_eq!(starts.count(), 3);
     assert!(matches!(app.ended(), Some(ExitReason::GaveUp(_))));
+}
+
+/// 104 to 106: who is stuck is found by a look at the clock; here, what follows.
+#[test]
+fn one_that_is_stuck_is_restarted_if_that_is_wanted() {
+    let watch = Watch::new(SECOND, SECOND);
+    let mut app = up(Supervisor::builder("app")
+        .child(child("a").watch(watch.on_stuck(OnStuck::Restart)))
+        .child(child("b").watch(watch))
+        .child(child("c")));
+    let _start = app.news();
+    app.gets_stuck("b").unwrap();
+    assert_eq!(app.news(), ["b 1 stuck"]);
+    app.gets_stuck("a").unwrap();
+    let restarted = ["a 1 stuck", "a 1 asked to stop within 5s", "a 2 started"];
+    assert_eq!(app.news(), restarted);
+    app.ignores_stop("a", true);
+    app.gets_stuck("a").unwrap();
+    let stopping = app.gets_stuck("a");
+    assert!(matches!(stopping, Err(SimulationError::NotRunning { .. })));
+    app.advance(5 * SECOND);
+    let abandoned = [
+        "a 2 stuck",
+        "a 2 asked to stop within 5s",
+        "a 2 abandoned",
+        "a 3 started",
+    ];
+    assert_eq!(app.news(), abandoned);
+    let unwatched = app.gets_stuck("c");
+    assert!(matches!(unwatched, Err(SimulationError::NotWatched { .. })));
+    app.terminate("b").unwrap();
+    let stopped = app.gets_stuck("b");
+    assert!(matches!(stopped, Err(SimulationError::NotRunning { .. })));
 }
 
 /// 43, 46 to 48, 50.

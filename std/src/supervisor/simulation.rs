@@ -76,7 +76,7 @@ use crate::process::{ExitReason, IntoExit, PanicReport};
 use crate::sync::Arc;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use bedplate_core::clock::Instant;
-use bedplate_core::supervision::{ChildKey, IncarnationId, Ready};
+use bedplate_core::supervision::{ChildKey, IncarnationId, OnStuck, Ready};
 use branch::{Branch, BranchIndex, Follow};
 use core::fmt;
 use core::time::Duration;
@@ -173,6 +173,30 @@ impl Simulation {
         self.ends(path, ExitReason::Panicked(Arc::new(report)))
     }
 
+    /// The child `path` is found to be stuck, since it has said nothing for longer than it [may](ChildSpec::watch). If it is to be restarted
+    /// for that, it is asked to stop; otherwise nothing but that follows, also where the process would end.
+    ///
+    /// # Errors
+    /// [`SimulationError`] if there is no such child, it does not run, is a supervisor, or is not watched.
+    pub fn gets_stuck(&mut self, path: &str) -> Result<(), SimulationError> {
+        let (branch, id, spec) = self.actor(path)?;
+        let Some(watch) = spec.watched() else {
+            let path = path.to_owned();
+            return Err(SimulationError::NotWatched { path });
+        };
+        // Who starts, or stops, has a limit for that.
+        if !self.branches[branch].is_running(id.child) {
+            let path = path.to_owned();
+            return Err(SimulationError::NotRunning { path });
+        }
+        let who = self.branches[branch].path_of(&spec.id);
+        self.note(branch, Some((who, id.number)), What::Stuck);
+        if watch.on_stuck == OnStuck::Restart {
+            self.tell(branch, News::Stuck(id));
+        }
+        Ok(())
+    }
+
     /// Whether incarnations of the child `path` do not end when they are asked to stop: they go on until the test says that
     /// they [end](Self::ends), or their time is over and they are abandoned. May be said of children that are not there yet, and
     /// stays said. If one has been asked already, it makes no difference for that one.
@@ -184,7 +208,8 @@ impl Simulation {
         }
     }
 
-    /// The next `times` starts of the child `path` fail, as if the system refused it a thread. May be said of children that
+    /// The next `times` starts of the child `path` fail, as if the system refused it a thread; so it is tried again, if it is,
+    /// after ten milliseconds at the earliest. May be said of children that
     /// are not there yet.
     pub fn fails_to_start(&mut self, path: &str, times: u32) {
         self.refused.insert(path.to_owned(), times);

@@ -148,6 +148,12 @@ impl Branch {
         })
     }
 
+    /// Whether this child runs, and is neither starting nor stopping.
+    pub(super) fn is_running(&self, key: ChildKey) -> bool {
+        let child = self.machine.child(key);
+        child.is_some_and(|child| child.state() == ChildState::Running)
+    }
+
     /// Whether this child, which is active, was asked to stop.
     pub(super) fn was_asked(&self, key: ChildKey) -> bool {
         let actor = self.children.get(&key);

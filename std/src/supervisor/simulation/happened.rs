@@ -41,6 +41,8 @@ pub enum What {
         /// How much is left.
         within: Duration,
     },
+    /// It was found to be stuck.
+    Stuck,
     /// It did not stop in time.
     Abandoned,
     /// It had been abandoned, and has ended after all.
@@ -71,6 +73,7 @@ impl fmt::Display for Happened {
             } => write!(f, " asked to stop within {within:?}"),
             What::AskedToStop { within: None } => f.write_str(" asked to stop"),
             What::HasLessTime { within } => write!(f, " has {within:?} left"),
+            What::Stuck => f.write_str(" stuck"),
             What::Abandoned => f.write_str(" abandoned"),
             What::EndedLate => f.write_str(" ended late"),
             What::Forgotten => f.write_str(" forgotten"),
@@ -101,6 +104,11 @@ pub enum SimulationError {
     },
     /// It is no supervisor, or one that does not run.
     IsNoSupervisor {
+        /// Its path.
+        path: String,
+    },
+    /// Nobody looks whether it is stuck.
+    NotWatched {
         /// Its path.
         path: String,
     },
@@ -139,6 +147,7 @@ impl fmt::Display for SimulationError {
                 )
             }
             Self::IsNoSupervisor { path } => write!(f, "{path:?} is no supervisor that runs"),
+            Self::NotWatched { path } => write!(f, "nobody looks whether {path:?} is stuck"),
             Self::Refused { path, error } => write!(f, "{path:?}: {error}"),
             Self::NotTaken { spec, error } => write!(f, "{:?}: {error}", spec.id()),
             Self::BadName { spec, problem } => write!(f, "the name {:?} {problem}", spec.id()),
