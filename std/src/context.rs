@@ -80,6 +80,7 @@ use crate::telemetry::own;
 
 #[cfg(feature = "fmt")]
 pub(crate) use self::thread::Here;
+pub(crate) use self::thread::tracestate_of;
 #[cfg(feature = "tracing")]
 pub(crate) use self::{
     chain::write_entries,

@@ -14,8 +14,8 @@
 //! Name, identities, times, attributes, events and links are what they were. Measurements become attributes, durations in
 //! seconds; the relation of a link is its attribute `relation`; a weight other than one is the attribute
 //! `bedplate.weight`. A span that has failed, panicked or was abandoned has the status *error*, with what is known of
-//! the reason; others have none, as it is not for us to say that they are good. All are of the kind *internal*. Of a
-//! parent it is not known whether it is remote: it is said not to be. `tracestate` is not carried along.
+//! the reason; others have none, as it is not for us to say that they are good. All are of the kind *internal*. A parent
+//! that is known from a header is remote.
 
 use crate::clock::{self, Instant};
 use crate::sync::Arc;
@@ -136,12 +136,12 @@ fn span_data(finished: &Finished, scope: InstrumentationScope) -> SpanData {
             own.parent_id.0.get().into(),
             opentelemetry::TraceFlags::new(own.flags.to_byte()),
             false,
-            TraceState::default(),
+            carried(finished.tracestate.as_deref()),
         ),
         parent_span_id: finished
             .parent_id
             .map_or(otel::SpanId::INVALID, |id| id.0.get().into()),
-        parent_span_is_remote: false,
+        parent_span_is_remote: finished.parent_is_remote,
         span_kind: SpanKind::Internal,
         name: finished.name.into(),
         start_time: wall.at(finished.started),
@@ -156,6 +156,11 @@ fn span_data(finished: &Finished, scope: InstrumentationScope) -> SpanData {
         status: status(finished),
         instrumentation_scope: scope,
     }
+}
+
+fn carried(state: Option<&str>) -> TraceState {
+    // It was read as one before; should the two ever disagree, the span matters more.
+    state.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 fn status(finished: &Finished) -> Status {

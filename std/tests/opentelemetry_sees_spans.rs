@@ -4,7 +4,7 @@
 use bedplate::context::Context;
 use bedplate::opentelemetry_bridge::{export_to, span_context, traceparent};
 use bedplate::telemetry;
-use bedplate::telemetry::span;
+use bedplate::telemetry::span::{self, TraceState};
 use opentelemetry::trace::{
     SpanContext, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
 };
@@ -128,4 +128,31 @@ fn identities_go_both_ways() {
         assert!(inner.is_kept());
     });
     assert_eq!(traceparent(&SpanContext::NONE), None);
+}
+
+#[test]
+fn what_a_trace_carries_is_exported_with_its_spans() {
+    let kept = Kept::default();
+    let _exporting = export_to(Arc::new(kept.clone())).unwrap();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        .parse()
+        .unwrap();
+    let state = TraceState::parse("congo=t61rcWkgMzE,rojo=7").unwrap();
+    Context::empty()
+        .with_traceparent(parent)
+        .with_tracestate(&state)
+        .run(|| {
+            telemetry::span!("state.outer", |_| {
+                telemetry::span!("state.inner", |_| ());
+            });
+        });
+    let spans = kept.take();
+    let of = |name| spans.iter().find(|span| span.name == name).unwrap();
+    let (outer, inner) = (of("state.outer"), of("state.inner"));
+    for span in [outer, inner] {
+        let theirs = span.span_context.trace_state();
+        assert_eq!(theirs.get("congo"), Some("t61rcWkgMzE"));
+        assert_eq!(theirs.header(), "congo=t61rcWkgMzE,rojo=7");
+    }
+    assert!(outer.parent_span_is_remote && !inner.parent_span_is_remote);
 }

@@ -3,7 +3,9 @@
 use bedplate::clock;
 use bedplate::context::{self, Context};
 use bedplate::telemetry;
-use bedplate::telemetry::span::{self, Finished, Open, SpanSite, SpanStatus, TraceParent};
+use bedplate::telemetry::span::{
+    self, Finished, Open, SpanSite, SpanStatus, TraceParent, TraceState,
+};
 use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{LazyLock, Mutex, mpsc};
@@ -135,6 +137,98 @@ fn threads_that_are_started_in_a_span_are_in_it() {
     use context::ResultExt as _;
     let error = "7x".parse::<u32>().in_context().unwrap_err();
     assert_eq!(error.context().traceparent(), own);
+}
+
+const HEADER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+#[test]
+fn what_a_trace_carries_goes_with_it() {
+    let carried = || span::tracestate().as_deref().map(str::to_owned);
+    let (parent, state) = (
+        HEADER.parse().unwrap(),
+        TraceState::parse("a=1, b=2").unwrap(),
+    );
+    // Without a trace there is nothing it belongs to.
+    assert_eq!(Context::empty().with_tracestate(&state).tracestate(), None);
+    let context = Context::empty()
+        .with_traceparent(parent)
+        .with_tracestate(&state);
+    let text = Some("a=1,b=2".to_owned());
+    assert_eq!(context.tracestate(), text.as_deref());
+    assert_eq!(carried(), None);
+    context.clone().run(|| {
+        assert_eq!(carried(), text);
+        let work = telemetry::span!("carried.work");
+        assert_eq!(carried(), text, "in a span of its own, too");
+        let captured = context::capture();
+        assert_eq!(captured.tracestate(), text.as_deref());
+        assert_eq!(context::spawn(carried).unwrap().join().unwrap(), text);
+        // In another trace there is nothing of it, and behind that it is there again.
+        Context::empty().run(|| {
+            let _root = telemetry::span!("carried.root");
+            assert_eq!(carried(), None);
+        });
+        drop(work);
+        assert_eq!(carried(), text);
+    });
+    let other = TraceParent {
+        trace_id: span::TraceId(core::num::NonZeroU128::MIN),
+        ..parent
+    };
+    assert_eq!(context.clone().with_traceparent(other).tracestate(), None);
+    let next = TraceParent {
+        parent_id: span::SpanId(core::num::NonZeroU64::MIN),
+        ..parent
+    };
+    assert_eq!(
+        context.clone().with_traceparent(next).tracestate(),
+        text.as_deref(),
+        "another span of the same trace"
+    );
+    let nothing = context.with_tracestate(&TraceState::new());
+    assert_eq!(nothing.tracestate(), None);
+}
+
+#[test]
+fn a_parent_from_a_header_is_remote() {
+    let (send, sent) = mpsc::channel();
+    let _exporting = span::export(move |finished: &Finished| {
+        if finished.name.starts_with("remote.") {
+            let carried = finished.tracestate.is_some();
+            send.send((finished.name, finished.parent_is_remote, carried))
+                .ok();
+        }
+    })
+    .unwrap();
+    static OWNED: SpanSite = SpanSite::new(
+        "remote.owned",
+        "remote.owned.start",
+        "remote.owned.stop",
+        "remote.owned.exception",
+    );
+    let state = TraceState::parse("a=1").unwrap();
+    let context = Context::empty().with_traceparent(HEADER.parse().unwrap());
+    context.with_tracestate(&state).run(|| {
+        telemetry::span!("remote.child", |_| telemetry::span!(
+            "remote.grandchild",
+            |_| ()
+        ));
+        OWNED.start_owned(|_| ()).end();
+    });
+    telemetry::span!("remote.root", |_| {
+        context::capture().run(|| telemetry::span!("remote.captured", |_| ()));
+    });
+    let seen: Vec<_> = sent.try_iter().collect();
+    assert_eq!(
+        seen,
+        [
+            ("remote.grandchild", false, true),
+            ("remote.child", true, true),
+            ("remote.owned", true, true),
+            ("remote.captured", false, false),
+            ("remote.root", false, false),
+        ]
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ use bedplate_core::context::Base;
 use super::key::{ContextValue, Key, KeyIdentity, Value};
 use super::thread::{self, Attached};
 use super::trail::{Breadcrumbs, Trail};
-use crate::telemetry::span::{Ambient, OwnedSpan, TraceParent};
+use crate::telemetry::span::{Ambient, OwnedSpan, TraceParent, TraceState};
 
 /// How many different keys a context can hold.
 pub const MAX_KEYS: usize = 32;
@@ -46,6 +46,8 @@ struct Rest {
     trail: Trail,
     /// In which span it was captured, or is to be run.
     span: Option<Ambient>,
+    /// What the trace of that carries along.
+    tracestate: Option<Arc<str>>,
 }
 
 pub(super) struct Frame {
@@ -172,7 +174,13 @@ impl Context {
             dropped.saturating_add(left_out),
             crumbs.trail().cloned().unwrap_or_default(),
         );
-        completed.set_span(self.span().or(ambient.span()));
+        let traced = if self.span().is_some() {
+            &self
+        } else {
+            ambient
+        };
+        completed.set_span(traced.span());
+        completed.set_tracestate(traced.carried());
         completed
     }
 
@@ -212,6 +220,34 @@ impl Context {
         self
     }
 
+    /// This context with what came beside that header for others, and is to be sent on with every request that is made for
+    /// it: see [`tracestate`](crate::telemetry::span::tracestate). It goes with the trace: without one there is nothing it
+    /// belongs to, and nothing is kept; another [trace](Self::with_traceparent) drops it.
+    #[must_use]
+    pub fn with_tracestate(mut self, state: &TraceState<'_>) -> Self {
+        if self.span().is_some() {
+            let text = (state.length() > 0).then(|| state.to_string().into());
+            self.set_tracestate(text);
+        }
+        self
+    }
+
+    /// What [`with_tracestate`](Self::with_tracestate) said.
+    #[must_use]
+    pub fn tracestate(&self) -> Option<&str> {
+        self.rest.as_ref()?.tracestate.as_deref()
+    }
+
+    pub(super) fn carried(&self) -> Option<Arc<str>> {
+        self.rest.as_ref()?.tracestate.clone()
+    }
+
+    fn set_tracestate(&mut self, text: Option<Arc<str>>) {
+        if self.tracestate() != text.as_deref() {
+            self.rest_mut().tracestate = text;
+        }
+    }
+
     /// This context in a span that belongs to no thread: for whoever works for it elsewhere.
     ///
     /// ```
@@ -233,8 +269,14 @@ impl Context {
     }
 
     pub(crate) fn set_span(&mut self, span: Option<Ambient>) {
-        if self.span() != span {
-            self.rest_mut().span = span;
+        let before = self.span();
+        if before != span {
+            let rest = self.rest_mut();
+            rest.span = span;
+            let same = before.zip(span).is_some_and(|(a, b)| a.is_in_trace_of(b));
+            if !same {
+                rest.tracestate = None;
+            }
         }
     }
 
@@ -276,6 +318,7 @@ impl Context {
                 dropped,
                 trail,
                 span: None,
+                tracestate: None,
             };
         }
         context

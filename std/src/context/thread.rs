@@ -256,6 +256,18 @@ pub(super) fn current() -> Context {
     known.unwrap_or_else(|| share_now(span))
 }
 
+/// What the trace of a span that is current, or begins here, carries along.
+#[cold]
+pub(crate) fn tracestate_of(span: span::Ambient) -> Option<Arc<str>> {
+    peek(|frames| {
+        let base = frames.base();
+        base.span()
+            .filter(|other| other.is_in_trace_of(span))
+            .and_then(|_| base.carried())
+    })
+    .flatten()
+}
+
 #[cold]
 fn share_now(span: Option<span::Ambient>) -> Context {
     change(|frames| {

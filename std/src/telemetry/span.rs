@@ -92,14 +92,14 @@ pub use self::owned::OwnedSpan;
 pub use self::sampling::{Sampling, set_sampling};
 pub use self::table::{Open, open, open_longer_than};
 pub use self::thread::{MAX_OPEN, seed_ids};
-pub use bedplate_core::context::{SpanId, TraceFlags, TraceId, TraceParent};
+pub use bedplate_core::context::{SpanId, TraceFlags, TraceId, TraceParent, TraceState};
 pub use bedplate_core::span::SpanStatus;
 
 pub(crate) use self::current::{Ambient, Enclosed, Entered, ambient, enclose, enter};
 
 use super::{Site, Value};
 use crate::process::panic::observe;
-use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, AtomicU32, AtomicU64, Mutex, Ordering};
 use bedplate_core::span::SpanRecord;
 
 /// The span that the thread is in, in the form in which it is sent: the parent of what would begin now. `None` if that
@@ -117,6 +117,27 @@ use bedplate_core::span::SpanRecord;
 #[must_use]
 pub fn current() -> Option<TraceParent> {
     ambient().map(Ambient::traceparent)
+}
+
+/// What the trace of the [current] span carries along for others, in the form in which it is sent: `None` if
+/// that is nothing. It came with the [context](crate::context::Context::with_tracestate) in which the trace is worked for.
+///
+/// ```
+/// use bedplate::context::Context;
+/// use bedplate::telemetry::{self, span::{self, TraceState}};
+///
+/// let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse()?;
+/// let state = TraceState::parse("congo=t61rcWkgMzE")?;
+/// Context::empty().with_traceparent(parent).with_tracestate(&state).run(|| {
+///     let _request = telemetry::span!("request");
+///     // With what is sent on from here:
+///     assert_eq!(span::tracestate().as_deref(), Some("congo=t61rcWkgMzE"));
+/// });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn tracestate() -> Option<Arc<str>> {
+    crate::context::tracestate_of(ambient()?)
 }
 
 /// What has gone otherwise than it should with spans so far, in this process.

@@ -35,6 +35,8 @@ pub(crate) struct Ambient {
     pub(super) span_id: SpanId,
     pub(super) choice: Choice,
     pub(super) flags: TraceFlags,
+    /// Whether it is known from a header only, and so may be another process's.
+    pub(super) is_remote: bool,
 }
 
 impl Ambient {
@@ -53,7 +55,13 @@ impl Ambient {
             span_id: parent.parent_id,
             choice: Choice::inherited(parent.flags.has(TraceFlags::SAMPLED)),
             flags: parent.flags,
+            is_remote: true,
         }
+    }
+
+    /// Whether both are of one trace.
+    pub(crate) fn is_in_trace_of(self, other: Self) -> bool {
+        self.trace_id == other.trace_id
     }
 }
 
@@ -79,6 +87,11 @@ pub(super) const NOTHING: Current = Current {
     token: 0,
 };
 
+/// That it is a span of this thread.
+const OWN: u64 = 1 << 16;
+/// That it is known from a header only.
+const REMOTE: u64 = 1 << 17;
+
 impl Current {
     /// A span of this thread, in this place of its table.
     #[inline]
@@ -87,15 +100,15 @@ impl Current {
             Some(place) => place.index() as u64 + 1,
             None => 0,
         };
-        Self::new(ambient, token, 1 << 16 | place)
+        Self::new(ambient, token, OWN | place << 8)
     }
 
-    /// What is known about it is kept in a word: the choice, whether it is a span of this thread, its place and one, its
-    /// flags.
+    /// What is known about it is kept in a word: the choice, whether it was remote, whether it is a span of this thread,
+    /// its place and one, its flags.
     ///
     /// ```text
-    /// 63         32        16 15     8 7      0
-    ///     choice      own     place     flags
+    /// 63         32       17       16 15     8 7      0
+    ///     choice      remote   own     place     flags
     /// ```
     #[expect(
         clippy::cast_possible_truncation,
@@ -103,14 +116,15 @@ impl Current {
     )]
     #[inline]
     const fn new(ambient: Ambient, token: u64, own_and_place: u64) -> Self {
+        let remote = if ambient.is_remote { REMOTE } else { 0 };
         let trace = ambient.trace_id.0.get();
         Self {
             high: (trace >> 64) as u64,
             low: trace as u64,
             span: ambient.span_id.0.get(),
             about: (ambient.choice.to_bits() as u64) << 32
-                | (own_and_place & 0xff) << 8
-                | own_and_place & 1 << 16
+                | remote
+                | own_and_place
                 | ambient.flags.to_byte() as u64,
             token,
         }
@@ -125,6 +139,7 @@ impl Current {
             span_id: self.span_id()?,
             choice: self.choice(),
             flags: self.flags(),
+            is_remote: self.is_remote(),
         })
     }
 
@@ -156,7 +171,13 @@ impl Current {
     /// Whether it is a span of this thread, and not one that came with a context.
     #[inline]
     pub(super) const fn is_a_span(self) -> bool {
-        self.about & 1 << 16 != 0
+        self.about & OWN != 0
+    }
+
+    /// Whether it is known from a header only.
+    #[inline]
+    pub(super) const fn is_remote(self) -> bool {
+        self.about & REMOTE != 0
     }
 }
 
@@ -410,6 +431,7 @@ mod tests {
             span_id: SpanId(NonZeroU64::new(number).unwrap()),
             choice: Choice::KEEP,
             flags: TraceFlags::SAMPLED,
+            is_remote: false,
         }
     }
 
@@ -423,13 +445,14 @@ mod tests {
         /// Nothing is lost in the words.
         #[test]
         fn words_say_what_is_current(
-            trace in 1..=u128::MAX, id in 1..=u64::MAX, weight: f32, flags: u8, place in prop::option::of(0..64_u8), token: u64,
+            trace in 1..=u128::MAX, id in 1..=u64::MAX, weight: f32, flags: u8, is_remote: bool, place in prop::option::of(0..64_u8), token: u64,
         ) {
             let ambient = Ambient {
                 trace_id: TraceId(NonZeroU128::new(trace).unwrap()),
                 span_id: SpanId(NonZeroU64::new(id).unwrap()),
                 choice: Choice::keep(weight),
                 flags: TraceFlags::from_byte(flags),
+                is_remote,
             };
             let place = place.map(Place::from_index);
             let words = Words::new();

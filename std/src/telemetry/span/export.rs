@@ -25,6 +25,11 @@ pub struct Finished {
     pub traceparent: TraceParent,
     /// In which span it was begun; `None` if its trace begins with it.
     pub parent_id: Option<SpanId>,
+    /// Whether that is known from a [header](crate::context::Context::with_traceparent) only, and so may be another
+    /// process's. Not known of a span that was closed as abandoned.
+    pub parent_is_remote: bool,
+    /// What its trace carries along: see [`tracestate`](super::tracestate).
+    pub tracestate: Option<Arc<str>>,
     /// When it was begun.
     pub started: Instant,
     /// When it ended.
@@ -53,6 +58,8 @@ impl Finished {
             name: begun.site.name(),
             traceparent: begun.ambient.traceparent(),
             parent_id: begun.parent_id,
+            parent_is_remote: begun.parent_is_remote,
+            tracestate: notes.tracestate,
             started: begun.started,
             ended,
             status,

@@ -83,7 +83,7 @@ impl Span {
         // It is there to be dropped: attributes are made by code of a user, which may panic.
         let span = Self::begin_unnoted(site, told);
         if let Some(begun) = span.begun() {
-            let mut notes = Box::<Notes>::default();
+            let mut notes = Box::new(Notes::of_trace(begun.ambient));
             describe(&mut |attributes| notes.describe(attributes));
             begun.has_begun(&notes);
             let own = span.notes.own;
@@ -142,6 +142,7 @@ impl Span {
             site: self.site,
             ambient,
             parent_id: self.parent_id(),
+            parent_is_remote: self.before.is_remote(),
             started: self.started,
             told: self.told,
         })

@@ -1,6 +1,9 @@
 //! What is noted of a span while it is open: bounded, and with a count of what was left out.
 
+use super::current::Ambient;
 use crate::clock::{self, Instant};
+use crate::context;
+use crate::sync::Arc;
 use crate::telemetry::{Measurement, OwnedValue, Value};
 use bedplate_core::context::TraceParent;
 
@@ -61,9 +64,19 @@ pub(super) struct Notes {
     /// Where it has panicked.
     pub(super) place: Option<String>,
     pub(super) dropped: Dropped,
+    /// What its trace carries along.
+    pub(super) tracestate: Option<Arc<str>>,
 }
 
 impl Notes {
+    /// Of a span that begins here.
+    pub(super) fn of_trace(ambient: Ambient) -> Self {
+        Self {
+            tracestate: context::tracestate_of(ambient),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn describe(&mut self, attributes: &[(&'static str, Value<'_>)]) {
         for &(key, value) in attributes {
             self.attribute(key, value.into());

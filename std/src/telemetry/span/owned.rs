@@ -69,7 +69,7 @@ impl OwnedSpan {
         if let Some(begun) = &span.begun
             && (told || export::is_wanted())
         {
-            let mut notes = Box::<Notes>::default();
+            let mut notes = Box::new(Notes::of_trace(begun.ambient));
             describe(&mut |attributes| notes.describe(attributes));
             begun.has_begun(&notes);
             span.notes = Some(notes);

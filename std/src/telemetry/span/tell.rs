@@ -18,6 +18,7 @@ pub(super) struct Begun {
     pub(super) site: &'static SpanSite,
     pub(super) ambient: Ambient,
     pub(super) parent_id: Option<SpanId>,
+    pub(super) parent_is_remote: bool,
     pub(super) started: Instant,
     /// Whether handlers are told of its end, as they were of its beginning.
     pub(super) told: bool,
@@ -30,6 +31,7 @@ impl Begun {
             site,
             ambient: identity.ambient,
             parent_id: identity.parent_id,
+            parent_is_remote: identity.parent_is_remote,
             started: clock::now(),
             told,
         }
@@ -48,8 +50,11 @@ impl Begun {
                 span_id: span.at.parent_id,
                 choice,
                 flags: span.at.flags,
+                is_remote: false,
             },
             parent_id: span.parent_id,
+            // That is not in the table.
+            parent_is_remote: false,
             started: span.started,
             told,
         }

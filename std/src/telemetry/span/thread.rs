@@ -72,6 +72,7 @@ pub(super) fn with_mine<R>(look: impl FnOnce(&mut Mine) -> R) -> Option<R> {
 pub(super) struct Identity {
     pub(super) ambient: Ambient,
     pub(super) parent_id: Option<SpanId>,
+    pub(super) parent_is_remote: bool,
 }
 
 impl Mine {
@@ -97,16 +98,18 @@ impl Mine {
         }
     }
 
-    /// Gives a span its identity, and decides whether it is kept.
-    #[inline]
+    /// Gives a span its identity, and decides whether it is kept. Inline, so that it is not returned in memory.
+    #[inline(always)]
     pub(super) fn identify(&mut self, parent: Option<Ambient>) -> Identity {
         match parent {
             Some(parent) => Identity {
                 ambient: Ambient {
                     span_id: self.ids.next_span(),
+                    is_remote: false,
                     ..parent
                 },
                 parent_id: Some(parent.span_id),
+                parent_is_remote: parent.is_remote,
             },
             None => {
                 let (trace_id, span_id) = self.ids.next_trace_and_span();
@@ -122,8 +125,10 @@ impl Mine {
                         span_id,
                         choice,
                         flags: TraceFlags::RANDOM.and(sampled),
+                        is_remote: false,
                     },
                     parent_id: None,
+                    parent_is_remote: false,
                 }
             }
         }
