@@ -168,12 +168,14 @@ fn the_limit_is_exact() {
     }
 }
 
-/// 37.
+/// 29, 37.
 #[test]
 fn starts_that_fail_count() {
     let mut app = up(app(Strategy::OneForOne, &["a"]).limit(2, SECOND));
     app.fails_to_start("a", u32::MAX);
     app.fails("a", "an error").unwrap();
+    assert_eq!(app.next_due(), Some(Duration::from_millis(10)));
+    app.advance(SECOND);
     let starts = app.happened().iter();
     let starts = starts.filter(|happened| happened.what == What::Started);
     assert_eq!(starts.count(), 3);

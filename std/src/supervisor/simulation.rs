@@ -212,8 +212,8 @@ impl Simulation {
         }
     }
 
-    /// The next `times` starts of the child `path` fail, as if the system refused it a thread. May be said of children that
-    /// are not there yet.
+    /// The next `times` starts of the child `path` fail, as if the system refused it a thread: if it is tried again, then after
+    /// ten milliseconds at the earliest. May be said of children that are not there yet.
     pub fn fails_to_start(&mut self, path: &str, times: u32) {
         self.refused.insert(path.to_owned(), times);
     }
