@@ -66,6 +66,7 @@ pub(super) enum News {
     Ready(IncarnationId),
     StartFailed(IncarnationId, Arc<StartError>),
     Exited(IncarnationId, ExitReason),
+    Stuck(IncarnationId),
     Shutdown,
     /// Also if it is stopping already.
     ShutdownBy(Instant),

@@ -498,6 +498,7 @@ impl News {
                     Exit::Abnormal
                 },
             ),
+            Self::Stuck(id) => Event::Stuck(*id),
             Self::Shutdown | Self::ShutdownBy(_) => Event::Shutdown,
             Self::Tick => Event::Tick,
         }
