@@ -3,7 +3,7 @@
 //!
 //! Where ours differs on purpose, the test says so. Not here, because a machine without threads cannot decide
 //! it: what a start function returns or throws (S1, S5, S14, S17), names (S62), links and exit signals
-//! (S68, S73), templates of dynamic children (S85), partitions (S86–S89). How supervisors stop and change (S64–S83) is
+//! (S68, S73), templates of dynamic children (S85), partitions (S86–S89, in `std/tests/partitions_are_supervised_apart.rs`). How supervisors stop and change (S64–S83) is
 //! in `conformance_supervision_stop.rs`. A bad strategy, an infinite intensity
 //! and most bad specifications (S10, S11) cannot be said in Rust.
 

@@ -84,6 +84,7 @@ impl Finish {
 pub(super) fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
     eprintln!("restart");
     let crashes = settings.pick(200, 2_000);
+    let machine = Machine::start("", "supervisor.exs", crashes)?.map(RefCell::new);
     let mut contenders: Vec<Contender<'_>> = Vec::new();
     let mut add = |name: &str, run: fn(usize) -> io::Result<f64>| {
         contenders.push(Contender {
@@ -100,7 +101,6 @@ pub(super) fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
     for (name, run) in tasks::RESTARTED {
         add(name, *run);
     }
-    let machine = Machine::start("", "supervisor.exs", crashes)?.map(RefCell::new);
     match &machine {
         Some(machine) => {
             eprintln!("{OTP}: {}", machine.borrow().versions());

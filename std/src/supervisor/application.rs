@@ -21,10 +21,11 @@ use super::ended::Ended;
 use super::until_signal::Listening;
 use super::{
     AutoShutdown, Backoff, ChildSpec, Restart, StartError, Stop, Strategy, Supervisor,
-    SupervisorBuilder,
+    SupervisorBuilder, Watch,
 };
 use crate::context::Context;
 use crate::telemetry;
+use bedplate_core::supervision::Activity;
 #[cfg(all(unix, feature = "signal"))]
 use core::error::Error;
 #[cfg(all(unix, feature = "signal"))]
@@ -33,6 +34,13 @@ use core::time::Duration;
 #[cfg(all(unix, feature = "signal"))]
 use std::io;
 use std::process;
+
+/// How long handlers may keep the telling thread before that is told.
+const LOOK: Duration = if cfg!(test) {
+    Duration::from_millis(50)
+} else {
+    Duration::from_secs(30)
+};
 
 /// How long all of it may take to stop, unless set: Kubernetes kills after 30 seconds, systemd after 90.
 const BUDGET: Duration = Duration::from_secs(25);
@@ -51,7 +59,8 @@ const BUDGET: Duration = Duration::from_secs(25);
 /// It is started in this order and stopped in reverse, so that what the program says when it ends is still told. The
 /// thread that tells what was [recorded](crate::telemetry::record) and hands out
 /// [batches](crate::telemetry::HandlerBuilder::attach_batched), which is otherwise started on demand and belongs to nobody,
-/// is a child like any other: seen in the tree, and started again if it dies.
+/// is a child like any other: seen in the tree, [told of](super#what-is-told-and-where) when a handler has kept it for half a
+/// minute, and started again if it dies. It counts towards [`limit_threads`](crate::process::limit_threads).
 ///
 /// Two limits apply, one after the other: that of the program's supervisor, and when it gives up, that of the
 /// application, which is zero unless [set](Self::limit). Then everything is stopped, and what follows is said by
@@ -189,7 +198,7 @@ impl Application {
         }
     }
 
-    fn into_root(self) -> SupervisorBuilder {
+    pub(super) fn into_root(self) -> SupervisorBuilder {
         let name = self.main.name().to_owned();
         let main = Template(Some(self.main));
         let main = ChildSpec::supervisor("main", move || main.describe());
@@ -217,13 +226,20 @@ fn bedplate() -> SupervisorBuilder {
     let telemetry = Context::default().run(|| {
         ChildSpec::worker("telemetry", |me| {
             // Nor in the span of this child.
-            Context::default().run(|| telemetry::tell_until(me.stop()));
+            Context::default().run(|| {
+                telemetry::tell_until(me.stop(), |activity| match activity {
+                    Activity::Working => me.working(),
+                    Activity::Parked => me.parked(),
+                });
+            });
         })
     });
     let backoff = Backoff::new(FIRST, MOST).unwrap_or(Backoff::NONE);
-    Supervisor::builder("bedplate")
-        .limit(RESTARTS, MOST)
-        .child(telemetry.backoff(backoff))
+    Supervisor::builder("bedplate").limit(RESTARTS, MOST).child(
+        telemetry
+            .backoff(backoff)
+            .watch(Watch::new(LOOK, Duration::MAX)),
+    )
 }
 
 /// The supervisor of the program, which is described again if it is started anew.

@@ -58,7 +58,8 @@
 //! [says otherwise](Simulation::ignores_stop). What two threads do at once happens here in the order in which the test says
 //! it. A delay's jitter is the same in each run.
 //!
-//! Bodies are not called, commands not run, names not registered and nobody is monitored. A supervisor below another is
+//! Bodies are not called, commands not run, names not registered, and nobody is monitored or looked at: whether a child is
+//! [stuck](Simulation::is_found_stuck) is for the test to say. On which thread an incarnation would run makes no difference. A supervisor below another is
 //! described by the closure of its [specification](ChildSpec::supervisor), as it is with threads. To have bodies fail
 //! that do run, there is [`fault`](crate::fault).
 
@@ -70,13 +71,13 @@ pub use happened::{Happened, SimulationError, What};
 use super::info::{ChildInfo, Counts};
 use super::spec::Work;
 use super::tree::News;
-use super::{ChildSpec, StartError, SupervisorBuilder, error};
+use super::{Application, ChildSpec, StartError, SupervisorBuilder, error};
 use crate::process::panic::attempt;
 use crate::process::{ExitReason, IntoExit, PanicReport};
 use crate::sync::Arc;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use bedplate_core::clock::Instant;
-use bedplate_core::supervision::{ChildKey, IncarnationId, OnStuck, Ready};
+use bedplate_core::supervision::{ChildKey, IncarnationId, Ready};
 use branch::{Branch, BranchIndex, Follow};
 use core::fmt;
 use core::time::Duration;
@@ -121,6 +122,14 @@ impl Simulation {
             ignoring: BTreeSet::new(),
             refused: BTreeMap::new(),
         })
+    }
+
+    /// What `application` is, before its start: its own supervisor is `main`, and beside it is what bedplate needs.
+    ///
+    /// # Errors
+    /// Those with which [`Application::start`] would refuse before it starts any child.
+    pub fn of_application(application: Application) -> Result<Self, StartError> {
+        Self::new(application.into_root())
     }
 
     /// Starts the children in order, as far as that goes: a child that [signals](Ready::Signalled) that it is ready holds up the
@@ -173,27 +182,22 @@ impl Simulation {
         self.ends(path, ExitReason::Panicked(Arc::new(report)))
     }
 
-    /// The child `path` is found to be stuck, since it has said nothing for longer than it [may](ChildSpec::watch). If it is to be restarted
-    /// for that, it is asked to stop; otherwise nothing but that follows, also where the process would end.
+    /// The child `path` has been silent for longer than it [may be](ChildSpec::watch), and its supervisor looks: what follows is
+    /// what its [`Watch`](super::Watch) says. That the process ends is told, and nothing else. How long that
+    /// takes is for the test to say.
     ///
     /// # Errors
-    /// [`SimulationError`] if there is no such child, it does not run, is a supervisor, or is not watched.
-    pub fn gets_stuck(&mut self, path: &str) -> Result<(), SimulationError> {
+    /// [`SimulationError`] if there is no such child, it does not run, is a supervisor, or nobody watches it.
+    pub fn is_found_stuck(&mut self, path: &str) -> Result<(), SimulationError> {
         let (branch, id, spec) = self.actor(path)?;
-        let Some(watch) = spec.watched() else {
-            let path = path.to_owned();
-            return Err(SimulationError::NotWatched { path });
-        };
-        // Who starts, or stops, has a limit for that.
+        let path = || path.to_owned();
+        let watched = spec.watched();
+        let watch = watched.ok_or_else(|| SimulationError::NotWatched { path: path() })?;
         if !self.branches[branch].is_running(id.child) {
-            let path = path.to_owned();
-            return Err(SimulationError::NotRunning { path });
+            return Err(SimulationError::NotRunning { path: path() });
         }
-        let who = self.branches[branch].path_of(&spec.id);
-        self.note(branch, Some((who, id.number)), What::Stuck);
-        if watch.on_stuck == OnStuck::Restart {
-            self.tell(branch, News::Stuck(id));
-        }
+        let follows = self.branches[branch].found_stuck(self.now, id, watch.on_stuck);
+        self.follow(branch, follows);
         Ok(())
     }
 
@@ -208,9 +212,8 @@ impl Simulation {
         }
     }
 
-    /// The next `times` starts of the child `path` fail, as if the system refused it a thread; so it is tried again, if it is,
-    /// after ten milliseconds at the earliest. May be said of children that
-    /// are not there yet.
+    /// The next `times` starts of the child `path` fail, as if the system refused it a thread: if it is tried again, then after
+    /// ten milliseconds at the earliest. May be said of children that are not there yet.
     pub fn fails_to_start(&mut self, path: &str, times: u32) {
         self.refused.insert(path.to_owned(), times);
     }

@@ -22,7 +22,8 @@
 //! ```
 //!
 //! A supervised child ([`tell_until`]) waits for the role. Whoever was started on demand leaves it to one who waits; a
-//! supervised child has it until it is asked to stop. Who leaves has finished a look. What is wanted is written on the desk and not
+//! supervised child has it until it is asked to stop, and says before each look and each rest which of them it is, so that one
+//! that hangs in a handler is found. Who leaves has finished a look. What is wanted is written on the desk and not
 //! known to the holder alone, so flushes that are not answered, and calls that were not heard, are found by the next one, who
 //! looks at once: nothing that was recorded waits for more than a vacancy, and nobody who records has to know who has the
 //! role. Since who leaves calls, there is somebody from the first event on, as long as the system gives threads.
@@ -42,6 +43,7 @@ use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, thread};
 use bedplate_core::clock::Instant;
 use bedplate_core::pace::{Pace, Rest};
 use bedplate_core::ring::Received;
+use bedplate_core::supervision::Activity;
 use core::cell::{Cell, OnceCell};
 use core::time::Duration;
 
@@ -191,10 +193,11 @@ pub(super) fn flush(patience: Duration) -> Result<(), FlushError> {
 fn run_on_demand() {
     let mut role = Role::enter(DESK.lock());
     let is_to_leave = |desk: &Desk| desk.waiting > 0;
+    let says_nothing = |_: Activity| {};
     let mut leaves = false;
     while !leaves {
         contain(|| {
-            role.tell(is_to_leave);
+            role.tell(is_to_leave, says_nothing);
             leaves = true;
         });
         if !leaves {
@@ -205,13 +208,15 @@ fn run_on_demand() {
     }
 }
 
-/// Has the role, from when it is to be had until a stop is asked for. For the body of a supervised child.
-pub(crate) fn tell_until(stop: &StopToken) {
+/// Has the role, from when it is to be had until a stop is asked for, and `says` what it does. For the body of a supervised
+/// child.
+pub(crate) fn tell_until(stop: &StopToken, says: impl Fn(Activity)) {
     let _wakes = stop.on_stop(|| {
         let _desk = DESK.lock();
         CALLED.notify_all();
         LEFT.notify_all();
     });
+    says(Activity::Parked);
     let mut desk = DESK.lock();
     desk.waiting += 1;
     // Whoever was started on demand leaves.
@@ -223,7 +228,7 @@ pub(crate) fn tell_until(stop: &StopToken) {
     }
     // Also if there was a stop: somebody may have called, relying on who waits.
     desk.is_taken = true;
-    Role::enter(desk).tell(|_| stop.is_stopped());
+    Role::enter(desk).tell(|_| stop.is_stopped(), says);
 }
 
 /// What is needed to tell, and goes from one who has the role to the next.
@@ -261,7 +266,7 @@ impl Role {
     }
 
     /// Tells until it is time to leave.
-    fn tell(&mut self, is_to_leave: impl Fn(&Desk) -> bool) {
+    fn tell(&mut self, is_to_leave: impl Fn(&Desk) -> bool, says: impl Fn(Activity)) {
         let Some(teller) = &mut self.teller else {
             return;
         };
@@ -271,7 +276,9 @@ impl Role {
                 (desk.asked, desk.answered)
             };
             let now = clock::now();
+            says(Activity::Working);
             let (found, due) = teller.look(now, asked > answered);
+            says(Activity::Parked);
             let mut desk = DESK.lock();
             desk.answered = asked;
             ANSWERED.notify_all();
@@ -380,6 +387,9 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
+    /// There is one role, so the tests take turns.
+    static TURN: Mutex<()> = Mutex::new(());
+
     /// Whether the next look panics.
     static CRASHES: AtomicBool = AtomicBool::new(false);
 
@@ -415,9 +425,10 @@ mod tests {
         TOLD.lock().take().expect("the last one is told")
     }
 
-    /// One that died was once missing until the end of the process. In one test, for there is one role.
+    /// One that died was once missing until the end of the process.
     #[test]
     fn one_that_dies_is_replaced() {
+        let _turn = TURN.lock();
         let name = EventName::new("drainer.test");
         telemetry::attach("drainer", name, |event: &Event<'_>| {
             let mut told = TOLD.lock();
@@ -466,5 +477,43 @@ mod tests {
         let told = record_and_flush(9);
         assert_eq!(told.values, values(&[8, 9]));
         assert_eq!(told.by, "bedplate-telemetry");
+    }
+
+    #[test]
+    fn one_that_hangs_in_a_handler_is_found() {
+        let _turn = TURN.lock();
+        let main = Supervisor::builder("application");
+        let application = Application::new(main).start().expect("it starts");
+        let bedplate = application.handle().supervisor("bedplate").expect("first");
+        let (tell, told) = std::sync::mpsc::channel();
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        let wait = Mutex::new(wait);
+        let name = EventName::new("drainer.hangs");
+        telemetry::attach("drainer hangs", name, move |event: &Event<'_>| {
+            let is_child = thread::current().name() == Some("application/bedplate/telemetry");
+            let hangs = is_child && event.measurement("value") == Some(1_u64.into());
+            tell.send(hangs).expect("somebody waits");
+            if hangs {
+                let _gone = wait.lock().recv();
+            }
+        })
+        .expect("there is room");
+        let is_stuck = || bedplate.children().iter().any(|it| it.stuck);
+        loop {
+            telemetry::record!("drainer.hangs", { value: 1_u64 });
+            if told.recv_timeout(PATIENCE).expect("it is told") {
+                break;
+            }
+        }
+        while !is_stuck() {
+            thread::yield_now();
+        }
+        drop(go_on);
+        while is_stuck() {
+            thread::yield_now();
+        }
+        assert_eq!(bedplate.children()[0].restarts, 0, "it is told of, no more");
+        assert_eq!(application.shutdown().clean.len(), 3);
+        telemetry::detach("drainer hangs").expect("it is attached");
     }
 }

@@ -12,8 +12,8 @@ use crate::sync::Arc;
 use alloc::collections::BTreeMap;
 use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{
-    Action, Actions, ChildKey, ChildState, ControlError, End, GrowingChildren, IncarnationId,
-    Phase, Ready, Stale, Strategy,
+    Action, Actions, ChildKey, ChildState, ControlError, End, Event, GrowingChildren,
+    IncarnationId, OnStuck, Phase, Ready, Stale, Strategy,
 };
 use core::time::Duration;
 
@@ -50,6 +50,8 @@ struct Actor {
     asked: Option<(Instant, Instant)>,
     /// The time it had to become ready, if it is being stopped for that.
     late: Option<Duration>,
+    /// Whether it was found to be.
+    stuck: bool,
     last_exit: Option<ExitReason>,
     failure: Option<Arc<StartError>>,
     nested: Option<BranchIndex>,
@@ -148,12 +150,6 @@ impl Branch {
         })
     }
 
-    /// Whether this child runs, and is neither starting nor stopping.
-    pub(super) fn is_running(&self, key: ChildKey) -> bool {
-        let child = self.machine.child(key);
-        child.is_some_and(|child| child.state() == ChildState::Running)
-    }
-
     /// Whether this child, which is active, was asked to stop.
     pub(super) fn was_asked(&self, key: ChildKey) -> bool {
         let actor = self.children.get(&key);
@@ -179,7 +175,7 @@ impl Branch {
                 child: None,
                 since: actor.since,
                 last_exit: actor.last_exit.clone(),
-                stuck: false,
+                stuck: actor.stuck,
             })
         });
         infos.collect()
@@ -245,6 +241,35 @@ impl Branch {
         }
         self.follow(now, &actions, was_stopping, &mut follows);
         follows
+    }
+
+    /// A round finds this running incarnation stuck.
+    pub(super) fn found_stuck(
+        &mut self,
+        now: Instant,
+        id: IncarnationId,
+        then: OnStuck,
+    ) -> Vec<Follow> {
+        let mut follows: Vec<_> = self
+            .told(id, What::FoundStuck { then })
+            .into_iter()
+            .collect();
+        if let Some(actor) = self.children.get_mut(&id.child) {
+            actor.stuck = true;
+        }
+        if then == OnStuck::Restart {
+            let was_stopping = self.is_stopping();
+            let actions = self.machine.step(now, Event::Stuck(id));
+            let actions = actions.map(Vec::<Action>::from_iter).unwrap_or_default();
+            self.follow(now, &actions, was_stopping, &mut follows);
+        }
+        follows
+    }
+
+    /// Whether it runs: it neither starts nor stops.
+    pub(super) fn is_running(&self, key: ChildKey) -> bool {
+        let child = self.machine.child(key);
+        child.is_some_and(|child| child.state() == ChildState::Running)
     }
 
     /// Asks the machine for something by hand.
@@ -520,6 +545,7 @@ impl Actor {
             since: None,
             asked: None,
             late: None,
+            stuck: false,
             last_exit: None,
             failure: None,
             nested: None,
@@ -530,6 +556,7 @@ impl Actor {
         self.since = None;
         self.asked = None;
         self.late = None;
+        self.stuck = false;
         self.nested = None;
         self.last_exit = Some(reason);
     }

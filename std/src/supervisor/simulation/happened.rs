@@ -1,7 +1,7 @@
 //! What a simulation tells, and why it refuses something.
 
 use super::super::ChildSpec;
-use bedplate_core::supervision::ControlError;
+use bedplate_core::supervision::{ControlError, OnStuck};
 use core::error::Error;
 use core::fmt;
 use core::time::Duration;
@@ -31,6 +31,11 @@ pub enum What {
         /// Why, in words.
         why: String,
     },
+    /// It was silent for longer than it [may be](super::super::ChildSpec::watch).
+    FoundStuck {
+        /// What follows.
+        then: OnStuck,
+    },
     /// It was asked to stop.
     AskedToStop {
         /// How long it may take; `None` for ever.
@@ -41,8 +46,6 @@ pub enum What {
         /// How much is left.
         within: Duration,
     },
-    /// It was found to be stuck.
-    Stuck,
     /// It did not stop in time.
     Abandoned,
     /// It had been abandoned, and has ended after all.
@@ -68,12 +71,15 @@ impl fmt::Display for Happened {
         match &self.what {
             What::Started => f.write_str(" started"),
             What::DidNotStart { why } => write!(f, " did not start: {why}"),
+            What::FoundStuck {
+                then: OnStuck::AbortProcess,
+            } => f.write_str(" found stuck: the process ends"),
+            What::FoundStuck { .. } => f.write_str(" found stuck"),
             What::AskedToStop {
                 within: Some(within),
             } => write!(f, " asked to stop within {within:?}"),
             What::AskedToStop { within: None } => f.write_str(" asked to stop"),
             What::HasLessTime { within } => write!(f, " has {within:?} left"),
-            What::Stuck => f.write_str(" stuck"),
             What::Abandoned => f.write_str(" abandoned"),
             What::EndedLate => f.write_str(" ended late"),
             What::Forgotten => f.write_str(" forgotten"),
@@ -97,6 +103,11 @@ pub enum SimulationError {
         /// Its path.
         path: String,
     },
+    /// Nobody looks whether it is stuck.
+    NotWatched {
+        /// Its path.
+        path: String,
+    },
     /// It is a supervisor: it becomes ready, and ends, by its children.
     IsSupervisor {
         /// Its path.
@@ -104,11 +115,6 @@ pub enum SimulationError {
     },
     /// It is no supervisor, or one that does not run.
     IsNoSupervisor {
-        /// Its path.
-        path: String,
-    },
-    /// Nobody looks whether it is stuck.
-    NotWatched {
         /// Its path.
         path: String,
     },
@@ -140,6 +146,7 @@ impl fmt::Display for SimulationError {
         match self {
             Self::NoSuchChild { path } => write!(f, "there is no child {path:?}"),
             Self::NotRunning { path } => write!(f, "no incarnation of {path:?} is there for that"),
+            Self::NotWatched { path } => write!(f, "nobody watches {path:?}"),
             Self::IsSupervisor { path } => {
                 write!(
                     f,
@@ -147,7 +154,6 @@ impl fmt::Display for SimulationError {
                 )
             }
             Self::IsNoSupervisor { path } => write!(f, "{path:?} is no supervisor that runs"),
-            Self::NotWatched { path } => write!(f, "nobody looks whether {path:?} is stuck"),
             Self::Refused { path, error } => write!(f, "{path:?}: {error}"),
             Self::NotTaken { spec, error } => write!(f, "{:?}: {error}", spec.id()),
             Self::BadName { spec, problem } => write!(f, "the name {:?} {problem}", spec.id()),
