@@ -84,6 +84,8 @@ struct State {
     /// The monitors whose `Down` has not been queued.
     watching: BTreeMap<MonitorRef, ChildRef>,
     queue: VecDeque<Down>,
+    /// Whether somebody waits who has not been woken: only then is waking him worth its system call.
+    waited_for: bool,
 }
 
 impl Inbox {
@@ -139,8 +141,14 @@ impl Inbox {
     pub fn recv_timeout(&self, at_most: Duration) -> Option<Down> {
         let state = self.0.state.lock();
         let arrived = &self.0.arrived;
+        let nothing = |state: &mut State| {
+            // Said again by each who was woken for a `Down` that another one has taken. Who gives up leaves it said: then
+            // one wakes nobody.
+            state.waited_for |= state.queue.is_empty();
+            state.queue.is_empty()
+        };
         arrived
-            .wait_while_for(state, at_most, |state| state.queue.is_empty())
+            .wait_while_for(state, at_most, nothing)
             .queue
             .pop_front()
     }
@@ -148,7 +156,9 @@ impl Inbox {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        let State { watching, queue } = core::mem::take(&mut *self.0.state.lock());
+        let State {
+            watching, queue, ..
+        } = core::mem::take(&mut *self.0.state.lock());
         for (monitor, child) in watching {
             child.unwatch(monitor);
             discard(child);
@@ -182,8 +192,11 @@ impl InboxShared {
         let wanted = state.watching.remove(&monitor);
         if wanted.is_some() {
             state.queue.push_back(down);
+            let waited_for = core::mem::take(&mut state.waited_for);
             drop(state);
-            self.arrived.notify_all();
+            if waited_for {
+                self.arrived.notify_all();
+            }
         }
     }
 }

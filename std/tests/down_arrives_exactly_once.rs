@@ -156,3 +156,43 @@ fn for_each_incarnation_its_own() {
     drop(seen);
     assert!(matches!(supervisor.wait(), ExitReason::GaveUp(_)));
 }
+
+#[test]
+fn whoever_was_woken_for_nothing_is_woken_again() {
+    const RECEIVERS: usize = 3;
+    let inbox = Inbox::new();
+    let (tell, told) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..RECEIVERS {
+            let (inbox, tell) = (&inbox, tell.clone());
+            scope.spawn(move || {
+                // For longer than somebody waits below that it be told.
+                while let Some(down) = inbox.recv_timeout(PATIENCE * 2) {
+                    tell.send(()).unwrap();
+                    if down.child.id() == "last" {
+                        return;
+                    }
+                }
+                panic!("it was not woken");
+            });
+        }
+        let end_of = |id: &str, monitors: usize| {
+            let (spec, end) = ends_when_told(id);
+            let supervisor = Supervisor::builder("app").child(spec).start().unwrap();
+            let child = supervisor.handle().child(id).unwrap();
+            for _ in 0..monitors {
+                inbox.monitor(&child);
+            }
+            drop(end);
+            for _ in 0..monitors {
+                told.recv_timeout(PATIENCE).unwrap();
+            }
+        };
+        // Each wakes all, and is for one of them; the others go to sleep again.
+        for _ in 0..20 {
+            end_of("one", 1);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        end_of("last", RECEIVERS);
+    });
+}
