@@ -121,6 +121,8 @@ impl fmt::Display for Injected {
 impl Error for Injected {}
 
 /// Which faults there are to be. When dropped there are none any more, and whoever blocks goes on.
+///
+/// A count is kept for each name of a point that anybody within them comes to.
 #[must_use = "without it there are no faults"]
 pub struct Faults {
     number: u64,
@@ -192,7 +194,8 @@ impl Faults {
 
     /// Runs `body` within these faults: what it calls, and every child that it describes, by
     /// [`ChildSpec::worker`](crate::supervisor::ChildSpec::worker) and its like, in all its incarnations. Of two that are
-    /// nested the inner ones are those that count.
+    /// nested the inner ones are those that count. A context that is [full](context::MAX_KEYS) has no room for them, and says that
+    /// it has dropped them.
     pub fn run<R>(&self, body: impl FnOnce() -> R) -> R {
         context::with(&FAULTS, self.number, body)
     }

@@ -28,6 +28,8 @@
 //! # Ok::<(), bedplate::supervisor::StartError>(())
 //! ```
 //!
+//! A program tests its own supervisors with [`supervisor::simulation`], without threads, and with [`fault`]s, on purpose.
+//!
 //! The decisions behind it are in [`bedplate_core`], which needs neither threads nor an allocator.
 //! A thread cannot be killed, so this crate never pretends to: a child is asked to stop through its
 //! [`stop`] token, and one that does not listen is abandoned and reported.

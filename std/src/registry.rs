@@ -77,6 +77,8 @@ mod metadata;
 mod owner;
 mod report;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod wait;
 

@@ -1,6 +1,6 @@
 //! A tree that is simulated comes to be what the same tree is on threads.
 //!
-//! Scripts of ends are told to both: the simulation at once, a body through a channel. Then the children of the real
+//! Scripts of ends, and of what is asked for by hand, are told to both: the simulation at once, a body through a channel. Then the children of the real
 //! supervisor must become what the simulation says they are, or they never do.
 
 use bedplate::process::ExitReason;
@@ -125,18 +125,41 @@ fn agree(seed: u64) {
             assert!(!late, "{seed}, {told:?}: {real:?} is not {expected:?}");
             std::thread::yield_now();
         }
-        if told.len() == 8 || simulation.ended().is_some() {
+        if told.len() == 12 || simulation.ended().is_some() {
             break;
         }
         let id = *random.pick(&IDS);
-        let end = match random.below(3) {
-            0 => Ok(()),
-            number => Err(format!("error {number}")),
-        };
-        if simulation.ends(&path(id), end.clone()).is_ok() {
-            orders.senders[id].send(end.clone()).unwrap();
+        let what = random.below(7);
+        told.push((id, what));
+        match what {
+            0..4 => {
+                let end = match what {
+                    0 => Ok(()),
+                    number => Err(format!("error {number}")),
+                };
+                if simulation.ends(&path(id), end.clone()).is_ok() {
+                    orders.senders[id].send(end).unwrap();
+                }
+            }
+            by_hand => {
+                let of = if id == "c" {
+                    Some(handle.clone())
+                } else {
+                    handle.supervisor("below")
+                };
+                let simulated = match by_hand {
+                    4 => simulation.terminate(&path(id)).is_ok(),
+                    5 => simulation.restart(&path(id)).is_ok(),
+                    _ => simulation.delete(&path(id)).is_ok(),
+                };
+                let real = of.is_some_and(|of| match by_hand {
+                    4 => of.terminate(id).is_ok(),
+                    5 => of.restart(id).is_ok(),
+                    _ => of.delete(id).is_ok(),
+                });
+                assert_eq!(real, simulated, "{seed}, {told:?}");
+            }
         }
-        told.push((id, end));
     }
     let ended = simulation.ended().map(ToString::to_string);
     if let Some(ended) = ended {
@@ -150,7 +173,7 @@ fn agree(seed: u64) {
 
 #[test]
 fn what_is_simulated_happens() {
-    for seed in 0..40 {
+    for seed in 0..60 {
         agree(seed);
     }
 }

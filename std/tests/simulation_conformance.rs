@@ -4,8 +4,8 @@
 use bedplate::process::ExitReason;
 use bedplate::supervisor::simulation::{Simulation, SimulationError, What};
 use bedplate::supervisor::{
-    AutoShutdown, Backoff, ChildSpec, ChildState, ControlError, Overrun, Ready, Restart,
-    StartError, Stop, Strategy, Supervisor, SupervisorBuilder,
+    Application, AutoShutdown, Backoff, ChildSpec, ChildState, ControlError, OnStuck, Overrun,
+    Partitions, Ready, Restart, StartError, Stop, Strategy, Supervisor, SupervisorBuilder, Watch,
 };
 use core::time::Duration;
 
@@ -168,12 +168,14 @@ fn the_limit_is_exact() {
     }
 }
 
-/// 37.
+/// 29, 37.
 #[test]
 fn starts_that_fail_count() {
     let mut app = up(app(Strategy::OneForOne, &["a"]).limit(2, SECOND));
     app.fails_to_start("a", u32::MAX);
     app.fails("a", "an error").unwrap();
+    assert_eq!(app.next_due(), Some(Duration::from_millis(10)));
+    app.advance(SECOND);
     let starts = app.happened().iter();
     let starts = starts.filter(|happened| happened.what == What::Started);
     assert_eq!(starts.count(), 3);
@@ -494,6 +496,91 @@ fn children_come_and_go_by_hand() {
             "b forgotten"
         ]
     );
+}
+
+#[test]
+fn another_specification_goes_for_the_next_end() {
+    let mut app = up(app(Strategy::OneForOne, &["a"]));
+    let temporary = child("a").restart(Restart::Temporary);
+    app.change_child("", temporary).unwrap();
+    assert_eq!(app.news(), [""; 0]);
+    app.panics("a", "a panic").unwrap();
+    assert_eq!(app.news(), ["a forgotten"]);
+    let gone = app.change_child("", child("a"));
+    assert!(matches!(
+        gone,
+        Err(SimulationError::NotTaken { spec, error: ControlError::NotFound }) if spec.id() == "a"
+    ));
+}
+
+#[test]
+fn a_panic_is_a_reason_like_any_other() {
+    let mut app = up(app(Strategy::OneForOne, &["a"]));
+    app.panics("a", "a panic").unwrap();
+    let last_exit = app.child("a").unwrap().last_exit;
+    let Some(ExitReason::Panicked(report)) = last_exit else {
+        panic!("{last_exit:?}");
+    };
+    assert_eq!(report.to_string(), "a panic");
+    assert_eq!(report.thread, "a");
+}
+
+#[test]
+fn who_is_found_stuck_is_restarted_or_told_of() {
+    let watch = Watch::new(SECOND, SECOND);
+    let stuck = child("stuck").watch(watch.on_stuck(OnStuck::Restart));
+    let told = child("told").watch(watch);
+    let builder = Supervisor::builder("app").child(stuck).child(told);
+    let mut app = up(builder.child(child("unwatched")));
+    app.ignores_stop("stuck", true);
+    app.is_found_stuck("stuck").unwrap();
+    assert!(app.child("stuck").unwrap().stuck);
+    assert!(matches!(
+        app.is_found_stuck("stuck"),
+        Err(SimulationError::NotRunning { .. })
+    ));
+    app.advance(5 * SECOND);
+    app.is_found_stuck("told").unwrap();
+    assert_eq!(
+        app.news(),
+        [
+            "stuck 1 found stuck",
+            "stuck 1 asked to stop within 5s",
+            "stuck 1 abandoned",
+            "stuck 2 started",
+            "told 1 found stuck"
+        ]
+    );
+    assert!(!app.child("stuck").unwrap().stuck);
+    assert!(matches!(
+        app.is_found_stuck("unwatched"),
+        Err(SimulationError::NotWatched { path }) if path == "unwatched"
+    ));
+}
+
+#[test]
+fn an_application_ends_when_its_own_supervisor_gives_up() {
+    let main = app(Strategy::OneForOne, &["a"]).limit(0, SECOND);
+    let mut app = Simulation::of_application(Application::new(main)).unwrap();
+    app.start();
+    assert!(app.is_up());
+    app.fails("bedplate/telemetry", "an error").unwrap();
+    app.advance(HOUR);
+    assert_eq!(app.child("bedplate/telemetry").unwrap().incarnation, 2);
+    app.fails("main/a", "an error").unwrap();
+    assert!(matches!(app.ended(), Some(ExitReason::GaveUp(why)) if why.child == "main"));
+}
+
+#[test]
+fn partitions_are_supervisors_of_their_own() {
+    let table = Partitions::new(2).unwrap();
+    let partition = |_| app(Strategy::OneForOne, &["a"]).limit(0, SECOND);
+    let builder = Supervisor::builder("app").partitions(&table, partition);
+    let mut app = up(builder);
+    app.fails("1/a", "an error").unwrap();
+    assert_eq!(app.child("1").unwrap().incarnation, 2);
+    assert_eq!(app.child("0").unwrap().incarnation, 1);
+    assert!(table.partition(0).is_err(), "a simulation takes no seat");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Children that crash at random leave nothing behind: each end that was watched is told once, and afterwards there is no
-//! name, no thread and no memory more than before. One test, for the allocator and the counts are the process's.
+//! name, no monitor, no thread and no memory more than before. One test, for the allocator and the counts are the process's.
 //!
 //! `BEDPLATE_SOAK_SECONDS` says how long it goes on, `BEDPLATE_SOAK_CHILDREN` how many children there are, and
 //! `BEDPLATE_SOAK_SEED` which choices they make.
@@ -120,6 +120,7 @@ fn soak(children: usize, seed: u64, long: Duration) -> usize {
         watch.account_for(&down);
         ends += 1;
     }
+    assert_at_rest(&watch.inbox);
     let missing = watch.expected.lock().unwrap().len();
     assert_eq!(missing, 0, "of {ends} ends so many were not told");
     // Relaxed: the threads that counted are gone, and were counted out under a lock.
@@ -248,6 +249,13 @@ fn prowl(children: usize, mut random: Random, prowling: &AtomicBool) {
         told(down.expect("every watched one ends"), &mut watched);
     }
     assert!(inbox.try_recv().is_none());
+    assert_at_rest(&inbox);
+}
+
+/// No monitor is left.
+fn assert_at_rest(inbox: &Inbox) {
+    let at_rest = "Inbox { watching: 0, queued: 0 }";
+    assert_eq!(format!("{inbox:?}"), at_rest);
 }
 
 struct ClearedWhenDropped<'a>(&'a AtomicBool);

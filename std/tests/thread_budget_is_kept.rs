@@ -1,8 +1,9 @@
 //! Supervisors start no more threads than they may. One test, for the limit is the process's.
 
-use bedplate::process;
-use bedplate::supervisor::{ChildSpec, Restart, Reuse, StartError, Supervisor};
+use bedplate::process::{self, ExitReason};
+use bedplate::supervisor::{ChildSpec, ChildState, Restart, Reuse, StartError, Supervisor};
 use core::time::Duration;
+use std::time::Instant;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -75,4 +76,48 @@ fn beyond_it_a_start_is_refused_and_undone() {
     drop(crash);
     assert!(one.shutdown().failed.is_empty());
     assert_eq!(process::threads(), 0);
+
+    f29_whoever_is_refused_is_tried_again_later();
+}
+
+fn f29_whoever_is_refused_is_tried_again_later() {
+    process::limit_threads(1);
+    let (crash, crashes) = std::sync::mpsc::channel::<()>();
+    let crashes = std::sync::Mutex::new(Some(crashes));
+    let (runs, seen) = std::sync::mpsc::channel();
+    let crashing = ChildSpec::worker("crashing", move |me| -> Result<(), &str> {
+        runs.send(me.number()).unwrap();
+        let crash = crashes.lock().unwrap().take();
+        if let Some(crash) = crash {
+            crash.recv().unwrap_err();
+            return Err("as planned");
+        }
+        while !me.stop().wait(PATIENCE) {}
+        Ok(())
+    });
+    // Tried again at once, it would use that up while there is no room.
+    let one = Supervisor::builder("one")
+        .limit(128, Duration::from_nanos(1))
+        .limit_total(100_000)
+        .child(crashing)
+        .start()
+        .unwrap();
+    assert_eq!(seen.recv_timeout(PATIENCE), Ok(1));
+    process::limit_threads(0);
+    drop(crash);
+    let info = || one.handle().children().remove(0);
+    let began = Instant::now();
+    while !matches!(info().state, ChildState::Backoff { .. }) {
+        assert!(began.elapsed() < PATIENCE);
+        std::thread::yield_now();
+    }
+    let why = info().last_exit;
+    let Some(ExitReason::NotStarted(error)) = why else {
+        panic!("{why:?}")
+    };
+    assert!(matches!(*error, StartError::ThreadBudget { limit: 0, .. }));
+    process::limit_threads(1);
+    let number = seen.recv_timeout(PATIENCE).unwrap();
+    assert!(number > 2, "that it was refused counts");
+    assert_eq!(one.shutdown().clean, ["crashing"]);
 }

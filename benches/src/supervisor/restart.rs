@@ -6,9 +6,11 @@
 
 use super::{BEDPLATE, RAW, check, tasks};
 use crate::harness::{Contender, Row, Settings, Table, interleave};
+use crate::machine::Machine;
 use bedplate::monitor::Inbox;
 use bedplate::process::ExitReason;
 use bedplate::supervisor::{ChildSpec, Reuse, Supervisor};
+use std::cell::RefCell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,6 +21,9 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const SAME_THREAD: &str = "bedplate, on the same thread";
+
+/// See `benches/beam/supervisor.exs`.
+const OTP: &str = "OTP's supervisor";
 
 const NOT_JOINED: &str = "raw thread, started by the one that dies";
 
@@ -79,6 +84,7 @@ impl Finish {
 pub(super) fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
     eprintln!("restart");
     let crashes = settings.pick(200, 2_000);
+    let machine = Machine::start("", "supervisor.exs", crashes)?.map(RefCell::new);
     let mut contenders: Vec<Contender<'_>> = Vec::new();
     let mut add = |name: &str, run: fn(usize) -> io::Result<f64>| {
         contenders.push(Contender {
@@ -94,6 +100,16 @@ pub(super) fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
     add(NOT_JOINED, not_joined);
     for (name, run) in tasks::RESTARTED {
         add(name, *run);
+    }
+    match &machine {
+        Some(machine) => {
+            eprintln!("{OTP}: {}", machine.borrow().versions());
+            contenders.push(Contender {
+                name: OTP.into(),
+                run: Box::new(move || machine.borrow_mut().sample("restart")),
+            });
+        }
+        None => eprintln!("no elixir in PATH: the comparison with OTP's supervisor is left out"),
     }
     let names: Vec<_> = contenders.iter().map(|it| it.name.clone()).collect();
     let measured = interleave(settings.pick(5, 15), &mut contenders)?;

@@ -55,6 +55,17 @@ use cycle::{Cycle, Stage};
 pub use actions::Actions;
 pub use news::{Action, ControlError, End, Event, Outcome, Phase, Stale};
 
+/// So long there is no second try where there was no room for the first.
+const ROOM: Duration = Duration::from_millis(10);
+
+/// Why an incarnation did not come to run.
+#[derive(Clone, Copy)]
+enum Why {
+    Failed,
+    Refused,
+    Declined,
+}
+
 /// The decisions of one supervisor.
 ///
 /// `C` holds the children, `MAX` is the largest restart intensity there is room for. A step takes
@@ -146,8 +157,9 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
             Event::Start => return Err(Stale),
             Event::Started(id) => self.started(now, id, &mut decided)?,
             Event::Ready(id) => self.ready(now, id, &mut decided)?,
-            Event::StartFailed(id) => self.not_started(now, id, false, &mut decided)?,
-            Event::Declined(id) => self.not_started(now, id, true, &mut decided)?,
+            Event::StartFailed(id) => self.not_started(now, id, Why::Failed, &mut decided)?,
+            Event::Refused(id) => self.not_started(now, id, Why::Refused, &mut decided)?,
+            Event::Declined(id) => self.not_started(now, id, Why::Declined, &mut decided)?,
             Event::Exited(id, exit) => self.exited(now, id, exit, &mut decided)?,
             Event::Stuck(id) => self.stuck(now, id, &mut decided)?,
             Event::Shutdown => match self.phase {
@@ -304,19 +316,17 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
         &mut self,
         now: Instant,
         id: IncarnationId,
-        declined: bool,
+        why: Why,
         decided: &mut Decided,
     ) -> Result<(), Stale> {
         let place = self.present(id)?;
         match self.roster.child(place).state {
             ChildState::Running => return Err(Stale),
-            ChildState::Starting if !self.is_doomed(place) => {
-                if declined {
-                    self.over(now, place, Outcome::Declined, decided);
-                } else {
-                    self.start_failed(now, place, decided);
-                }
-            }
+            ChildState::Starting if !self.is_doomed(place) => match why {
+                Why::Declined => self.over(now, place, Outcome::Declined, decided),
+                Why::Failed => self.start_failed(now, place, Duration::ZERO, decided),
+                Why::Refused => self.start_failed(now, place, ROOM, decided),
+            },
             _ => self.was_stopped(now, place, decided),
         }
         Ok(())
@@ -340,7 +350,7 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
         if self.is_doomed(place) || matches!(state, ChildState::Stopping { .. }) {
             self.was_stopped(now, place, decided);
         } else if state == ChildState::Starting && ready != Ready::OnStart {
-            self.start_failed(now, place, decided);
+            self.start_failed(now, place, Duration::ZERO, decided);
         } else {
             if state == ChildState::Starting {
                 // An exit that overtakes its own `Started` implies it.
@@ -379,7 +389,7 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
         let child = self.roster.child(place);
         let (key, plan) = (child.key, child.plan);
         if plan.restart.restarts_after(exit) {
-            return self.restart_by_itself(now, place, decided);
+            return self.restart_by_itself(now, place, Duration::ZERO, decided);
         }
         self.let_rest(place, decided);
         let last = self.roster.significant == 0;
@@ -413,8 +423,9 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
         self.advance(now, decided);
     }
 
-    /// The start of the child in slot `place` has failed, and nothing of it is left.
-    fn start_failed(&mut self, now: Instant, place: u32, decided: &mut Decided) {
+    /// The start of the child in slot `place` has failed, and nothing of it is left. If it is tried again, then not before `least`
+    /// is over.
+    fn start_failed(&mut self, now: Instant, place: u32, least: Duration, decided: &mut Decided) {
         let child = self.roster.child_mut(place);
         child.failures = child.failures.saturating_add(1);
         let (key, asked, proved) = (child.key, child.asked, child.proved);
@@ -435,7 +446,7 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
             self.let_rest(place, decided);
         } else {
             // A restart that failed is tried again, and counts again.
-            self.restart_by_itself(now, place, decided);
+            self.restart_by_itself(now, place, least, decided);
         }
         self.advance(now, decided);
     }
@@ -447,7 +458,9 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
         let stopping = matches!(self.phase, Phase::Stopping(_));
         let temporary = child.plan.restart == Restart::Temporary;
         match then {
-            Then::Failed if !stopping => return self.start_failed(now, place, decided),
+            Then::Failed if !stopping => {
+                return self.start_failed(now, place, Duration::ZERO, decided);
+            }
             Then::Crashed if !stopping => {
                 // Before a restart can be awaited.
                 self.release(key);
@@ -469,8 +482,14 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
         self.advance(now, decided);
     }
 
-    /// The child in slot `place` is over and is to run again, if that is still within the limit.
-    fn restart_by_itself(&mut self, now: Instant, place: u32, decided: &mut Decided) {
+    /// The child in slot `place` is over and is to run again, if that is still within the limit; not before `least` is over.
+    fn restart_by_itself(
+        &mut self,
+        now: Instant,
+        place: u32,
+        least: Duration,
+        decided: &mut Decided,
+    ) {
         if self.restarts.admit(now).is_err() {
             let key = self.roster.child(place).key;
             self.roster.set_state(place, ChildState::Stopped, None);
@@ -484,7 +503,8 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
         if ran && backoff.resets_after(up) {
             child.delays.reset();
         }
-        let until = now.saturating_add(child.delays.next(&backoff, jitter));
+        let delay = child.delays.next(&backoff, jitter).max(least);
+        let until = now.saturating_add(delay);
         let alone = matches!(self.strategy, Strategy::OneForOne | Strategy::Dynamic);
         if until > now {
             let state = ChildState::Backoff { until };

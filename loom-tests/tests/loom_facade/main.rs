@@ -1,4 +1,4 @@
-//! Models of the facade: ends and monitors, identities, what an incarnation holds, and stop tokens.
+//! Models of the facade: ends and monitors, identities, what an incarnation holds, stop tokens, and who waits for a key.
 //!
 //! What is explored is the text that ships: the modules are taken from `std/src/` as they are, into this crate, whose
 //! `crate::sync` is loom's instead of the standard library's ([`sync`]). What they name and is no part of a protocol (the
@@ -6,7 +6,7 @@
 //! and run on plain threads.
 //!
 //! ```text
-//! shipped   monitor.rs   stop.rs   process/{child,table,exit}.rs   registry/holdings.rs
+//! shipped   monitor.rs   stop.rs   process/{child,table,exit}.rs   registry/{holdings,wait}.rs
 //!               │            │              │                            │
 //! here          └────────────┴── crate::sync: loom ──────────────────────┴──► a table of names under a lock
 //! ```
@@ -22,6 +22,8 @@
 )]
 
 extern crate alloc;
+// For the hasher that `std/src/registry/wait.rs` names.
+extern crate self as foldhash;
 
 #[cfg(not(bedplate_loom))]
 #[path = "../../../std/src/sync.rs"]
@@ -39,6 +41,24 @@ mod holding;
 mod process;
 mod registry;
 mod stopping;
+mod waiting;
+
+/// No time passes.
+mod clock {
+    use bedplate_core::clock::Instant;
+
+    pub(crate) const fn now() -> Instant {
+        Instant::ZERO
+    }
+}
+
+/// The same for a key in each run, so that loom finds each way again.
+mod fast {
+    use core::hash::BuildHasherDefault;
+    use std::hash::DefaultHasher;
+
+    pub(crate) type RandomState = BuildHasherDefault<DefaultHasher>;
+}
 
 /// What the modules name of supervisors.
 mod supervisor {

@@ -3,9 +3,14 @@
 
 #[path = "../../../std/src/registry/holdings.rs"]
 mod holdings;
+#[path = "../../../std/src/registry/wait.rs"]
+mod wait;
 
 pub(crate) use holdings::Holdings;
 pub(crate) use shared::{Names, Registry};
+
+use crate::HOUR;
+use crate::stop::StopToken;
 
 mod shared {
     use crate::process::Pid;
@@ -117,4 +122,44 @@ pub(crate) fn register(holdings: &Holdings, names: &Names, name: &'static str) -
     }
     held.added = true;
     Registered::Yes
+}
+
+/// Why nothing was waited for any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WaitError {
+    Timeout,
+    Stopped,
+}
+
+/// Who waits for keys of one registry.
+#[derive(Default)]
+pub(crate) struct Waits(wait::Waiting);
+
+impl Waits {
+    /// Registers `key`, which `register` does.
+    pub(crate) fn register(&self, key: &str, register: impl FnOnce()) {
+        let notice = self.0.before(key);
+        register();
+        self.0.after(notice);
+    }
+
+    pub(crate) fn wait(
+        &self,
+        key: &str,
+        stop: Option<&StopToken>,
+        mut is_registered: impl FnMut() -> bool,
+    ) -> Result<(), WaitError> {
+        let look = move || is_registered().then_some(());
+        self.0.wait(key, HOUR, stop, look)
+    }
+
+    pub(crate) async fn wait_as_task(&self, key: &str, mut is_registered: impl FnMut() -> bool) {
+        let look = move || is_registered().then_some(());
+        self.0.wait_as_task(key, look).await;
+    }
+
+    /// How many wait.
+    pub(crate) fn count(&self) -> usize {
+        self.0.count()
+    }
 }

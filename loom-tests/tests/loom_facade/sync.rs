@@ -1,6 +1,6 @@
 //! The door of `std/src/sync.rs`, with loom behind it.
 //!
-//! Locks, condition variables and the flag of a stop token are loom's. Not modelled are reference counts, which are the
+//! Locks, condition variables, flags and the count of who waits are loom's. Not modelled are reference counts, which are the
 //! standard library's, and counters that only make numbers. A wait with a limit has none here, so that who is forgotten is a
 //! deadlock, which loom reports.
 //!
@@ -9,20 +9,19 @@
 
 pub(crate) use alloc::sync::{Arc, Weak};
 pub(crate) use core::sync::atomic::AtomicU64;
-pub(crate) use loom::sync::atomic::{AtomicBool, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::AtomicUsize;
 use core::time::Duration;
 
 type Model = loom::sync::Mutex<()>;
 
 loom::lazy_static! {
     /// Which execution this is.
-    static ref EXECUTION: usize = {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
+    static ref EXECUTION: u64 = {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         // Relaxed: only the number itself matters.
         NEXT.fetch_add(1, Ordering::Relaxed)
     };
@@ -40,7 +39,7 @@ pub(crate) fn thread_number() -> u64 {
 
 pub(crate) struct Mutex<T> {
     /// The model of the present execution, when it was taken in that.
-    model: std::sync::Mutex<Option<(usize, Arc<Model>)>>,
+    model: std::sync::Mutex<Option<(u64, Arc<Model>)>>,
     value: UnsafeCell<T>,
 }
 
@@ -56,14 +55,22 @@ impl<T> Mutex<T> {
         }
     }
 
+    /// Without a model while a model that has failed is taken down, and with it its objects: then nobody else runs.
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        if std::thread::panicking() {
+            return MutexGuard {
+                held: None,
+                value: &self.value,
+                _model: None,
+            };
+        }
         let model = self.model();
         // SAFETY: it lives as long as the guard, which drops what borrows from it first.
         let lasting = unsafe { &*Arc::as_ptr(&model) };
         MutexGuard {
             held: Some(lasting.lock().expect("never poisoned")),
             value: &self.value,
-            _model: model,
+            _model: Some(model),
         }
     }
 
@@ -94,17 +101,17 @@ impl<T> fmt::Debug for Mutex<T> {
 }
 
 pub(crate) struct MutexGuard<'a, T> {
-    /// Missing only while it waits.
+    /// Missing while it waits.
     held: Option<loom::sync::MutexGuard<'static, ()>>,
     value: &'a UnsafeCell<T>,
-    _model: Arc<Model>,
+    _model: Option<Arc<Model>>,
 }
 
 impl<T> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: whoever has a guard that does not wait holds the lock.
+        // SAFETY: whoever has a guard that does not wait holds the lock, or runs alone.
         unsafe { &*self.value.get() }
     }
 }
@@ -125,7 +132,9 @@ impl Condvar {
     }
 
     pub(crate) fn notify_all(&self) {
-        self.0.notify_all();
+        if !std::thread::panicking() {
+            self.0.notify_all();
+        }
     }
 
     /// Without a limit.

@@ -25,7 +25,8 @@ static BUDGET: Mutex<Budget> = Mutex::new(Budget {
 /// Threads that [`context::spawn`](crate::context::spawn) and [`context::scope`](crate::context::scope) start, and those
 /// of a [parallel dispatch](crate::groups::dispatch_in_parallel), count among them; for the latter, where there is none
 /// left for one, the caller does its work. Threads that already run are not affected. A child that is refused a thread is a child that
-/// could not be started: it counts against its supervisor's restart intensity.
+/// could not be started: it counts against its supervisor's restart intensity, and is tried again after ten milliseconds at the
+/// earliest.
 pub fn limit_threads(limit: usize) {
     BUDGET.lock().limit = limit;
 }

@@ -32,6 +32,16 @@ pub struct PanicReport {
 }
 
 impl PanicReport {
+    /// Of a panic that a test tells of and that did not happen.
+    pub(crate) fn told(message: &str, thread: &str) -> Self {
+        Self {
+            message: message.to_owned(),
+            location: None,
+            thread: thread.to_owned(),
+            backtrace: None,
+        }
+    }
+
     /// Where the thread was, if the environment asked for it (`RUST_BACKTRACE`). Names are
     /// resolved when it is first printed, not when the thread panics.
     #[must_use]

@@ -198,7 +198,7 @@ impl Application {
         }
     }
 
-    fn into_root(self) -> SupervisorBuilder {
+    pub(super) fn into_root(self) -> SupervisorBuilder {
         let name = self.main.name().to_owned();
         let main = Template(Some(self.main));
         let main = ChildSpec::supervisor("main", move || main.describe());

@@ -80,6 +80,17 @@ pub enum StartError {
     GaveUp(Arc<GaveUp>),
 }
 
+impl StartError {
+    /// Whether there was no room for it: no thread, or no identity. There may be some later.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::ThreadBudget { .. } | Self::TooManyProcesses { .. } | Self::Spawn(_) => true,
+            Self::Child { error, .. } => error.is_refusal(),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -58,7 +58,8 @@
 //! [says otherwise](Simulation::ignores_stop). What two threads do at once happens here in the order in which the test says
 //! it. A delay's jitter is the same in each run.
 //!
-//! Bodies are not called, commands not run, names not registered and nobody is monitored. A supervisor below another is
+//! Bodies are not called, commands not run, names not registered, and nobody is monitored or looked at: whether a child is
+//! [stuck](Simulation::is_found_stuck) is for the test to say. On which thread an incarnation would run makes no difference. A supervisor below another is
 //! described by the closure of its [specification](ChildSpec::supervisor), as it is with threads. To have bodies fail
 //! that do run, there is [`fault`](crate::fault).
 
@@ -70,9 +71,9 @@ pub use happened::{Happened, SimulationError, What};
 use super::info::{ChildInfo, Counts};
 use super::spec::Work;
 use super::tree::News;
-use super::{ChildSpec, StartError, SupervisorBuilder, error};
+use super::{Application, ChildSpec, StartError, SupervisorBuilder, error};
 use crate::process::panic::attempt;
-use crate::process::{ExitReason, IntoExit};
+use crate::process::{ExitReason, IntoExit, PanicReport};
 use crate::sync::Arc;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use bedplate_core::clock::Instant;
@@ -123,6 +124,14 @@ impl Simulation {
         })
     }
 
+    /// What `application` is, before its start: its own supervisor is `main`, and beside it is what bedplate needs.
+    ///
+    /// # Errors
+    /// Those with which [`Application::start`] would refuse before it starts any child.
+    pub fn of_application(application: Application) -> Result<Self, StartError> {
+        Self::new(application.into_root())
+    }
+
     /// Starts the children in order, as far as that goes: a child that [signals](Ready::Signalled) that it is ready holds up the
     /// ones after it until the test [says](Self::becomes_ready) so. Without effect when it has been started.
     pub fn start(&mut self) {
@@ -164,6 +173,34 @@ impl Simulation {
         self.ends(path, Err::<(), _>(message))
     }
 
+    /// The body of the child `path` panics with `message`; short for [`ends`](Self::ends).
+    ///
+    /// # Errors
+    /// [`SimulationError`] if there is no such child, it does not run, or is a supervisor.
+    pub fn panics(&mut self, path: &str, message: &str) -> Result<(), SimulationError> {
+        let report = PanicReport::told(message, path);
+        self.ends(path, ExitReason::Panicked(Arc::new(report)))
+    }
+
+    /// The child `path` has been silent for longer than it [may be](ChildSpec::watch), and its supervisor looks: what follows is
+    /// what its [`Watch`](super::Watch) says. That the process ends is told, and nothing else. How long that
+    /// takes is for the test to say.
+    ///
+    /// # Errors
+    /// [`SimulationError`] if there is no such child, it does not run, is a supervisor, or nobody watches it.
+    pub fn is_found_stuck(&mut self, path: &str) -> Result<(), SimulationError> {
+        let (branch, id, spec) = self.actor(path)?;
+        let path = || path.to_owned();
+        let watched = spec.watched();
+        let watch = watched.ok_or_else(|| SimulationError::NotWatched { path: path() })?;
+        if !self.branches[branch].is_running(id.child) {
+            return Err(SimulationError::NotRunning { path: path() });
+        }
+        let follows = self.branches[branch].found_stuck(self.now, id, watch.on_stuck);
+        self.follow(branch, follows);
+        Ok(())
+    }
+
     /// Whether incarnations of the child `path` do not end when they are asked to stop: they go on until the test says that
     /// they [end](Self::ends), or their time is over and they are abandoned. May be said of children that are not there yet, and
     /// stays said. If one has been asked already, it makes no difference for that one.
@@ -175,8 +212,8 @@ impl Simulation {
         }
     }
 
-    /// The next `times` starts of the child `path` fail, as if the system refused it a thread. May be said of children that
-    /// are not there yet.
+    /// The next `times` starts of the child `path` fail, as if the system refused it a thread: if it is tried again, then after
+    /// ten milliseconds at the earliest. May be said of children that are not there yet.
     pub fn fails_to_start(&mut self, path: &str, times: u32) {
         self.refused.insert(path.to_owned(), times);
     }
@@ -266,6 +303,21 @@ impl Simulation {
     /// [`SimulationError`] if there is no such child, or its supervisor refuses.
     pub fn delete(&mut self, path: &str) -> Result<(), SimulationError> {
         self.ask(path, |branch, _, key| branch.delete(key))
+    }
+
+    /// Says something else about the child of this specification's id, of the supervisor of this path, the outermost one's being
+    /// empty, as [`SupRef::change_child`](super::SupRef::change_child) does.
+    ///
+    /// # Errors
+    /// [`SimulationError`] if there is no such supervisor; or with the specification, if it is not taken.
+    pub fn change_child(
+        &mut self,
+        supervisor: &str,
+        spec: ChildSpec,
+    ) -> Result<(), SimulationError> {
+        let branch = self.branch(supervisor)?;
+        let changed = self.branches[branch].change(Box::new(spec));
+        changed.map_err(|(spec, error)| SimulationError::NotTaken { spec, error })
     }
 
     /// What has happened since this was last asked, in words.

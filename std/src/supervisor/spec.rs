@@ -219,7 +219,8 @@ impl ChildSpec {
 
     /// How long to wait before it is restarted; [`Backoff::NONE`] unless set.
     ///
-    /// A delay is cut short by a stop, but not by anything else; siblings are served meanwhile.
+    /// A delay is cut short by a stop, but not by anything else; siblings are served meanwhile. Whatever is set, a restart for
+    /// which no thread was to be had is tried again after ten milliseconds at the earliest.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.plan.backoff = backoff;
         self

@@ -3,9 +3,9 @@
 //! It is started with the first supervisor, so that a process without supervisors has no thread
 //! more, and a supervisor whose deadlines nobody would watch does not start. It calls nothing of a
 //! user's. It is told only of deadlines that are really set, which is when a child is asked to stop,
-//! and told again when they no longer matter: there is an entry for each supervisor that waits for
-//! one. (Two threads that tell it in the wrong order may leave one more, which is gone when it is
-//! due.)
+//! waits out a delay, has to become ready, or is to be looked at whether it is stuck; and told again
+//! when they no longer matter: there is an entry for each supervisor that waits for one. (Two threads
+//! that tell it in the wrong order may leave one more, which is gone when it is due.)
 
 use super::tree::{Tree, elsewhere};
 use crate::clock;

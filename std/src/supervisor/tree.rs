@@ -8,6 +8,9 @@
 //!   └─────────────────── a start succeeded or failed ◄───────────────────────────┘
 //! ```
 //!
+//! One job may be left for later: if a thread tells of the end of an incarnation, and the next one of that child is to have the same
+//! thread, [`Tree::go_on`] gives it back when the others are done.
+//!
 //! Under the lock there is only bookkeeping ([`state`]): no code of a user, no destructor of a user's value (they go out as
 //! [`Job::Drop`], [`Job::DropEntries`] and [`Job::Abandon`]), no thread is started and nobody is woken. So whoever asks
 //! about children never waits for a child. Two threads may do jobs of one supervisor at the same time; that is sound because
@@ -64,6 +67,7 @@ pub(super) enum News {
     Ready(IncarnationId),
     StartFailed(IncarnationId, Arc<StartError>),
     Exited(IncarnationId, ExitReason),
+    Stuck(IncarnationId),
     Shutdown,
     /// Also if it is stopping already.
     ShutdownBy(Instant),

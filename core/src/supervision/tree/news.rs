@@ -17,6 +17,9 @@ pub enum Event {
     Ready(IncarnationId),
     /// An incarnation whose start was ordered never came to run.
     StartFailed(IncarnationId),
+    /// As [`StartFailed`](Self::StartFailed), because there was no room: no thread or no memory was to be had. If it is tried
+    /// again, then after ten milliseconds at the earliest: tried at once, it would use up the intensity before there can be any.
+    Refused(IncarnationId),
     /// An incarnation whose start was ordered chose not to run, which is no failure. Erlang/OTP's
     /// `ignore`.
     Declined(IncarnationId),
@@ -37,7 +40,7 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
-    /// Start an incarnation and answer with [`Event::Started`], [`Event::StartFailed`] or
+    /// Start an incarnation and answer with [`Event::Started`], [`Event::StartFailed`], [`Event::Refused`] or
     /// [`Event::Declined`].
     Start(IncarnationId),
     /// Ask an incarnation to stop, also one whose start is not confirmed yet. Until when it may take

@@ -299,3 +299,63 @@ fn one_that_was_up_for_long_before_it_was_stuck_is_restarted_without_a_delay() {
     let state = machine.child(a).map(Child::state);
     assert!(matches!(state, Some(ChildState::Backoff { .. })));
 }
+
+#[test]
+fn f29_a_start_for_which_there_is_no_room_is_tried_again_later_and_counts() {
+    let limit = RestartIntensity::new(3, Duration::from_secs(5)).unwrap();
+    let config = Config::new(Strategy::OneForOne, limit);
+    let mut machine = Fixed::new(config, FixedChildren::new()).unwrap();
+    let a = machine.add(None, ChildPlan::default()).unwrap();
+    step(&mut machine, NOW, Event::Start).unwrap();
+    step(&mut machine, NOW, Event::Started(id(a, 1))).unwrap();
+    let start = step(&mut machine, NOW, Event::Exited(id(a, 1), Exit::Abnormal)).unwrap();
+    assert_eq!(start.as_slice(), [Action::Start(id(a, 2))]);
+    let mut now = NOW;
+    for number in 2..=3 {
+        let nothing = step(&mut machine, now, Event::Refused(id(a, number))).unwrap();
+        assert_eq!(nothing.as_slice(), []);
+        let until = now.saturating_add(Duration::from_millis(10));
+        let state = machine.child(a).map(Child::state);
+        assert_eq!(state, Some(ChildState::Backoff { until }));
+        now = until;
+        let start = step(&mut machine, now, Event::Tick).unwrap();
+        assert_eq!(start.as_slice(), [Action::Start(id(a, number + 1))]);
+    }
+    // Three have been: the crash, and two tries.
+    step(&mut machine, now, Event::Refused(id(a, 4))).unwrap();
+    assert_eq!(machine.phase(), Phase::Ended(End::GaveUp(a)));
+}
+
+#[test]
+fn f29_a_longer_delay_is_not_made_shorter_by_it() {
+    let limit = RestartIntensity::new(4, Duration::from_secs(5)).unwrap();
+    let config = Config::new(Strategy::OneForAll, limit);
+    let mut machine = Fixed::new(config, FixedChildren::new()).unwrap();
+    let second = Duration::from_secs(1);
+    let backoff = Backoff::new(second, second).unwrap();
+    let plan = ChildPlan::default().backoff(backoff);
+    let [a, b] = [(); 2].map(|()| machine.add(None, plan).unwrap());
+    step(&mut machine, NOW, Event::Start).unwrap();
+    for child in [a, b] {
+        step(&mut machine, NOW, Event::Started(id(child, 1))).unwrap();
+    }
+    step(&mut machine, NOW, Event::Exited(id(b, 1), Exit::Abnormal)).unwrap();
+    step(&mut machine, NOW, Event::Exited(id(a, 1), Exit::Clean)).unwrap();
+    // The group waits with the one that is refused: the first delay of that one is none.
+    step(&mut machine, NOW, Event::Refused(id(a, 2))).unwrap();
+    let until = NOW.saturating_add(Duration::from_millis(10));
+    assert_eq!(machine.next_deadline(), Some(until));
+    let start = step(&mut machine, until, Event::Tick).unwrap();
+    assert_eq!(start.as_slice(), [Action::Start(id(a, 3))]);
+    step(&mut machine, until, Event::Refused(id(a, 3))).unwrap();
+    let until = until.saturating_add(second);
+    assert_eq!(machine.next_deadline(), Some(until));
+}
+
+#[test]
+fn f29_a_first_start_for_which_there_is_no_room_has_failed() {
+    let (mut machine, [a, ..]) = three(Restart::Permanent);
+    step(&mut machine, NOW, Event::Start).unwrap();
+    step(&mut machine, NOW, Event::Refused(id(a, 1))).unwrap();
+    assert_eq!(machine.phase(), Phase::Ended(End::StartFailed(a)));
+}

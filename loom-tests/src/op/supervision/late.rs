@@ -38,7 +38,7 @@ pub fn run(bytes: &[u8]) {
             17..=22 if by_hand => late.ask(&mut bytes),
             23 => match bytes.below(4) {
                 0 => late.step(Event::Shutdown),
-                1 | 2 => late.find_stuck(&mut bytes),
+                2 | 3 => late.find_stuck(),
                 _ => {}
             },
             _ => {}
@@ -106,6 +106,8 @@ impl Late {
             return;
         };
         match bytes.below(8) {
+            // No byte decides that, so that inputs that were kept mean what they meant.
+            0 if !answered && self.now % 2 == 1 => self.over(id, Event::Refused(id)),
             0 if !answered => self.over(id, Event::StartFailed(id)),
             1 if !answered => self.over(id, Event::Declined(id)),
             2..=4 => self.confirm(id, Event::Ready(id)),
@@ -148,15 +150,19 @@ impl Late {
             event,
             Event::Started(id),
             Event::StartFailed(id),
+            Event::Refused(id),
             Event::Ready(id),
             Event::Stuck(id),
         ]);
     }
 
-    fn find_stuck(&mut self, bytes: &mut Bytes<'_>) {
-        let Some(&(id, _)) = bytes.one_of(&self.alive) else {
+    /// One of those alive is found to be stuck: the time decides which, and no byte either.
+    fn find_stuck(&mut self) {
+        let count = u64::try_from(self.alive.len()).unwrap();
+        let Some(which) = self.now.checked_rem(count) else {
             return;
         };
+        let (id, _) = self.alive[usize::try_from(which).unwrap()];
         if self.state(id.child) == Some(ChildState::Running) {
             self.step(Event::Stuck(id));
             self.stuck.insert(id);
@@ -298,7 +304,9 @@ impl Late {
 
     fn step(&mut self, event: Event) {
         let before = match event {
-            Event::Exited(id, _) | Event::StartFailed(id) => self.state(id.child),
+            Event::Exited(id, _) | Event::StartFailed(id) | Event::Refused(id) => {
+                self.state(id.child)
+            }
             _ => None,
         };
         let actions = self.machine.step(self.at(), event);
@@ -309,7 +317,7 @@ impl Late {
             Strategy::OneForOne | Strategy::Dynamic
         );
         if alone
-            && let Event::Exited(id, _) | Event::StartFailed(id) = event
+            && let Event::Exited(id, _) | Event::StartFailed(id) | Event::Refused(id) = event
             && (matches!(before, Some(ChildState::Running | ChildState::Starting))
                 || self.stuck.contains(&id))
             && matches!(

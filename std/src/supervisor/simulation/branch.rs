@@ -12,8 +12,8 @@ use crate::sync::Arc;
 use alloc::collections::BTreeMap;
 use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{
-    Action, Actions, ChildKey, ChildState, ControlError, End, GrowingChildren, IncarnationId,
-    Phase, Ready, Stale, Strategy,
+    Action, Actions, ChildKey, ChildState, ControlError, End, Event, GrowingChildren,
+    IncarnationId, OnStuck, Phase, Ready, Stale, Strategy,
 };
 use core::time::Duration;
 
@@ -50,6 +50,8 @@ struct Actor {
     asked: Option<(Instant, Instant)>,
     /// The time it had to become ready, if it is being stopped for that.
     late: Option<Duration>,
+    /// Whether it was found to be.
+    stuck: bool,
     last_exit: Option<ExitReason>,
     failure: Option<Arc<StartError>>,
     nested: Option<BranchIndex>,
@@ -173,7 +175,7 @@ impl Branch {
                 child: None,
                 since: actor.since,
                 last_exit: actor.last_exit.clone(),
-                stuck: false,
+                stuck: actor.stuck,
             })
         });
         infos.collect()
@@ -241,6 +243,35 @@ impl Branch {
         follows
     }
 
+    /// A round finds this running incarnation stuck.
+    pub(super) fn found_stuck(
+        &mut self,
+        now: Instant,
+        id: IncarnationId,
+        then: OnStuck,
+    ) -> Vec<Follow> {
+        let mut follows: Vec<_> = self
+            .told(id, What::FoundStuck { then })
+            .into_iter()
+            .collect();
+        if let Some(actor) = self.children.get_mut(&id.child) {
+            actor.stuck = true;
+        }
+        if then == OnStuck::Restart {
+            let was_stopping = self.is_stopping();
+            let actions = self.machine.step(now, Event::Stuck(id));
+            let actions = actions.map(Vec::<Action>::from_iter).unwrap_or_default();
+            self.follow(now, &actions, was_stopping, &mut follows);
+        }
+        follows
+    }
+
+    /// Whether it runs: it neither starts nor stops.
+    pub(super) fn is_running(&self, key: ChildKey) -> bool {
+        let child = self.machine.child(key);
+        child.is_some_and(|child| child.state() == ChildState::Running)
+    }
+
     /// Asks the machine for something by hand.
     pub(super) fn ask(
         &mut self,
@@ -275,6 +306,30 @@ impl Branch {
         let mut follows = Vec::new();
         self.follow(now, &actions, false, &mut follows);
         Ok(follows)
+    }
+
+    pub(super) fn change(
+        &mut self,
+        spec: Box<ChildSpec>,
+    ) -> Result<(), (Box<ChildSpec>, ControlError)> {
+        let key = match self.key(&spec.id) {
+            _ if self.machine.strategy() == Strategy::Dynamic => Err(ControlError::Dynamic),
+            None => Err(ControlError::NotFound),
+            Some(key) => Ok(key),
+        };
+        let changed = key.and_then(|key| {
+            self.machine.change(key, spec.machine_plan())?;
+            Ok(key)
+        });
+        match changed {
+            Ok(key) => {
+                if let Some(actor) = self.children.get_mut(&key) {
+                    actor.spec = Arc::new(*spec);
+                }
+                Ok(())
+            }
+            Err(error) => Err((spec, error)),
+        }
     }
 
     pub(super) fn delete(&mut self, key: ChildKey) -> Result<Vec<Follow>, ControlError> {
@@ -490,6 +545,7 @@ impl Actor {
             since: None,
             asked: None,
             late: None,
+            stuck: false,
             last_exit: None,
             failure: None,
             nested: None,
@@ -500,6 +556,7 @@ impl Actor {
         self.since = None;
         self.asked = None;
         self.late = None;
+        self.stuck = false;
         self.nested = None;
         self.last_exit = Some(reason);
     }

@@ -1,7 +1,7 @@
 //! What a simulation tells, and why it refuses something.
 
 use super::super::ChildSpec;
-use bedplate_core::supervision::ControlError;
+use bedplate_core::supervision::{ControlError, OnStuck};
 use core::error::Error;
 use core::fmt;
 use core::time::Duration;
@@ -30,6 +30,11 @@ pub enum What {
     DidNotStart {
         /// Why, in words.
         why: String,
+    },
+    /// It was silent for longer than it [may be](super::super::ChildSpec::watch).
+    FoundStuck {
+        /// What follows.
+        then: OnStuck,
     },
     /// It was asked to stop.
     AskedToStop {
@@ -66,6 +71,10 @@ impl fmt::Display for Happened {
         match &self.what {
             What::Started => f.write_str(" started"),
             What::DidNotStart { why } => write!(f, " did not start: {why}"),
+            What::FoundStuck {
+                then: OnStuck::AbortProcess,
+            } => f.write_str(" found stuck: the process ends"),
+            What::FoundStuck { .. } => f.write_str(" found stuck"),
             What::AskedToStop {
                 within: Some(within),
             } => write!(f, " asked to stop within {within:?}"),
@@ -91,6 +100,11 @@ pub enum SimulationError {
     },
     /// No incarnation of it is there that this could happen to.
     NotRunning {
+        /// Its path.
+        path: String,
+    },
+    /// Nobody looks whether it is stuck.
+    NotWatched {
         /// Its path.
         path: String,
     },
@@ -132,6 +146,7 @@ impl fmt::Display for SimulationError {
         match self {
             Self::NoSuchChild { path } => write!(f, "there is no child {path:?}"),
             Self::NotRunning { path } => write!(f, "no incarnation of {path:?} is there for that"),
+            Self::NotWatched { path } => write!(f, "nobody watches {path:?}"),
             Self::IsSupervisor { path } => {
                 write!(
                     f,

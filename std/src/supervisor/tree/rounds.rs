@@ -6,12 +6,12 @@
 
 use super::super::report;
 use super::super::watch::Observed;
-use super::Job;
 use super::state::State;
+use super::{Job, News};
 use alloc::collections::BTreeSet;
 use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{
-    Action, ChildKey, ChildState, Event, IncarnationId, Look, OnStuck, Round, Rounds,
+    ChildKey, ChildState, IncarnationId, Look, OnStuck, Round, Rounds,
 };
 use core::time::Duration;
 
@@ -108,10 +108,7 @@ impl State {
             (None, rounds) => *rounds = None,
         }
         for id in to_restart {
-            let actions = self.machine.step(now, Event::Stuck(id));
-            let actions = actions.map(Vec::<Action>::from_iter).unwrap_or_default();
-            let was_stopping = self.is_stopping();
-            self.follow(now, name, &actions, was_stopping, jobs);
+            self.step(now, name, News::Stuck(id), jobs);
         }
     }
 }

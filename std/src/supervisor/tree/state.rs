@@ -488,6 +488,7 @@ impl News {
             Self::Start => Event::Start,
             Self::Started(id) => Event::Started(*id),
             Self::Ready(id) => Event::Ready(*id),
+            Self::StartFailed(id, error) if error.is_refusal() => Event::Refused(*id),
             Self::StartFailed(id, _) => Event::StartFailed(*id),
             Self::Exited(id, reason) => Event::Exited(
                 *id,
@@ -497,6 +498,7 @@ impl News {
                     Exit::Abnormal
                 },
             ),
+            Self::Stuck(id) => Event::Stuck(*id),
             Self::Shutdown | Self::ShutdownBy(_) => Event::Shutdown,
             Self::Tick => Event::Tick,
         }

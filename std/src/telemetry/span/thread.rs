@@ -98,8 +98,8 @@ impl Mine {
         }
     }
 
-    /// Gives a span its identity, and decides whether it is kept.
-    #[inline]
+    /// Gives a span its identity, and decides whether it is kept. Inline, so that it is not returned in memory.
+    #[inline(always)]
     pub(super) fn identify(&mut self, parent: Option<Ambient>) -> Identity {
         match parent {
             Some(parent) => Identity {
