@@ -3,6 +3,7 @@
 
 use bedplate::monitor::Inbox;
 use bedplate::process::ExitReason;
+use bedplate::supervisor::simulation::Simulation;
 use bedplate::supervisor::{
     ChildSpec, ChildState, Incarnation, Partitions, PartitionsError, Ready, ResizeError, Restart,
     RouteError, StartError, Strategy, SupRef, Supervisor, SupervisorBuilder, TerminateError,
@@ -112,6 +113,27 @@ fn a_storm_uses_up_the_limit_of_its_own_partition() {
         report.clean,
         ["2/worker", "2", "1/worker", "1", "0/worker", "0"]
     );
+}
+
+/// The same without threads: it is nothing but supervisors.
+#[test]
+fn a_simulated_storm_uses_up_the_limit_of_its_own_partition() {
+    let (_partitions, _orders, builder) = with_orders(2);
+    let mut app = Simulation::new(builder).unwrap();
+    app.start();
+    for _ in 0..3 {
+        app.fails("0/worker", "as planned").unwrap();
+        app.fails("1/worker", "as planned").unwrap();
+    }
+    let restarts = |app: &Simulation| -> Vec<u64> {
+        let children = app.children("");
+        children.iter().map(|child| child.restarts).collect()
+    };
+    assert_eq!(restarts(&app), [0, 0]);
+    app.fails("0/worker", "as planned").unwrap();
+    assert_eq!(restarts(&app), [1, 0]);
+    assert_eq!(app.child("1/worker").unwrap().incarnation, 4);
+    assert!(app.ended().is_none());
 }
 
 #[test]
@@ -426,12 +448,16 @@ fn a_stop_callback_does_not_wait_for_a_partition() {
             Supervisor::builder("unused").child(ChildSpec::worker("worker", move |me| {
                 let (waiting, tell) = (partitions.clone(), tell.clone());
                 let ready = tell.clone();
+                let (called, is_called) = mpsc::channel();
                 let _asks = me.stop().on_stop(move || {
                     let answer = waiting.route_within("key", HOUR);
                     tell.send(Some(answer.map(drop))).unwrap();
+                    called.send(()).unwrap();
                 });
                 ready.send(None).unwrap();
                 obedient(me);
+                // With the body its callbacks would be taken back.
+                is_called.recv_timeout(PATIENCE).unwrap();
             }))
         })
         .start()
