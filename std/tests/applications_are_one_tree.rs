@@ -7,6 +7,7 @@ use alone::alone;
 use bedplate::clock;
 use bedplate::context::{self, Key};
 use bedplate::process::ExitReason;
+use bedplate::supervisor::simulation::Simulation;
 use bedplate::supervisor::{
     Application, ChildSpec, Incarnation, OnGiveUp, Ready, StartError, Stop, Strategy, Supervisor,
 };
@@ -144,6 +145,28 @@ fn it_gives_up_with_its_supervisor_unless_it_may_restart_it() {
     let ended = Application::new(main()).limit(2, HOUR).run().unwrap();
     assert!(matches!(ended.reason, ExitReason::GaveUp(_)));
     assert_eq!(*starts.lock().unwrap(), 2 + 6);
+}
+
+/// It backs off so far that it reaches no limit: a program may go on without it.
+#[test]
+fn what_bedplate_runs_is_no_reason_to_give_up() {
+    let child = ChildSpec::worker("child", obedient);
+    let main = Supervisor::builder("shop").child(child);
+    let mut shop = Simulation::of_application(Application::new(main)).unwrap();
+    shop.start();
+    for _ in 0..1_000 {
+        while !shop
+            .child("bedplate/telemetry")
+            .is_some_and(|child| child.state.is_active())
+        {
+            let due = shop.next_due().expect("it is restarted");
+            shop.advance(due);
+        }
+        shop.panics("bedplate/telemetry", "as planned").unwrap();
+    }
+    assert!(shop.ended().is_none());
+    assert_eq!(shop.child("bedplate").unwrap().restarts, 0);
+    assert_eq!(shop.child("main/child").unwrap().incarnation, 1);
 }
 
 /// The name of a test that this process was started for, and what is to be done.

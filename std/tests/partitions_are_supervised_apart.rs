@@ -3,8 +3,9 @@
 
 use bedplate::monitor::Inbox;
 use bedplate::process::ExitReason;
+use bedplate::supervisor::simulation::Simulation;
 use bedplate::supervisor::{
-    ChildSpec, ChildState, Incarnation, Partitions, PartitionsError, ResizeError, Restart,
+    ChildSpec, ChildState, Incarnation, Partitions, PartitionsError, Ready, ResizeError, Restart,
     RouteError, StartError, Strategy, SupRef, Supervisor, SupervisorBuilder, TerminateError,
 };
 use core::time::Duration;
@@ -112,6 +113,27 @@ fn a_storm_uses_up_the_limit_of_its_own_partition() {
         report.clean,
         ["2/worker", "2", "1/worker", "1", "0/worker", "0"]
     );
+}
+
+/// The same without threads: it is nothing but supervisors.
+#[test]
+fn a_simulated_storm_uses_up_the_limit_of_its_own_partition() {
+    let (_partitions, _orders, builder) = with_orders(2);
+    let mut app = Simulation::new(builder).unwrap();
+    app.start();
+    for _ in 0..3 {
+        app.fails("0/worker", "as planned").unwrap();
+        app.fails("1/worker", "as planned").unwrap();
+    }
+    let restarts = |app: &Simulation| -> Vec<u64> {
+        let children = app.children("");
+        children.iter().map(|child| child.restarts).collect()
+    };
+    assert_eq!(restarts(&app), [0, 0]);
+    app.fails("0/worker", "as planned").unwrap();
+    assert_eq!(restarts(&app), [1, 0]);
+    assert_eq!(app.child("1/worker").unwrap().incarnation, 4);
+    assert!(app.ended().is_none());
 }
 
 #[test]
@@ -318,12 +340,135 @@ fn a_partition_that_is_being_restarted_does_not_run() {
         RouteError::NotRunning { partition: 1 }
     );
     assert!(partitions.partition(0).is_ok());
+    let (answer, answered) = mpsc::channel();
+    let (waiting, key) = (partitions.clone(), key_of(&partitions, 1));
+    std::thread::spawn(move || answer.send(waiting.route_within(&key, HOUR)));
+    // By then it most likely waits; else this shows less.
+    std::thread::sleep(Duration::from_millis(20));
     go_on.send(()).unwrap();
-    while partitions.partition(1).is_err() {
-        std::thread::yield_now();
-    }
+    let second = answered.recv_timeout(PATIENCE).unwrap().unwrap();
+    assert_eq!(second.children()[0].incarnation, 1);
+    assert_eq!(supervisor.handle().child("1").unwrap().incarnation(), 2);
     drop(crash);
     drop(supervisor);
+}
+
+/// A key of the partition `number`.
+fn key_of(partitions: &Partitions, number: usize) -> u64 {
+    let mut keys = 0..;
+    keys.find(|key| partitions.index(key) == Some(number))
+        .unwrap()
+}
+
+/// The second incarnation of a partition does not start, and the third one does.
+#[test]
+fn who_waits_for_a_partition_has_the_one_that_starts() {
+    let partitions = Partitions::new(2).unwrap();
+    let (crash, crashes) = mpsc::channel::<()>();
+    let crashes = Arc::new(Mutex::new(crashes));
+    let described = Mutex::new(0);
+    let supervisor = Supervisor::builder("app")
+        .partitions(&partitions, move |number| {
+            let mut described = described.lock().unwrap();
+            *described += u64::from(number == 1);
+            let (times, crashes) = (*described, crashes.clone());
+            let worker = ChildSpec::worker("worker", move |me| {
+                if number == 1 && times < 3 {
+                    if times == 1 {
+                        me.ready();
+                    }
+                    let _crashes = crashes.lock().unwrap().recv();
+                    return Err("as planned");
+                }
+                me.ready();
+                obedient(me);
+                Ok(())
+            });
+            let worker = worker.ready(Ready::Signalled { within: PATIENCE });
+            Supervisor::builder("unused").limit(0, HOUR).child(worker)
+        })
+        .start()
+        .unwrap();
+    let key = key_of(&partitions, 1);
+    let first = partitions.route_within(&key, PATIENCE).unwrap();
+    let worker = first.child("worker").unwrap();
+    assert_eq!(worker.path(), "app/1/worker");
+    crash.send(()).unwrap();
+    while worker.is_alive() {
+        std::thread::yield_now();
+    }
+    let waiting: Vec<_> = (0..4)
+        .map(|_| {
+            let partitions = partitions.clone();
+            std::thread::spawn(move || partitions.route_within(&key, PATIENCE))
+        })
+        .collect();
+    crash.send(()).unwrap();
+    for waiting in waiting {
+        let third = waiting.join().unwrap().unwrap();
+        assert!(third.child("worker").unwrap().is_alive());
+    }
+    assert_eq!(supervisor.handle().child("1").unwrap().incarnation(), 3);
+    drop(supervisor);
+}
+
+#[test]
+fn nobody_waits_for_a_partition_longer_than_he_wants() {
+    let partitions = Partitions::new(2).unwrap();
+    let not_running = |partition| RouteError::NotRunning { partition };
+    let key = key_of(&partitions, 1);
+    let wait = |millis| {
+        let answer = partitions.route_within(&key, Duration::from_millis(millis));
+        answer.map(drop)
+    };
+    assert_eq!(wait(1), Err(not_running(1)), "it has not started");
+    let supervisor = Supervisor::builder("app")
+        .partitions(&partitions, partition_of_one)
+        .start()
+        .unwrap();
+    assert_eq!(wait(0), Ok(()));
+    supervisor.handle().terminate("1").unwrap();
+    assert_eq!(wait(1), Err(not_running(1)), "it was stopped");
+    partitions.resize(0).unwrap();
+    assert_eq!(wait(1), Err(RouteError::NoneInService));
+    partitions.resize(2).unwrap();
+    assert_eq!(wait(0), Ok(()));
+    drop(supervisor);
+}
+
+/// It would wait for what its own thread does next.
+#[test]
+fn a_stop_callback_does_not_wait_for_a_partition() {
+    let partitions = Partitions::new(1).unwrap();
+    let described = partitions.clone();
+    let (tell, told) = mpsc::channel();
+    let supervisor = Supervisor::builder("app")
+        .partitions(&partitions, move |_| {
+            let (partitions, tell) = (described.clone(), tell.clone());
+            Supervisor::builder("unused").child(ChildSpec::worker("worker", move |me| {
+                let (waiting, tell) = (partitions.clone(), tell.clone());
+                let ready = tell.clone();
+                let (called, is_called) = mpsc::channel();
+                let _asks = me.stop().on_stop(move || {
+                    let answer = waiting.route_within("key", HOUR);
+                    tell.send(Some(answer.map(drop))).unwrap();
+                    called.send(()).unwrap();
+                });
+                ready.send(None).unwrap();
+                obedient(me);
+                // With the body its callbacks would be taken back.
+                is_called.recv_timeout(PATIENCE).unwrap();
+            }))
+        })
+        .start()
+        .unwrap();
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), None);
+    let stopping = std::thread::spawn(move || supervisor.shutdown());
+    assert_eq!(
+        told.recv_timeout(PATIENCE).unwrap(),
+        Some(Err(RouteError::NotRunning { partition: 0 }))
+    );
+    assert_eq!(stopping.join().unwrap().clean, ["0/worker", "0"]);
 }
 
 /// The table outlives an incarnation of the whole, and all partitions are in service again.

@@ -5,8 +5,13 @@ use crate::shell;
 use lexopt::{Arg, Parser, ValueExt};
 use std::fs;
 use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
 
 const DEFAULT_SECONDS: u32 = 30;
+
+/// Targets that run at the same time: a processor each, where there are as few as that.
+const AT_ONCE: usize = 2;
 
 pub(crate) fn run(mut arguments: Parser) -> Result<(), Failure> {
     let mut seconds = DEFAULT_SECONDS;
@@ -45,7 +50,37 @@ fn fuzz(seconds: u32) -> Result<(), Failure> {
     if targets.is_empty() {
         return Err(Failure::failed("fuzz/ has no fuzz target"));
     }
-    for target in &targets {
+    // The first one builds what all need; the others are built while another runs.
+    let (first, others) = targets.split_at(1);
+    each(first, seconds)?;
+    let waiting = Mutex::new(others.iter());
+    thread::scope(|scope| {
+        let work = || {
+            loop {
+                let next = waiting.lock().map_or(None, |mut waiting| waiting.next());
+                match next {
+                    Some(target) => each(&[target], seconds)?,
+                    None => return Ok(()),
+                }
+            }
+        };
+        let workers = [(); AT_ONCE].map(|()| scope.spawn(work));
+        let ended = workers.into_iter().map(|worker| match worker.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        ended.collect::<Result<Vec<()>, Failure>>()
+    })?;
+    println!(
+        "fuzz: {} targets, {seconds} s each, found nothing",
+        targets.len()
+    );
+    Ok(())
+}
+
+/// Runs these targets, one after the other. What they say is shown if one of them finds something.
+fn each(targets: &[&str], seconds: u32) -> Result<(), Failure> {
+    for target in targets {
         // New inputs go to the first corpus; the one in the repository is read only, and grows by
         // decision, not by accident.
         let found = shell::target_dir("fuzz-found").join(target);
@@ -61,12 +96,10 @@ fn fuzz(seconds: u32) -> Result<(), Failure> {
         if kept.is_dir() {
             run.arg(kept);
         }
-        shell::run(run.args(["--", &format!("-max_total_time={seconds}")]))?;
+        run.args(["--", &format!("-max_total_time={seconds}")]);
+        shell::run_heard(&mut run)?;
+        println!("fuzz: {target} found nothing");
     }
-    println!(
-        "fuzz: {} targets, {seconds} s each, found nothing",
-        targets.len()
-    );
     Ok(())
 }
 

@@ -57,6 +57,24 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     }
 }
 
+/// Runs `command`, which must succeed; what it says is shown only if it does not.
+pub(crate) fn run_heard(command: &mut Command) -> Result<(), Failure> {
+    println!("$ {}", line(command));
+    let output = command
+        .output()
+        .map_err(|error| unrunnable(command, &error))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "{}{}`{}` ended with {}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+        line(command),
+        output.status
+    )))
+}
+
 /// What `command`, which must succeed, prints.
 pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
     let output = command

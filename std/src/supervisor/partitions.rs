@@ -19,14 +19,27 @@
 //! has asked just before is answered by the partition itself, as stopping. The number changes only under the lock of the
 //! layer's seat, and only for the layer that is in it; a layer that takes it has all its partitions in service. No lock
 //! is held while a partition is started or stopped: one resize at a time is let in by a flag.
+//!
+//! # Waiting for one
+//! ```text
+//! who is in the place? ── starts: wait until it is up, or over ──► up: that is it
+//!         ▲               is over, or stopping                        │ over
+//!         └── somebody else takes the place ── wait for that ◄────────┘
+//! ```
+//!
+//! Both waits have the same deadline. One is for the news that its own [`start`](SupervisorBuilder::start) would wait for, so
+//! nobody has to know of those who wait.
 
 use super::request_error::{RestartError, TerminateError};
 use super::tree::Tree;
-use super::{ChildSpec, SupRef, SupervisorBuilder};
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, Weak};
+use super::{ChildSpec, SupRef, SupervisorBuilder, request};
+use crate::clock;
+use crate::process::panic::discard;
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, Weak};
 use core::error::Error;
 use core::fmt;
 use core::hash::{BuildHasher as _, Hash};
+use core::time::Duration;
 use foldhash::quality::FixedState;
 
 /// Where keys go among the [partitions](SupervisorBuilder::partitions) of a supervisor: a fixed number of supervisors of one
@@ -59,19 +72,28 @@ use foldhash::quality::FixedState;
 ///
 /// # Concurrency
 /// To look waits for nobody: [`index`](Self::index) is a load, [`route`](Self::route) takes two locks for an instant, of which
-/// each partition has its own. [`resize`](Self::resize) waits for the partitions that it stops and starts.
+/// each partition has its own. [`route_within`](Self::route_within) waits for a partition, and [`resize`](Self::resize) for
+/// those that it stops and starts.
 #[derive(Clone)]
 pub struct Partitions(Arc<Table>);
 
 struct Table {
-    /// The present incarnation of each partition, or the last one.
-    places: Box<[Mutex<Weak<Tree>>]>,
+    places: Box<[Place]>,
     /// How many of them keys go to, from the first on; written under the lock of `layer`.
     in_service: AtomicUsize,
     /// The supervisor of the partitions.
     layer: Mutex<Weak<Tree>>,
     /// Whether somebody is changing how many there are.
     is_resizing: AtomicBool,
+}
+
+/// Where a partition is found.
+#[derive(Default)]
+struct Place {
+    /// Its present incarnation, or the last one.
+    tree: Mutex<Weak<Tree>>,
+    /// Another one is there.
+    came: Condvar,
 }
 
 impl Partitions {
@@ -90,7 +112,7 @@ impl Partitions {
             return Err(PartitionsError::TooMany { most: Self::MOST });
         }
         Ok(Self(Arc::new(Table {
-            places: (0..count).map(|_| Mutex::new(Weak::new())).collect(),
+            places: (0..count).map(|_| Place::default()).collect(),
             in_service: AtomicUsize::new(count),
             layer: Mutex::new(Weak::new()),
             is_resizing: AtomicBool::new(false),
@@ -144,8 +166,8 @@ impl Partitions {
     /// time. O(length of the key).
     ///
     /// # Errors
-    /// [`RouteError`]: none is in service, or the one of this key does not run at the moment. Nobody waits for it
-    /// here: it mostly runs again soon, if it is being restarted, and the key goes to no other one meanwhile.
+    /// [`RouteError`]: none is in service, or the one of this key does not run at the moment. If it is being restarted, it
+    /// mostly runs again soon, and the key goes to no other one meanwhile.
     pub fn route<K: Hash + ?Sized>(&self, key: &K) -> Result<SupRef, RouteError> {
         let number = self.index(key).ok_or(RouteError::NoneInService)?;
         self.partition(number)
@@ -157,12 +179,70 @@ impl Partitions {
     /// [`RouteError::NotRunning`], also if there is no such partition.
     pub fn partition(&self, number: usize) -> Result<SupRef, RouteError> {
         let place = self.0.places.get(number);
-        let tree = place.and_then(|place| place.lock().upgrade());
+        let tree = place.and_then(|place| place.tree.lock().upgrade());
         match tree {
             Some(tree) if tree.is_on() => Ok(SupRef {
                 tree: Arc::downgrade(&tree),
             }),
             _ => Err(RouteError::NotRunning { partition: number }),
+        }
+    }
+
+    /// A handle on the partition of `key`, as [`route`](Self::route) gives it, and waits until all its children have been
+    /// started, if it is being started or restarted; at most for `patience`.
+    ///
+    /// # Errors
+    /// [`RouteError`]: none is in service, or the one of this key has not been started in that time.
+    ///
+    /// # Concurrency
+    /// Blocks for that time at most, and does not wake for a stop. What a supervisor calls in the course of its work, stop
+    /// callbacks for example, does not wait, since the partition may be what that work has to start.
+    ///
+    /// ```
+    /// use bedplate::supervisor::{Partitions, Supervisor};
+    /// use std::time::Duration;
+    ///
+    /// let partitions = Partitions::new(2)?;
+    /// let waiting = partitions.clone();
+    /// let waiting = std::thread::spawn(move || waiting.route_within("Ada", Duration::from_secs(60)));
+    /// let supervisor = Supervisor::builder("app")
+    ///     .partitions(&partitions, |_number| Supervisor::builder("partition"))
+    ///     .start()?;
+    /// assert!(waiting.join().expect("it does not panic").is_ok());
+    /// # drop(supervisor);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn route_within<K: Hash + ?Sized>(
+        &self,
+        key: &K,
+        patience: Duration,
+    ) -> Result<SupRef, RouteError> {
+        let number = self.index(key).ok_or(RouteError::NoneInService)?;
+        let not_running = RouteError::NotRunning { partition: number };
+        let place = self.0.places.get(number).ok_or(not_running)?;
+        if request::is_working() {
+            return self.partition(number);
+        }
+        let deadline = clock::now().saturating_add(patience);
+        let left = || deadline.saturating_duration_since(clock::now());
+        let mut present = place.tree.lock().clone();
+        loop {
+            if let Some(tree) = present.upgrade() {
+                let is_up = tree.wait_up(left());
+                // It may be the last to hold how its children ended.
+                discard(tree);
+                if is_up {
+                    return Ok(SupRef { tree: present });
+                }
+            }
+            let seat = place.tree.lock();
+            let seat = place
+                .came
+                .wait_while_for(seat, left(), |seat| seat.ptr_eq(&present));
+            if seat.ptr_eq(&present) {
+                return Err(not_running);
+            }
+            present = seat.clone();
         }
     }
 
@@ -266,7 +346,8 @@ impl Seat {
             }
             Self::Partition(Partitions(table), number) => {
                 if let Some(place) = table.places.get(*number) {
-                    *place.lock() = tree;
+                    *place.tree.lock() = tree;
+                    place.came.notify_all();
                 }
             }
         }

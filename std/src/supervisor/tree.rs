@@ -41,6 +41,7 @@ use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{
     ChildKey, GrowingChildren, IncarnationId, Machine, Phase, Strategy,
 };
+use core::time::Duration;
 use entry::{Current, Entry};
 use state::State;
 
@@ -352,6 +353,15 @@ impl Tree {
             Some(error) => StartOutcome::Failed(error),
             None => StartOutcome::Up,
         }
+    }
+
+    /// Waits until all children have been started, or it has ended, at most so long. Whether they have, and it goes on.
+    pub(super) fn wait_up(&self, at_most: Duration) -> bool {
+        let state = self.state.lock();
+        let state = self
+            .changed
+            .wait_while_for(state, at_most, |state| !state.up && state.ended.is_none());
+        state.up && !state.is_stopping()
     }
 
     /// Waits until the supervisor has ended.

@@ -41,7 +41,8 @@
 //! # Now or later
 //! [`emit!`] calls the handlers there and then, with everything that is known, borrowed. [`record!`] stores a number and
 //! a key in a ring of the thread's own, in a few nanoseconds, and another thread calls the handlers within some ten
-//! milliseconds; of one thread in order, of several in none. Both go to the same handlers. [`flush`] waits until
+//! milliseconds; of one thread in order, of several in none. That thread is started on demand; in an
+//! [application](crate::supervisor::Application) it is a supervised child. Both go to the same handlers. [`flush`] waits until
 //! what was recorded is told; that also happens when a [supervisor](crate::supervisor) is shut down, when a thread
 //! ends (without waiting for it), and when the main thread ends, at least on Linux, as far as it attached or recorded
 //! anything. Before [`std::process::exit`] on another thread, flush.
