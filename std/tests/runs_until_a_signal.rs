@@ -42,18 +42,21 @@ fn until_nobody_listens() {
     }
 }
 
+/// A child that says its name and waits until it is asked to stop.
+fn says_it_runs(id: &'static str, tell: &mpsc::Sender<&'static str>) -> ChildSpec {
+    let tell = tell.clone();
+    ChildSpec::worker(id, move |me| {
+        tell.send(id).unwrap();
+        while !me.stop().wait(PATIENCE) {}
+    })
+}
+
 #[test]
 fn f75_one_is_an_orderly_end() {
     alone("f75_one_is_an_orderly_end", || {
         for (signal, number) in [(Signal::TERM, 15), (Signal::INT, 2)] {
             let (tell, told) = mpsc::channel();
-            let child = |id: &'static str| {
-                let tell = tell.clone();
-                ChildSpec::worker(id, move |me| {
-                    tell.send(id).unwrap();
-                    while !me.stop().wait(PATIENCE) {}
-                })
-            };
+            let child = |id| says_it_runs(id, &tell);
             let supervisor = Supervisor::builder("app")
                 .child(child("a"))
                 .child(child("b"))
@@ -136,13 +139,7 @@ fn f75_a_second_one_is_the_end_at_once() {
 fn f75_an_application_stops_in_order() {
     alone("f75_an_application_stops_in_order", || {
         let (tell, told) = mpsc::channel();
-        let child = |id: &'static str| {
-            let tell = tell.clone();
-            ChildSpec::worker(id, move |me| {
-                tell.send(id).unwrap();
-                while !me.stop().wait(PATIENCE) {}
-            })
-        };
+        let child = |id| says_it_runs(id, &tell);
         let main = Supervisor::builder("app")
             .child(child("a"))
             .child(child("b"));
