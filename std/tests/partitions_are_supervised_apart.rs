@@ -6,7 +6,7 @@ use bedplate::process::ExitReason;
 use bedplate::supervisor::simulation::Simulation;
 use bedplate::supervisor::{
     ChildSpec, ChildState, Incarnation, Partitions, PartitionsError, Ready, ResizeError, Restart,
-    RouteError, StartError, Strategy, SupRef, Supervisor, SupervisorBuilder, TerminateError,
+    RouteError, StartError, Stop, Strategy, SupRef, Supervisor, SupervisorBuilder, TerminateError,
 };
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -213,6 +213,37 @@ fn s88_not_above_the_number_there_are() {
     assert_eq!(partitions.in_service(), 2);
     assert_eq!(supervisor.handle().count().active, 2);
     drop(supervisor);
+}
+
+/// One crash would start those again that are out of service.
+#[test]
+fn only_one_for_one_can_there_be_fewer() {
+    for (strategy, word) in [
+        (Strategy::OneForAll, "one for all"),
+        (Strategy::RestForOne, "rest for one"),
+        (Strategy::Dynamic, "dynamic"),
+    ] {
+        let partitions = Partitions::new(3).unwrap();
+        let supervisor = Supervisor::builder("app")
+            .strategy(strategy)
+            .partitions(&partitions, partition_of_one)
+            .start()
+            .unwrap();
+        for count in [1, 3] {
+            let error = partitions.resize(count).unwrap_err();
+            assert!(
+                matches!(error, ResizeError::Strategy { strategy: its } if its == strategy),
+                "{error}"
+            );
+            assert_eq!(
+                error.to_string(),
+                format!("the supervisor of the partitions is {word}, and not one for one")
+            );
+        }
+        assert_eq!(partitions.in_service(), 3);
+        assert_eq!(supervisor.handle().count().active, 3);
+        drop(supervisor);
+    }
 }
 
 #[test]
@@ -436,6 +467,128 @@ fn nobody_waits_for_a_partition_longer_than_he_wants() {
     drop(supervisor);
 }
 
+/// Asks for the partition of `key` on a thread of its own, which most likely waits when this returns; else what follows shows
+/// less.
+fn ask_and_wait(partitions: &Partitions, key: u64) -> mpsc::Receiver<Result<SupRef, RouteError>> {
+    let (answer, answered) = mpsc::channel();
+    let waiting = partitions.clone();
+    std::thread::spawn(move || answer.send(waiting.route_within(&key, Duration::MAX)));
+    std::thread::sleep(Duration::from_millis(20));
+    answered
+}
+
+/// What is taken out of service meanwhile does not come, but its keys lead somewhere.
+#[test]
+fn who_waits_follows_his_key() {
+    let partitions = Partitions::new(4).unwrap();
+    let supervisor = Supervisor::builder("app")
+        .partitions(&partitions, partition_of_one)
+        .start()
+        .unwrap();
+    let key = key_of(&partitions, 3);
+    supervisor.handle().terminate("3").unwrap();
+    let answered = ask_and_wait(&partitions, key);
+    partitions.resize(3).unwrap();
+    let partition = answered.recv_timeout(PATIENCE).unwrap().unwrap();
+    let worker = partition.child("worker").unwrap();
+    let number = partitions.index(&key).unwrap();
+    assert_eq!(worker.path(), format!("app/{number}/worker"));
+
+    supervisor.handle().terminate(&number.to_string()).unwrap();
+    let answered = ask_and_wait(&partitions, key);
+    partitions.resize(0).unwrap();
+    let answer = answered.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(answer.unwrap_err(), RouteError::NoneInService);
+    drop(supervisor);
+}
+
+/// Nor does he wait until the partition that is taken out of service has stopped.
+#[test]
+fn who_waits_does_not_wait_for_a_partition_to_stop() {
+    let partitions = Partitions::new(2).unwrap();
+    let (begin, begun) = mpsc::channel();
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
+    let times = Mutex::new(0);
+    let supervisor = Supervisor::builder("app")
+        .partitions(&partitions, move |number| {
+            *times.lock().unwrap() += number;
+            let restarted = *times.lock().unwrap() == 2;
+            let (begin, wait) = (begin.clone(), wait.clone());
+            let worker = ChildSpec::worker("worker", move |me| {
+                if number == 1 && restarted {
+                    begin.send(()).unwrap();
+                    let _go_on = wait.lock().unwrap().recv();
+                    return;
+                }
+                me.ready();
+                obedient(me);
+            });
+            let worker = worker.ready(Ready::Signalled { within: HOUR });
+            Supervisor::builder("unused").child(worker.stop(Stop::Within(PATIENCE)))
+        })
+        .start()
+        .unwrap();
+    let key = key_of(&partitions, 1);
+    let handle = supervisor.handle();
+    handle.terminate("1").unwrap();
+    let restarting = std::thread::spawn(move || handle.restart("1").map(drop));
+    begun.recv_timeout(PATIENCE).unwrap();
+    let answered = ask_and_wait(&partitions, key);
+    let resizing = {
+        let partitions = partitions.clone();
+        std::thread::spawn(move || partitions.resize(1))
+    };
+    let partition = answered.recv_timeout(PATIENCE).unwrap().unwrap();
+    assert_eq!(partition.child("worker").unwrap().path(), "app/0/worker");
+    assert!(!resizing.is_finished(), "it has yet to stop");
+    drop(go_on);
+    resizing.join().unwrap().unwrap();
+    assert!(restarting.join().unwrap().is_err());
+    drop(supervisor);
+}
+
+/// Below another supervisor, so that it is restarted, until that one ends.
+#[test]
+fn who_waits_is_told_when_all_is_over() {
+    let partitions = Partitions::new(1).unwrap();
+    let described = partitions.clone();
+    let shards = ChildSpec::supervisor("shards", move || {
+        Supervisor::builder("unused").partitions(&described, partition_of_one)
+    });
+    let supervisor = Supervisor::builder("app").child(shards).start().unwrap();
+    let handle = supervisor.handle();
+    handle.terminate("shards").unwrap();
+    let answered = ask_and_wait(&partitions, 0);
+    assert!(answered.try_recv().is_err(), "it may be started again");
+    handle.restart("shards").unwrap();
+    let partition = answered.recv_timeout(PATIENCE).unwrap().unwrap();
+    assert_eq!(
+        partition.child("worker").unwrap().path(),
+        "app/shards/0/worker"
+    );
+    handle.terminate("shards").unwrap();
+    let answered = ask_and_wait(&partitions, 0);
+    drop(supervisor);
+    let over = RouteError::NotRunning { partition: 0 };
+    let answer = answered.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(answer.unwrap_err(), over);
+    let late = ask_and_wait(&partitions, 0);
+    assert_eq!(late.recv_timeout(PATIENCE).unwrap().unwrap_err(), over);
+
+    // Whoever builds it anew is found.
+    let supervisor = Supervisor::builder("app")
+        .partitions(&partitions, partition_of_one)
+        .start()
+        .unwrap();
+    assert!(partitions.route_within("key", PATIENCE).is_ok());
+    supervisor.handle().terminate("0").unwrap();
+    let answered = ask_and_wait(&partitions, 0);
+    drop(supervisor);
+    let answer = answered.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(answer.unwrap_err(), over, "it was the outermost itself");
+}
+
 /// It would wait for what its own thread does next.
 #[test]
 fn a_stop_callback_does_not_wait_for_a_partition() {
@@ -511,6 +664,81 @@ app (one for one)
 ";
     assert_eq!(handle.tree().unwrap().to_string(), expected);
     drop(supervisor);
+}
+
+/// Its thread may tell of it when somebody drops it.
+struct TellsItsEnd(mpsc::Sender<()>);
+
+impl Drop for TellsItsEnd {
+    fn drop(&mut self) {
+        let _nobody_asks = self.0.send(());
+    }
+}
+
+/// The layer is abandoned while a partition of it is being described, and its successor has all partitions up when that is
+/// done.
+#[test]
+fn a_late_description_does_not_take_the_place_of_its_successor() {
+    let partitions = Partitions::new(1).unwrap();
+    let (crash_worker, worker_crashes) = mpsc::channel::<()>();
+    let (crash_sibling, sibling_crashes) = mpsc::channel::<()>();
+    let crashing = |crashes: mpsc::Receiver<()>| {
+        let crashes = Mutex::new(crashes);
+        move |me: &Incarnation| {
+            while !me.stop().wait(Duration::from_millis(1)) {
+                if crashes.lock().unwrap().try_recv().is_ok() {
+                    return Err("as planned");
+                }
+            }
+            Ok(())
+        }
+    };
+    let work = Arc::new(crashing(worker_crashes));
+    let (described, is_described) = mpsc::channel();
+    let (go_on, wait) = mpsc::channel::<()>();
+    let (drops, dropped) = mpsc::channel();
+    let second = Arc::new(Mutex::new((0, Some((wait, TellsItsEnd(drops))))));
+    let table = partitions.clone();
+    let layer = ChildSpec::supervisor("layer", move || {
+        let (work, described, second) = (work.clone(), described.clone(), second.clone());
+        Supervisor::builder("unused").partitions(&table, move |_| {
+            let late = {
+                let (times, late) = &mut *second.lock().unwrap();
+                *times += 1;
+                described.send(*times).unwrap();
+                late.take_if(|_| *times == 2)
+            };
+            let late = late.map(|(wait, tells)| {
+                let _go_on = wait.recv();
+                tells
+            });
+            let work = work.clone();
+            let worker = ChildSpec::worker("worker", move |me| {
+                let _late = &late;
+                work(me)
+            });
+            Supervisor::builder("unused").limit(0, HOUR).child(worker)
+        })
+    });
+    let app = Supervisor::builder("app")
+        .strategy(Strategy::OneForAll)
+        .child(layer.stop(Stop::Within(Duration::from_millis(1))))
+        .child(ChildSpec::worker("sibling", crashing(sibling_crashes)))
+        .start()
+        .unwrap();
+    assert_eq!(is_described.recv_timeout(PATIENCE), Ok(1));
+    crash_worker.send(()).unwrap();
+    assert_eq!(is_described.recv_timeout(PATIENCE), Ok(2));
+    crash_sibling.send(()).unwrap();
+    assert_eq!(is_described.recv_timeout(PATIENCE), Ok(3));
+    partitions.route_within("key", PATIENCE).unwrap();
+    go_on.send(()).unwrap();
+    // What was described so late has been dropped by now, whatever had been done with it.
+    dropped.recv_timeout(PATIENCE).unwrap();
+    let partition = partitions.route("key").unwrap();
+    let worker = partition.child("worker").unwrap();
+    assert_eq!(worker.path(), "app/layer/0/worker");
+    drop(app);
 }
 
 /// Two tables in each other: every one of the first is divided itself.

@@ -1,7 +1,7 @@
 //! What is said about a supervisor before it starts.
 
 use super::nested::Above;
-use super::partitions::Seat;
+use super::partitions::{Seat, Seats};
 use super::request_error::ReconfigureError;
 use super::tree::{Decisions, MAX_INTENSITY, News, StartOutcome, Tree};
 use super::{ChildSpec, StartError, Supervisor, error, request, timer};
@@ -176,6 +176,7 @@ impl SupervisorBuilder {
     ) -> Result<Supervisor, StartError> {
         error::check_name(&self.name)?;
         let tree = self.prepare(None)?;
+        tree.seats().take(&tree, None);
         request::note_start_of(&tree);
         note(&tree);
         tree.drive(News::Start);
@@ -201,14 +202,14 @@ impl SupervisorBuilder {
         self
     }
 
-    /// The supervisor as a child of another one, before it starts.
+    /// The supervisor as a child of another one, before it starts and takes its seats.
     pub(super) fn nest(mut self, above: Above) -> Result<Arc<Tree>, StartError> {
         above.me.path().clone_into(&mut self.name);
         self.quiet |= above.tree.is_quiet();
         self.prepare(Some(above))
     }
 
-    /// The supervisor, before it starts.
+    /// The supervisor, before it starts and takes its seats.
     fn prepare(mut self, above: Option<Above>) -> Result<Arc<Tree>, StartError> {
         let (quiet, seats) = (self.quiet, core::mem::take(&mut self.seats));
         let Described {
@@ -218,11 +219,8 @@ impl SupervisorBuilder {
         } = self.describe(random_seed())?;
         timer::ensure_running().map_err(StartError::Spawn)?;
         install_hook();
-        let tree = Tree::new(name, quiet, machine, specs, above);
-        for seat in seats {
-            seat.take(&tree);
-        }
-        Ok(tree)
+        let seats = Seats::new(seats);
+        Ok(Tree::new(name, quiet, machine, specs, above, seats))
     }
 
     /// Checks what is said, and tells a machine whose jitter goes by `seed`.

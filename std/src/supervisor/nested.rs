@@ -61,12 +61,13 @@ pub(super) fn launch(
     drop(stop);
     let news = match built {
         Ok(nested) => match tree.adopt(id, &me, &nested) {
-            Some(None) => vec![(nested, News::Start)],
-            // It was asked to stop meanwhile.
-            Some(Some(deadline)) => vec![
-                (nested.clone(), News::Start),
-                (nested, News::ShutdownBy(deadline)),
-            ],
+            Some(asked) => {
+                // Not before: who is described too late must not be found in the place of its successor.
+                nested.seats().take(&nested, Some((tree, id)));
+                let by = asked.map(|deadline| (nested.clone(), News::ShutdownBy(deadline)));
+                // It may have been asked to stop meanwhile.
+                [(nested, News::Start)].into_iter().chain(by).collect()
+            }
             // It was abandoned, and is over before it began.
             None => {
                 discard(nested);

@@ -6,9 +6,10 @@
 //!                     └─► place 2 ── Weak ──► Tree "2" ◄─┘
 //! ```
 //!
-//! [`Partitions`] is a table that says where to go, and owns nothing. The layer is a supervisor like any other, whose
-//! children are supervisors like any other; nothing in the rest of this module knows of partitions but its builder, which has
-//! each of them take its [`Seat`] when it is built, before it starts. A later incarnation takes the seat of the one before it.
+//! [`Partitions`] is a [table](table) that says where to go, and owns nothing. The layer is a supervisor like any other, whose
+//! children are supervisors like any other; nothing in the rest of this module knows of partitions but its builder, and a
+//! supervisor that takes its [`Seat`] when it has been built and has yet to start, and says there that it is up, or over. A later
+//! incarnation takes the seat of the one before it, and never the other way round.
 //!
 //! # How many are in service
 //! ```text
@@ -19,28 +20,22 @@
 //! has asked just before is answered by the partition itself, as stopping. The number changes only under the lock of the
 //! layer's seat, and only for the layer that is in it; a layer that takes it has all its partitions in service. No lock
 //! is held while a partition is started or stopped: one resize at a time is let in by a flag.
-//!
-//! # Waiting for one
-//! ```text
-//! who is in the place? ── starts: wait until it is up, or over ──► up: that is it
-//!         ▲               is over, or stopping                        │ over
-//!         └── somebody else takes the place ── wait for that ◄────────┘
-//! ```
-//!
-//! Both waits have the same deadline. One is for the news that its own [`start`](SupervisorBuilder::start) would wait for, so
-//! nobody has to know of those who wait.
+
+mod table;
+
+pub(super) use table::{Seat, Seats};
 
 use super::request_error::{RestartError, TerminateError};
-use super::tree::Tree;
-use super::{ChildSpec, SupRef, SupervisorBuilder, request};
+use super::{ChildSpec, Strategy, SupRef, SupervisorBuilder, request, view};
 use crate::clock;
 use crate::process::panic::discard;
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, Weak};
+use crate::sync::Arc;
 use core::error::Error;
 use core::fmt;
 use core::hash::{BuildHasher as _, Hash};
 use core::time::Duration;
 use foldhash::quality::FixedState;
+use table::{Resizing, Table, Waiting};
 
 /// Where keys go among the [partitions](SupervisorBuilder::partitions) of a supervisor: a fixed number of supervisors of one
 /// description, each with children, a restart limit and a lock of its own. What crashes again and again for
@@ -73,28 +68,10 @@ use foldhash::quality::FixedState;
 /// # Concurrency
 /// To look waits for nobody: [`index`](Self::index) is a load, [`route`](Self::route) takes two locks for an instant, of which
 /// each partition has its own. [`route_within`](Self::route_within) waits for a partition, and [`resize`](Self::resize) for
-/// those that it stops and starts.
+/// those that it stops and starts. A partition, or a supervisor of partitions, that was abandoned is never found in the place of the
+/// one that came after it, however late what was under way for it is done.
 #[derive(Clone)]
 pub struct Partitions(Arc<Table>);
-
-struct Table {
-    places: Box<[Place]>,
-    /// How many of them keys go to, from the first on; written under the lock of `layer`.
-    in_service: AtomicUsize,
-    /// The supervisor of the partitions.
-    layer: Mutex<Weak<Tree>>,
-    /// Whether somebody is changing how many there are.
-    is_resizing: AtomicBool,
-}
-
-/// Where a partition is found.
-#[derive(Default)]
-struct Place {
-    /// Its present incarnation, or the last one.
-    tree: Mutex<Weak<Tree>>,
-    /// Another one is there.
-    came: Condvar,
-}
 
 impl Partitions {
     /// The most partitions one supervisor may have.
@@ -111,25 +88,19 @@ impl Partitions {
         if count > Self::MOST {
             return Err(PartitionsError::TooMany { most: Self::MOST });
         }
-        Ok(Self(Arc::new(Table {
-            places: (0..count).map(|_| Place::default()).collect(),
-            in_service: AtomicUsize::new(count),
-            layer: Mutex::new(Weak::new()),
-            is_resizing: AtomicBool::new(false),
-        })))
+        Ok(Self(Arc::new(Table::new(count))))
     }
 
     /// How many partitions there are, in service or not.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.places.len()
+        self.0.count()
     }
 
     /// To how many of them keys go: to the first so many. All, unless there was a [`resize`](Self::resize).
     #[must_use]
     pub fn in_service(&self) -> usize {
-        // Relaxed: a number through which nothing is read; what it leads to is under a lock of its own.
-        self.0.in_service.load(Ordering::Relaxed)
+        self.0.in_service()
     }
 
     /// The number of the partition of `key`; `None` if none is in service. The same for equal keys as long as as many are in
@@ -178,8 +149,8 @@ impl Partitions {
     /// # Errors
     /// [`RouteError::NotRunning`], also if there is no such partition.
     pub fn partition(&self, number: usize) -> Result<SupRef, RouteError> {
-        let place = self.0.places.get(number);
-        let tree = place.and_then(|place| place.tree.lock().upgrade());
+        let place = self.0.place(number);
+        let tree = place.and_then(|place| place.look().0.upgrade());
         match tree {
             Some(tree) if tree.is_on() => Ok(SupRef {
                 tree: Arc::downgrade(&tree),
@@ -189,10 +160,14 @@ impl Partitions {
     }
 
     /// A handle on the partition of `key`, as [`route`](Self::route) gives it, and waits until all its children have been
-    /// started, if it is being started or restarted; at most for `patience`.
+    /// started, if it is being started or restarted; at most for `patience`. If the key goes to another partition
+    /// [meanwhile](Self::resize), it waits for that one. It also waits through a restart of the supervisor of the partitions, and
+    /// for the first start.
     ///
     /// # Errors
-    /// [`RouteError`]: none is in service, or the one of this key has not been started in that time.
+    /// [`RouteError`]: none is in service, or the one of this key has not been started in that time; or, without waiting for
+    /// the rest of it, the supervisor of the partitions has ended, and so has the outermost one of those it was below, and nobody
+    /// is left who would start it anew.
     ///
     /// # Concurrency
     /// Blocks for that time at most, and does not wake for a stop. What a supervisor calls in the course of its work, stop
@@ -217,43 +192,54 @@ impl Partitions {
         key: &K,
         patience: Duration,
     ) -> Result<SupRef, RouteError> {
-        let number = self.index(key).ok_or(RouteError::NoneInService)?;
-        let not_running = RouteError::NotRunning { partition: number };
-        let place = self.0.places.get(number).ok_or(not_running)?;
         if request::is_working() {
-            return self.partition(number);
+            return self.route(key);
         }
         let deadline = clock::now().saturating_add(patience);
-        let left = || deadline.saturating_duration_since(clock::now());
-        let mut present = place.tree.lock().clone();
+        let hash = FixedState::default().hash_one(key);
+        let index = || remainder(hash, self.in_service());
+        let mut waiting = None;
         loop {
+            let number = index().ok_or(RouteError::NoneInService)?;
+            let not_running = RouteError::NotRunning { partition: number };
+            let place = self.0.place(number).ok_or(not_running)?;
+            let (present, news) = place.look();
             if let Some(tree) = present.upgrade() {
-                let is_up = tree.wait_up(left());
+                let is_up = tree.is_up();
                 // It may be the last to hold how its children ended.
                 discard(tree);
                 if is_up {
                     return Ok(SupRef { tree: present });
                 }
             }
-            let seat = place.tree.lock();
-            let seat = place
-                .came
-                .wait_while_for(seat, left(), |seat| seat.ptr_eq(&present));
-            if seat.ptr_eq(&present) {
+            if waiting.is_none() {
+                // It looks once more, since there may have been news that nobody waited for.
+                waiting = Some(Waiting::begin(&self.0));
+                continue;
+            }
+            if index() != Some(number) {
+                // What changed that may be among the news so far, and no other may come.
+                continue;
+            }
+            let left = deadline.saturating_duration_since(clock::now());
+            if self.0.is_over() || !place.wait(news, left) {
                 return Err(not_running);
             }
-            present = seat.clone();
         }
     }
 
     /// Puts the first `count` partitions into service, and no others: those beyond are stopped, the last one first, and those
     /// that are stopped are started again. A key then mostly goes to another partition than before; what runs in a
     /// partition that stays is not moved. When the supervisor of the partitions is started anew, all are in service
-    /// again. O(partitions), and the waits.
+    /// again. O(partitions), and the waits; O(partitions²) while somebody [waits](Self::route_within).
+    ///
+    /// That supervisor has to be [one for one](Strategy::OneForOne). With another strategy one crash would start those again that
+    /// are out of service, which also happens if it is [made](SupRef::reconfigure) so later: no key goes to them then.
     ///
     /// # Errors
-    /// [`ResizeError`]. Those partitions are then in service that had been before and are among the first `count`, and those
-    /// that were started; calling it again goes on from there.
+    /// [`ResizeError`]. If a partition was [not stopped](ResizeError::NotStopped) or [not started](ResizeError::NotStarted), those
+    /// are then in service that had been before and are among the first `count`, and those that were started; calling it again
+    /// goes on from there.
     ///
     /// # Concurrency
     /// Waits for each partition that it stops, at most as long as its children may take, and for each that it starts.
@@ -263,8 +249,12 @@ impl Partitions {
             return Err(ResizeError::TooMany { most: self.count() });
         }
         let _alone = Resizing::begin(&self.0).ok_or(ResizeError::UnderWay)?;
-        let layer = self.0.layer.lock().upgrade();
+        let layer = self.0.layer();
         let layer = layer.ok_or(ResizeError::NotRunning)?;
+        match layer.strategy() {
+            Strategy::OneForOne => {}
+            strategy => return Err(ResizeError::Strategy { strategy }),
+        }
         if !self.0.change(&layer, |now| now.min(count)) {
             return Err(ResizeError::NotRunning);
         }
@@ -290,70 +280,6 @@ fn remainder(number: u64, count: usize) -> Option<usize> {
     usize::try_from(rest).ok()
 }
 
-impl Table {
-    /// Changes how many are in service of this layer; not if there is another one meanwhile. Whether it did.
-    fn change(&self, layer: &Arc<Tree>, change: impl FnOnce(usize) -> usize) -> bool {
-        let present = self.layer.lock();
-        let is_present = core::ptr::eq(present.as_ptr(), Arc::as_ptr(layer));
-        if is_present {
-            // Relaxed, both: as in `in_service`; who changes it holds the lock.
-            let now = self.in_service.load(Ordering::Relaxed);
-            self.in_service.store(change(now), Ordering::Relaxed);
-        }
-        is_present
-    }
-}
-
-/// While it is there, nobody else resizes.
-struct Resizing<'t>(&'t Table);
-
-impl<'t> Resizing<'t> {
-    fn begin(table: &'t Table) -> Option<Self> {
-        // Relaxed: it only keeps others out; what is changed is under locks of its own.
-        let is_resizing = table.is_resizing.swap(true, Ordering::Relaxed);
-        (!is_resizing).then_some(Self(table))
-    }
-}
-
-impl Drop for Resizing<'_> {
-    fn drop(&mut self) {
-        // Relaxed: as above.
-        self.0.is_resizing.store(false, Ordering::Relaxed);
-    }
-}
-
-/// Where a supervisor that is being built is to be found.
-#[derive(Clone)]
-pub(super) enum Seat {
-    /// It is the one whose children are the partitions.
-    Layer(Partitions),
-    /// It is the partition of this number.
-    Partition(Partitions, usize),
-}
-
-impl Seat {
-    /// This is the supervisor; it has not started.
-    pub(super) fn take(&self, tree: &Arc<Tree>) {
-        let tree = Arc::downgrade(tree);
-        match self {
-            Self::Layer(Partitions(table)) => {
-                let mut layer = table.layer.lock();
-                *layer = tree;
-                // Relaxed: as in `in_service`.
-                table
-                    .in_service
-                    .store(table.places.len(), Ordering::Relaxed);
-            }
-            Self::Partition(Partitions(table), number) => {
-                if let Some(place) = table.places.get(*number) {
-                    *place.tree.lock() = tree;
-                    place.came.notify_all();
-                }
-            }
-        }
-    }
-}
-
 impl SupervisorBuilder {
     /// Adds as many supervisors as there are `partitions`, as `describe` describes each by its number from 0 on, and has
     /// `partitions` find them. They are permanent children, each with as long to stop as its children take, and called by
@@ -364,7 +290,7 @@ impl SupervisorBuilder {
     /// ([`ChildSpec::backoff`]) reach no limit of their partition; and this supervisor may have a limit that is as
     /// large as one wants storms to be survived.
     ///
-    /// [Dynamic](super::Strategy::Dynamic), it cannot be [resized](Partitions::resize).
+    /// Only [one for one](Strategy::OneForOne) can it be [resized](Partitions::resize).
     ///
     /// As a child of another one:
     ///
@@ -407,15 +333,6 @@ impl fmt::Debug for Partitions {
             .field("count", &self.count())
             .field("in_service", &self.in_service())
             .finish()
-    }
-}
-
-impl fmt::Debug for Seat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Layer(partitions) => partitions.fmt(f),
-            Self::Partition(_, number) => number.fmt(f),
-        }
     }
 }
 
@@ -480,6 +397,11 @@ pub enum ResizeError {
     UnderWay,
     /// The supervisor of the partitions has not started, has ended, or was started anew meanwhile.
     NotRunning,
+    /// Partitions of such a supervisor do not stay stopped, or cannot be stopped one by one. Nothing was changed.
+    Strategy {
+        /// Its strategy.
+        strategy: Strategy,
+    },
     /// This one could not be stopped.
     NotStopped {
         /// Its number.
@@ -502,6 +424,13 @@ impl fmt::Display for ResizeError {
             Self::TooMany { most } => write!(f, "there are only {most} partitions"),
             Self::UnderWay => f.write_str("somebody else is resizing"),
             Self::NotRunning => f.write_str("the supervisor of the partitions does not run"),
+            Self::Strategy { strategy } => {
+                let strategy = view::word(*strategy);
+                write!(
+                    f,
+                    "the supervisor of the partitions is {strategy}, and not one for one"
+                )
+            }
             Self::NotStopped { partition, error } => {
                 write!(f, "partition {partition} was not stopped: {error}")
             }

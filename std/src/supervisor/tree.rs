@@ -27,6 +27,7 @@ use super::life::{self, Launch};
 use super::nested::{self, Above};
 #[cfg(all(unix, feature = "process"))]
 use super::os_process;
+use super::partitions::Seats;
 use super::request::{self, Answer, Request};
 use super::reuse::Seat;
 use super::spec::Work;
@@ -41,7 +42,6 @@ use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{
     ChildKey, GrowingChildren, IncarnationId, Machine, Phase, Strategy,
 };
-use core::time::Duration;
 use entry::{Current, Entry};
 use state::State;
 
@@ -58,6 +58,8 @@ pub(super) struct Tree {
     state: Mutex<State>,
     /// Notified when all children have been started, and when the supervisor has ended.
     changed: Condvar,
+    /// Told then, too.
+    seats: Seats,
 }
 
 /// News for the machine, with what the machine has no use for.
@@ -148,19 +150,21 @@ pub(super) enum StartOutcome {
 }
 
 impl Tree {
-    /// A supervisor that has not started, with `specs` in the order of their keys.
+    /// A supervisor that has not started, nor taken its seats, with `specs` in the order of their keys.
     pub(super) fn new(
         name: String,
         quiet: bool,
         machine: Decisions,
         specs: Vec<(ChildKey, ChildSpec)>,
         above: Option<Above>,
+        seats: Seats,
     ) -> Arc<Self> {
         Arc::new(Self {
             name,
             quiet,
             state: Mutex::new(State::new(machine, specs, above)),
             changed: Condvar::new(),
+            seats,
         })
     }
 
@@ -292,7 +296,10 @@ impl Tree {
             Job::TellReady(above, id) => pending.push_back((above, News::Ready(id))),
             Job::Schedule(deadline) => timer::schedule(deadline, Arc::downgrade(self)),
             Job::Unschedule(deadline) => timer::unschedule(deadline, self),
-            Job::NotifyWaiting => self.changed.notify_all(),
+            Job::NotifyWaiting => {
+                self.changed.notify_all();
+                self.seats.tell();
+            }
             Job::Report(report) => run.run(report),
             Job::Abort => std::process::abort(),
             Job::Abandon(abandonment) => {
@@ -353,15 +360,6 @@ impl Tree {
             Some(error) => StartOutcome::Failed(error),
             None => StartOutcome::Up,
         }
-    }
-
-    /// Waits until all children have been started, or it has ended, at most so long. Whether they have, and it goes on.
-    pub(super) fn wait_up(&self, at_most: Duration) -> bool {
-        let state = self.state.lock();
-        let state = self
-            .changed
-            .wait_while_for(state, at_most, |state| !state.up && state.ended.is_none());
-        state.up && !state.is_stopping()
     }
 
     /// Waits until the supervisor has ended.
@@ -479,6 +477,29 @@ impl Tree {
         let current = state.entries.get(&id.child)?.current.as_ref()?;
         let is_it = current.child.incarnation() == id.number;
         is_it.then(|| current.stop.clone())
+    }
+
+    /// Whether this incarnation is neither over nor abandoned.
+    pub(super) fn is_present(&self, id: IncarnationId) -> bool {
+        let state = self.state.lock();
+        let entry = state.entries.get(&id.child);
+        let current = entry.and_then(|entry| entry.current.as_ref());
+        current.is_some_and(|current| current.child.incarnation() == id.number)
+    }
+
+    /// Where it is found.
+    pub(super) const fn seats(&self) -> &Seats {
+        &self.seats
+    }
+
+    pub(super) fn strategy(&self) -> Strategy {
+        self.state.lock().machine.strategy()
+    }
+
+    /// Whether all its children have been started, and it has not begun to stop.
+    pub(super) fn is_up(&self) -> bool {
+        let state = self.state.lock();
+        state.up && !state.is_stopping()
     }
 
     /// Whether it has begun to start, and not begun to stop.

@@ -138,7 +138,7 @@ impl fmt::Display for TreeView {
     }
 }
 
-const fn word(strategy: Strategy) -> &'static str {
+pub(super) const fn word(strategy: Strategy) -> &'static str {
     match strategy {
         Strategy::OneForOne => "one for one",
         Strategy::OneForAll => "one for all",
