@@ -6,7 +6,7 @@
 //!                     └─► place 2 ── Weak ──► Tree "2" ◄─┘
 //! ```
 //!
-//! [`Partitions`] is a [table](table) that says where to go, and owns nothing. The layer is a supervisor like any other, whose
+//! [`Partitions`] is a [`table`] that says where to go, and owns nothing. The layer is a supervisor like any other, whose
 //! children are supervisors like any other; nothing in the rest of this module knows of partitions but its builder, and a
 //! supervisor that takes its [`Seat`] when it has been built and has yet to start, and says there that it is up, or over. A later
 //! incarnation takes the seat of the one before it, and never the other way round.
