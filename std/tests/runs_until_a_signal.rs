@@ -7,6 +7,7 @@ mod alone;
 use alone::alone;
 use bedplate::process::ExitReason;
 use bedplate::supervisor::{Application, ChildSpec, OnGiveUp, Ready, RunError, Stop, Supervisor};
+use bedplate::telemetry::{self, Event, EventName};
 use core::time::Duration;
 use rustix::process::{Signal, getpid, kill_process};
 use std::os::unix::process::ExitStatusExt as _;
@@ -120,12 +121,13 @@ fn f75_a_second_one_is_the_end_at_once() {
         let _never = supervisor.run_until_signal();
         return;
     }
+    dies_of_the_second("f75_a_second_one_is_the_end_at_once");
+}
+
+/// Runs this test as a process of its own, which is to die of a signal.
+fn dies_of_the_second(test: &str) {
     let mut process = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "f75_a_second_one_is_the_end_at_once",
-            "--exact",
-            "--nocapture",
-        ])
+        .args([test, "--exact", "--nocapture"])
         .env(MARK, "")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -133,6 +135,34 @@ fn f75_a_second_one_is_the_end_at_once() {
         .spawn()
         .unwrap();
     assert_eq!(process.wait().unwrap().signal(), Some(15));
+}
+
+/// Also when all children have stopped, and only a handler of what was recorded is waited for.
+#[test]
+fn f75_a_second_one_is_the_end_to_the_last() {
+    if std::env::var_os(MARK).is_some() {
+        let hangs = |_: &Event<'_>| -> () {
+            // All has stopped, or will be before long.
+            std::thread::sleep(Duration::from_millis(100));
+            send(Signal::TERM);
+            loop {
+                std::thread::park();
+            }
+        };
+        telemetry::attach("hangs", EventName::new("last.words"), hangs).unwrap();
+        let worker = ChildSpec::worker("worker", |me| {
+            while !me.stop().wait(PATIENCE) {}
+            telemetry::record!("last.words", { value: 1_u64 });
+        });
+        let supervisor = Supervisor::builder("app").child(worker).start().unwrap();
+        std::thread::spawn(|| {
+            until_it_listens();
+            send(Signal::INT);
+        });
+        let _never = supervisor.run_until_signal();
+        return;
+    }
+    dies_of_the_second("f75_a_second_one_is_the_end_to_the_last");
 }
 
 #[test]

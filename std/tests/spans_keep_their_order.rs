@@ -170,6 +170,18 @@ fn what_a_trace_carries_goes_with_it() {
         });
         drop(work);
         assert_eq!(carried(), text);
+        // A capture notes which span it was made in, also one of another trace.
+        static OTHER: SpanSite = SpanSite::new(
+            "carried.other",
+            "carried.other.start",
+            "carried.other.stop",
+            "carried.other.exception",
+        );
+        let elsewhere = Context::empty().run(|| OTHER.start_owned(|_| ()));
+        let captured = elsewhere.run(context::capture);
+        assert_eq!(captured.tracestate(), None);
+        assert_eq!(carried(), text);
+        assert_eq!(context::capture().tracestate(), text.as_deref());
     });
     let other = TraceParent {
         trace_id: span::TraceId(core::num::NonZeroU128::MIN),

@@ -294,7 +294,7 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
             self.epoch();
         }
         Iter {
-            walk: self.shared.index.walk(),
+            walk: self.shared.index.walk(Everything::new(&self.shared.slab)),
             slab: &self.shared.slab,
             shows: PhantomData,
         }
@@ -444,7 +444,7 @@ where
 /// send::<Iter<'static, u32, Box<std::cell::Cell<u8>>>>();
 /// ```
 pub struct Iter<'g, K: Stored, V: Stored> {
-    walk: Walk<'g, Seen<K, V>>,
+    walk: Walk<'g, Everything<'g, K, V>>,
     slab: &'g Slab<K, V>,
     shows: PhantomData<(&'g K, &'g V)>,
 }
@@ -456,9 +456,7 @@ impl<'g, K: Stored, V: Stored> Iterator for Iter<'g, K, V> {
         let slab = self.slab;
         // Two registrations of one key share its words only if one is the other, updated; or the key
         // was taken over, and then reporting one of them will do.
-        let found = self
-            .walk
-            .next(Everything::new(slab), |one, other| one.key == other.key)?;
+        let found = self.walk.next(|one, other| one.key == other.key)?;
         Some(Entry {
             found,
             slab,

@@ -205,15 +205,23 @@ impl<'s, K: Stored, V: Stored> Slots for Everything<'s, K, V> {
     type Seen = Seen<K, V>;
     type Slot = &'s Slot<K, V>;
 
+    #[inline]
     fn slot(self, spot: Spot) -> &'s Slot<K, V> {
         self.0.slot(spot)
     }
 
+    #[inline]
+    fn fetch(self, slot: &'s Slot<K, V>) {
+        Slab::fetch_slot(slot);
+    }
+
+    #[inline]
     fn read(self, slot: &'s Slot<K, V>) -> (Sequence, Option<Seen<K, V>>) {
         let seen = Slab::read_slot(slot);
         (seen.sequence, Some(seen))
     }
 
+    #[inline]
     fn sequence(self, slot: &'s Slot<K, V>) -> Sequence {
         Slab::sequence_of(slot)
     }

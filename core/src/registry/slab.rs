@@ -493,7 +493,13 @@ impl<K: Stored, V: Stored> Slab<K, V> {
     /// Fetches a slot, to have its memory at hand.
     #[inline]
     pub(super) fn fetch(&self, slot: Spot) {
-        fetch(self.slot(slot), |slot| Self::sequence_of(slot).0);
+        Self::fetch_slot(self.slot(slot));
+    }
+
+    /// As [`fetch`](Self::fetch), of a slot that was looked up.
+    #[inline]
+    pub(super) fn fetch_slot(slot: &Slot<K, V>) {
+        fetch(slot, |slot| Self::sequence_of(slot).0);
     }
 
     #[inline]

@@ -13,7 +13,7 @@ use bedplate_core::context::Base;
 use super::key::{ContextValue, Key, KeyIdentity, Value};
 use super::thread::{self, Attached};
 use super::trail::{Breadcrumbs, Trail};
-use crate::telemetry::span::{Ambient, OwnedSpan, TraceParent, TraceState};
+use crate::telemetry::span::{Ambient, OwnedSpan, TraceId, TraceParent, TraceState};
 
 /// How many different keys a context can hold.
 pub const MAX_KEYS: usize = 32;
@@ -46,8 +46,8 @@ struct Rest {
     trail: Trail,
     /// In which span it was captured, or is to be run.
     span: Option<Ambient>,
-    /// What the trace of that carries along.
-    tracestate: Option<Arc<str>>,
+    /// What a trace carries along: that of the span, mostly. A span of another trace may be noted for a while.
+    carried: Option<(TraceId, Arc<str>)>,
 }
 
 pub(super) struct Frame {
@@ -180,7 +180,7 @@ impl Context {
             ambient
         };
         completed.set_span(traced.span());
-        completed.set_tracestate(traced.carried());
+        completed.set_carried(traced.carried().cloned());
         completed
     }
 
@@ -222,12 +222,12 @@ impl Context {
 
     /// This context with what came beside that header for others, and is to be sent on with every request that is made for
     /// it: see [`tracestate`](crate::telemetry::span::tracestate). It goes with the trace: without one there is nothing it
-    /// belongs to, and nothing is kept; another [trace](Self::with_traceparent) drops it.
+    /// belongs to, and nothing is kept; in another [trace](Self::with_traceparent) it is not shown.
     #[must_use]
     pub fn with_tracestate(mut self, state: &TraceState<'_>) -> Self {
-        if self.span().is_some() {
-            let text = (state.length() > 0).then(|| state.to_string().into());
-            self.set_tracestate(text);
+        if let Some(trace) = self.traceparent().map(|parent| parent.trace_id) {
+            let text = (state.length() > 0).then(|| (trace, state.to_string().into()));
+            self.set_carried(text);
         }
         self
     }
@@ -235,16 +235,19 @@ impl Context {
     /// What [`with_tracestate`](Self::with_tracestate) said.
     #[must_use]
     pub fn tracestate(&self) -> Option<&str> {
-        self.rest.as_ref()?.tracestate.as_deref()
+        let trace = self.traceparent()?.trace_id;
+        let (of, text) = self.carried()?;
+        (*of == trace).then_some(&**text)
     }
 
-    pub(super) fn carried(&self) -> Option<Arc<str>> {
-        self.rest.as_ref()?.tracestate.clone()
+    /// What a trace carries along, and which.
+    pub(super) fn carried(&self) -> Option<&(TraceId, Arc<str>)> {
+        self.rest.as_ref()?.carried.as_ref()
     }
 
-    fn set_tracestate(&mut self, text: Option<Arc<str>>) {
-        if self.tracestate() != text.as_deref() {
-            self.rest_mut().tracestate = text;
+    fn set_carried(&mut self, carried: Option<(TraceId, Arc<str>)>) {
+        if self.carried() != carried.as_ref() {
+            self.rest_mut().carried = carried;
         }
     }
 
@@ -269,14 +272,8 @@ impl Context {
     }
 
     pub(crate) fn set_span(&mut self, span: Option<Ambient>) {
-        let before = self.span();
-        if before != span {
-            let rest = self.rest_mut();
-            rest.span = span;
-            let same = before.zip(span).is_some_and(|(a, b)| a.is_in_trace_of(b));
-            if !same {
-                rest.tracestate = None;
-            }
+        if self.span() != span {
+            self.rest_mut().span = span;
         }
     }
 
@@ -318,7 +315,7 @@ impl Context {
                 dropped,
                 trail,
                 span: None,
-                tracestate: None,
+                carried: None,
             };
         }
         context

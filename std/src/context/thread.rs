@@ -260,10 +260,8 @@ pub(super) fn current() -> Context {
 #[cold]
 pub(crate) fn tracestate_of(span: span::Ambient) -> Option<Arc<str>> {
     peek(|frames| {
-        let base = frames.base();
-        base.span()
-            .filter(|other| other.is_in_trace_of(span))
-            .and_then(|_| base.carried())
+        let (trace, text) = frames.base().carried()?;
+        (*trace == span.traceparent().trace_id).then(|| Arc::clone(text))
     })
     .flatten()
 }

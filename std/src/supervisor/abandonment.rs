@@ -29,13 +29,14 @@ impl Abandonment {
             number,
             after,
         } = self;
-        contain(|| child.span().abandon());
+        // First what others wait for: its names are free before anybody's handler is called.
         let abandoned = ExitReason::Abandoned { after };
         let own_end = if child.end(abandoned.clone()) {
             None
         } else {
             Some(child.exit_reason().unwrap_or(ExitReason::Gone))
         };
+        contain(|| child.span().abandon());
         let reason = own_end.as_ref().unwrap_or(&abandoned);
         let ids = (supervisor, spec.id.as_str());
         if let Some(tell) = report::ended(ids, number, &spec.context, reason) {

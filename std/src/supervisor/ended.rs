@@ -48,10 +48,11 @@ impl Supervisor {
     pub(super) fn run(self, listening: Option<Listening>) -> Ended {
         let reason = self.tree.wait_ended();
         let ended = clock::now();
-        let first = listening.and_then(Listening::end);
-        let took = first.map(|(_, at)| ended.saturating_duration_since(at));
         // Not all of it, if handlers hang.
         let _result = crate::telemetry::flush(FLUSH);
+        // Last: so long, a second signal is the end.
+        let first = listening.and_then(Listening::end);
+        let took = first.map(|(_, at)| ended.saturating_duration_since(at));
         Ended {
             signal: first.map(|(signal, _)| signal),
             reason,

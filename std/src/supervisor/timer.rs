@@ -4,8 +4,11 @@
 //! more, and a supervisor whose deadlines nobody would watch does not start. It calls nothing of a
 //! user's. It is told only of deadlines that are really set, which is when a child is asked to stop,
 //! waits out a delay, has to become ready, or is to be looked at whether it is stuck; and told again
-//! when they no longer matter: there is an entry for each supervisor that waits for one. (Two threads
-//! that tell it in the wrong order may leave one more, which is gone when it is due.)
+//! when they no longer matter: there is an entry for each supervisor that waits for one.
+//!
+//! A supervisor decides under its lock, and tells the timer outside of it; so two threads may tell it in the wrong order.
+//! Therefore each wish has a number, and one that comes late is not heard: the last decision is what
+//! the timer knows in the end. An entry that was due is taken out, and its supervisor says afresh what it waits for.
 
 use super::tree::{Tree, elsewhere};
 use crate::clock;
@@ -42,22 +45,37 @@ pub(super) fn ensure_running() -> io::Result<()> {
     Ok(())
 }
 
-/// Has `tree` told when `deadline` has come.
-pub(super) fn schedule(deadline: Instant, tree: Weak<Tree>) {
-    let mut timer = TIMER.lock();
-    timer.added += 1;
-    timer
-        .deadlines
-        .insert((deadline, tree.as_ptr().addr()), tree);
-    drop(timer);
-    CHANGED.notify_all();
+/// What a supervisor has last said to the timer; kept with it.
+#[derive(Debug, Default)]
+pub(super) struct Wish {
+    number: u64,
+    deadline: Option<Instant>,
 }
 
-/// Takes that back.
-pub(super) fn unschedule(deadline: Instant, tree: &Arc<Tree>) {
-    let key = (deadline, Arc::as_ptr(tree).addr());
-    let unused = TIMER.lock().deadlines.remove(&key);
+/// Has `tree` told when `deadline` has come, and at no other time, unless it has wished something else since: the wishes of
+/// one are numbered from one on.
+pub(super) fn set(tree: &Arc<Tree>, number: u64, deadline: Option<Instant>) {
+    let mut wish = tree.timed().lock();
+    if number <= wish.number {
+        return;
+    }
+    let before = core::mem::replace(&mut *wish, Wish { number, deadline });
+    let address = Arc::as_ptr(tree).addr();
+    let mut timer = TIMER.lock();
+    let unused = before
+        .deadline
+        .and_then(|before| timer.deadlines.remove(&(before, address)));
+    if let Some(deadline) = deadline {
+        timer.added += 1;
+        let tree = Arc::downgrade(tree);
+        timer.deadlines.insert((deadline, address), tree);
+    }
+    drop(timer);
+    drop(wish);
     drop(unused);
+    if deadline.is_some() {
+        CHANGED.notify_all();
+    }
 }
 
 fn run() {
@@ -95,6 +113,35 @@ fn next_due() -> Weak<Tree> {
 mod tests {
     use super::*;
     use crate::supervisor::{ChildSpec, Stop, Supervisor};
+
+    #[test]
+    fn the_last_decision_holds_whoever_tells_it_first() {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let supervisor = Supervisor::builder("app").start().unwrap();
+        let tree = supervisor.handle().tree.upgrade().unwrap();
+        let address = Arc::as_ptr(&tree).addr();
+        let in_days = |days| clock::now().saturating_add(days * DAY);
+        let known = || {
+            let timer = TIMER.lock();
+            let all = timer.deadlines.keys();
+            let own = all.filter(|(_, of)| *of == address);
+            own.map(|&(deadline, _)| deadline).collect::<Vec<_>>()
+        };
+        let (one, two) = (in_days(1), in_days(2));
+        // Its own wishes are numbered from one on; there are none of these.
+        set(&tree, 1_001, Some(two));
+        set(&tree, 1_000, Some(one));
+        assert_eq!(known(), [two], "what comes late is not heard");
+        set(&tree, 1_003, None);
+        set(&tree, 1_002, Some(one));
+        assert_eq!(known(), []);
+        set(&tree, 1_004, Some(one));
+        assert_eq!(known(), [one]);
+        set(&tree, 1_005, Some(two));
+        assert_eq!(known(), [two], "one at a time");
+        set(&tree, 1_006, None);
+        assert_eq!(known(), []);
+    }
 
     #[test]
     fn a_stop_that_was_in_time_leaves_no_deadline_behind() {

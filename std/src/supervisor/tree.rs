@@ -60,6 +60,8 @@ pub(super) struct Tree {
     changed: Condvar,
     /// Told then, too.
     seats: Seats,
+    /// What the timer knows of it.
+    timed: Mutex<timer::Wish>,
 }
 
 /// News for the machine, with what the machine has no use for.
@@ -83,12 +85,14 @@ enum Job {
     NoIdentity(IncarnationId, Arc<StartError>),
     /// To stop, and until when; also if it is asked again because it has less time.
     AskToStop(StopToken, Option<Instant>),
+    /// What is to be called, of a token that was just asked to stop.
+    CallBack(StopToken),
     /// A nested supervisor, until then.
     ShutDown(Arc<Tree>, Instant),
     /// The supervisor of this one that all its children have been started.
     TellReady(Arc<Tree>, IncarnationId),
-    Schedule(Instant),
-    Unschedule(Instant),
+    /// To be told at this time and at no other, unless the timer knows of a later wish.
+    Time(u64, Option<Instant>),
     NotifyWaiting,
     Report(UsersCode),
     /// The end of the process.
@@ -116,11 +120,18 @@ enum Run {
     Elsewhere,
 }
 
-impl Run {
-    fn run(self, code: UsersCode) {
+impl Job {
+    /// Whether a user's code may run in it: a registration is told, and a supervisor is described.
+    fn is_users(&self) -> bool {
         match self {
-            Self::Here => contain(code),
-            Self::Elsewhere => elsewhere(code),
+            Self::Launch(_, launch) => !launch.spec.is_plain(),
+            Self::CallBack(_)
+            | Self::Report(_)
+            | Self::Abandon(_)
+            | Self::Drop(_)
+            | Self::DropEntries(_)
+            | Self::DropSpec(_) => true,
+            _ => false,
         }
     }
 }
@@ -135,8 +146,10 @@ type Pending = VecDeque<(Arc<Tree>, News)>;
 fn run_through(mut pending: Pending, run: Run) {
     request::working(|| {
         while let Some((tree, news)) = pending.pop_front() {
-            for job in tree.tell(news) {
-                tree.perform(job, run, &mut pending);
+            let jobs = tree.tell(news);
+            match run {
+                Run::Here => tree.perform_all(jobs, &mut pending),
+                Run::Elsewhere => tree.perform_apart(jobs, &mut pending),
             }
             discard(tree);
         }
@@ -165,6 +178,7 @@ impl Tree {
             state: Mutex::new(State::new(machine, specs, above)),
             changed: Condvar::new(),
             seats,
+            timed: Mutex::default(),
         })
     }
 
@@ -174,6 +188,10 @@ impl Tree {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(super) const fn timed(&self) -> &Mutex<timer::Wish> {
+        &self.timed
     }
 
     /// Tells the machine what happened and does what follows.
@@ -203,10 +221,10 @@ impl Tree {
             });
             let Some(Job::Launch(id, launch)) = here.map(|here| jobs.remove(here)) else {
                 drop(seat);
-                self.work(jobs, Run::Here);
+                self.work(jobs);
                 return None;
             };
-            self.work(jobs, Run::Here);
+            self.work(jobs);
             match life::begin_here(id, launch) {
                 Ok(launch) => {
                     self.drive(News::Started(id));
@@ -233,6 +251,10 @@ impl Tree {
     fn tell(&self, news: News) -> Vec<Job> {
         let ((), jobs) = self.decide(|state, now, jobs| {
             let time_has_passed = matches!(news, News::Tick);
+            if time_has_passed {
+                // What the timer knew is used up; there may be more to do at the same time.
+                state.scheduled = None;
+            }
             state.step(now, &self.name, news, jobs);
             if time_has_passed {
                 state.look_around(now, &self.name, jobs);
@@ -242,14 +264,39 @@ impl Tree {
     }
 
     /// Does these jobs, and whatever follows from them.
-    fn work(self: &Arc<Self>, jobs: Vec<Job>, run: Run) {
+    fn work(self: &Arc<Self>, jobs: Vec<Job>) {
         let mut pending = VecDeque::new();
-        request::working(|| {
-            for job in jobs {
-                self.perform(job, run, &mut pending);
+        request::working(|| self.perform_all(jobs, &mut pending));
+        run_through(pending, Run::Here);
+    }
+
+    fn perform_all(self: &Arc<Self>, jobs: Vec<Job>, pending: &mut Pending) {
+        for job in jobs {
+            self.perform(job, pending);
+        }
+    }
+
+    /// Does these jobs, but those in which a user's code may run elsewhere: on one thread, in their order, since who is
+    /// started may need the name of who is shut out before, and who waits for that is to find it done.
+    fn perform_apart(self: &Arc<Self>, jobs: Vec<Job>, pending: &mut Pending) {
+        let mut apart = Vec::new();
+        for job in jobs {
+            match job {
+                // Nobody is asked later because of what is told before.
+                Job::AskToStop(token, deadline) => {
+                    if token.request(deadline) {
+                        apart.push(Job::CallBack(token));
+                    }
+                }
+                job if job.is_users() => apart.push(job),
+                job @ (Job::Launch(..) | Job::Answer(..)) if !apart.is_empty() => apart.push(job),
+                job => self.perform(job, pending),
             }
-        });
-        run_through(pending, run);
+        }
+        if !apart.is_empty() {
+            let tree = self.clone();
+            elsewhere(Box::new(move || tree.work(apart)));
+        }
     }
 
     /// One critical section: the machine's step and the bookkeeping that belongs to it.
@@ -262,56 +309,44 @@ impl Tree {
         let mut state = self.state.lock();
         let result = act(&mut state, now, &mut jobs);
         let deadline = state.next_deadline();
-        if deadline != state.scheduled {
+        if state.scheduled != Some(deadline) {
+            state.scheduled = Some(deadline);
+            state.wishes += 1;
             // Before a callback of a user can keep this thread.
-            let unschedule = state.scheduled.map(Job::Unschedule);
-            let schedule = deadline.map(Job::Schedule);
-            jobs.splice(0..0, unschedule.into_iter().chain(schedule));
+            jobs.insert(0, Job::Time(state.wishes, deadline));
         }
-        state.scheduled = deadline;
         (result, jobs)
     }
 
-    fn perform(self: &Arc<Self>, job: Job, run: Run, pending: &mut Pending) {
+    fn perform(self: &Arc<Self>, job: Job, pending: &mut Pending) {
         match job {
-            // A registration is told to a user's code, and a supervisor is described by it.
-            Job::Launch(id, launch) if run == Run::Elsewhere && !launch.spec.is_plain() => {
-                let tree = self.clone();
-                run.run(Box::new(move || {
-                    let mut pending = VecDeque::new();
-                    tree.launch(id, launch, &mut pending);
-                    run_through(pending, Run::Here);
-                }));
-            }
             Job::Launch(id, launch) => self.launch(id, launch, pending),
             Job::NoIdentity(id, error) => {
                 pending.push_back((self.clone(), News::StartFailed(id, error)));
             }
             Job::AskToStop(token, deadline) => {
                 if token.request(deadline) {
-                    run.run(Box::new(move || token.call_back()));
+                    contain(|| token.call_back());
                 }
             }
+            Job::CallBack(token) => contain(|| token.call_back()),
             Job::ShutDown(nested, by) => pending.push_back((nested, News::ShutdownBy(by))),
             Job::TellReady(above, id) => pending.push_back((above, News::Ready(id))),
-            Job::Schedule(deadline) => timer::schedule(deadline, Arc::downgrade(self)),
-            Job::Unschedule(deadline) => timer::unschedule(deadline, self),
+            Job::Time(wish, deadline) => timer::set(self, wish, deadline),
             Job::NotifyWaiting => {
                 self.changed.notify_all();
                 self.seats.tell();
             }
-            Job::Report(report) => run.run(report),
+            Job::Report(report) => contain(report),
             Job::Abort => std::process::abort(),
             Job::Abandon(abandonment) => {
-                self.drop_on(run, pending, move |tree| tree.shut_out(abandonment));
+                pending.extend(self.dropping(|tree| tree.shut_out(abandonment)));
             }
-            Job::Drop(garbage) => run.run(Box::new(move || drop(garbage))),
+            Job::Drop(garbage) => discard(garbage),
             Job::DropEntries(entries) => {
-                self.drop_on(run, pending, move |_| {
-                    entries.into_iter().for_each(Entry::let_go);
-                });
+                pending.extend(self.dropping(|_| entries.into_iter().for_each(Entry::let_go)));
             }
-            Job::DropSpec(spec) => run.run(Box::new(move || ChildSpec::let_go(spec))),
+            Job::DropSpec(spec) => ChildSpec::let_go(spec),
             Job::Answer(request, answer) => request.answer(answer),
         }
     }
@@ -326,25 +361,6 @@ impl Tree {
             #[cfg(all(unix, feature = "process"))]
             Work::Process(_) => {
                 pending.push_back((self.clone(), os_process::launch(self, id, launch)));
-            }
-        }
-    }
-
-    /// Does something that [`State::dropping`] has counted; the supervisor of this one is told if that was the last of it.
-    fn drop_on(
-        self: &Arc<Self>,
-        run: Run,
-        pending: &mut Pending,
-        act: impl FnOnce(&Self) + Send + 'static,
-    ) {
-        match run {
-            Run::Here => pending.extend(self.dropping(act)),
-            Run::Elsewhere => {
-                let tree = self.clone();
-                elsewhere(Box::new(move || {
-                    let pending = tree.dropping(act).into_iter().collect();
-                    run_through(pending, Run::Here);
-                }));
             }
         }
     }
@@ -379,6 +395,7 @@ impl Tree {
         }
     }
 
+    /// Does something that [`State::dropping`] has counted; the supervisor of this one is to be told if that was the last of it.
     fn dropping(&self, act: impl FnOnce(&Self)) -> Option<(Arc<Self>, News)> {
         let me = thread::current().id();
         self.state.lock().droppers.push(me);

@@ -68,12 +68,10 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
     /// that everybody left and somebody joined again meanwhile may be there twice.
     pub fn groups(&self) -> impl Iterator<Item = Group<'_, K, V>> {
         self.epoch();
-        let mut walk = self.shared.index.walk();
+        let mut walk = self.shared.index.walk(Everything::new(&self.shared.groups));
         core::iter::from_fn(move || {
             // Rosters are not used again while the guard is held, so one that was seen twice is one.
-            let found = walk.next(Everything::new(&self.shared.groups), |one, other| {
-                one.value == other.value
-            })?;
+            let found = walk.next(|one, other| one.value == other.value)?;
             Some(self.group_of(found.seen))
         })
         .filter(|group| group.roster().is_open())

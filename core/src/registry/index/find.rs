@@ -15,6 +15,12 @@ pub(in crate::registry) trait Slots: Copy {
     /// Looks a slot up.
     fn slot(self, spot: Spot) -> Self::Slot;
 
+    /// Has a slot fetched that is soon to be read.
+    #[inline]
+    fn fetch(self, slot: Self::Slot) {
+        let _ = slot;
+    }
+
     /// Reads a slot: its sequence, Acquire, before everything else, and what is seen if it matches. What
     /// is read is used only if neither the slot nor the lane changed meanwhile.
     fn read(self, slot: Self::Slot) -> (Sequence, Option<Self::Seen>);
@@ -222,7 +228,7 @@ fn of_pending<S: Slots>(
 
 /// Whether what was read of a slot was in the lane all the while, and counts.
 #[inline(always)]
-fn is_unchanged<S: Slots>(
+pub(super) fn is_unchanged<S: Slots>(
     lane: &AtomicUsize,
     word: Lane,
     slot: S::Slot,

@@ -390,6 +390,13 @@ impl Index {
         unsafe { self.buckets.at(number) }
     }
 
+    /// As [`bucket`](Self::bucket), with those that lie behind it, a few.
+    #[inline]
+    fn run(&self, number: usize) -> &[Bucket] {
+        // SAFETY: as in `bucket`.
+        unsafe { self.buckets.run(number) }
+    }
+
     /// The overflow bucket behind this one.
     #[inline]
     fn next(&self, bucket: &Bucket) -> Option<&Bucket> {

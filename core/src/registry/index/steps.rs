@@ -15,6 +15,7 @@
 use crate::sync::zeroed::{Zeroed, allocate, free};
 use crate::sync::{AtomicPtr, AtomicUsize, FIRST_STEP, OFFSET_BITS, Ordering, STEPS, exclusively};
 use core::ptr::{self, NonNull};
+use core::slice;
 
 const FIRST_BITS: usize = FIRST_STEP.ilog2() as usize;
 
@@ -182,6 +183,11 @@ unsafe impl<T: Zeroed + Send + Sync> Sync for Flat<T> {}
 /// Elements in a group: as many as the shortest step has.
 const GROUP: usize = FIRST_STEP / 4;
 
+/// As many elements lie side by side, from each number that is a multiple of it.
+pub(super) const RUN: usize = if GROUP < 8 { GROUP } else { 8 };
+
+const _: () = assert!(GROUP.is_multiple_of(RUN));
+
 /// As many lengths as a table can have: powers of two, up to one that has all groups.
 const TABLES: usize = LONGEST.div_ceil(GROUP).next_power_of_two().ilog2() as usize + 1;
 
@@ -204,6 +210,37 @@ impl<T: Zeroed> Flat<T> {
     /// while the shorter one is in use.)
     #[inline]
     pub(in crate::registry) unsafe fn at(&self, number: usize) -> &T {
+        // SAFETY: the caller's promise is the same.
+        match unsafe { self.in_group(number) } {
+            // SAFETY: initialised before `ensure` returned for this number [I1], and neither moved nor freed
+            // while `self` is borrowed.
+            Some(element) => unsafe { element.as_ref() },
+            None => self.at_elsewhere(number),
+        }
+    }
+
+    /// As [`at`](Self::at), with the elements that lie behind it, up to a multiple of [`RUN`]. Those that were not
+    /// ensured are as they were made.
+    ///
+    /// # Safety
+    /// As for [`at`](Self::at).
+    #[inline]
+    pub(in crate::registry) unsafe fn run(&self, number: usize) -> &[T] {
+        // SAFETY: the caller's promise is the same.
+        match unsafe { self.in_group(number) } {
+            // SAFETY: a group has a multiple of `RUN` elements and lies within one step, which is initialised
+            // as a whole [I1], and neither moved nor freed while `self` is borrowed.
+            Some(element) => unsafe { slice::from_raw_parts(element.as_ptr(), RUN - number % RUN) },
+            None => slice::from_ref(self.at_elsewhere(number)),
+        }
+    }
+
+    /// Where an element that is there lies, if the table knows of it.
+    ///
+    /// # Safety
+    /// As for [`at`](Self::at).
+    #[inline(always)]
+    unsafe fn in_group(&self, number: usize) -> Option<NonNull<T>> {
         // Acquire: the table is initialised; pairs with Release in `lengthen` [I7].
         let table = self.table.load(Ordering::Acquire);
         // SAFETY: when `ensure` returned (the caller's promise), a table as long as that was set: no shorter one
@@ -213,14 +250,9 @@ impl<T: Zeroed> Flat<T> {
         let cell = unsafe { &*cell };
         // Relaxed: whoever stored it, there is one array for the group, which was initialised before `ensure`
         // returned for this number (the caller's promise).
-        let Some(group) = NonNull::new(cell.load(Ordering::Relaxed)) else {
-            return self.at_elsewhere(number);
-        };
+        let group = NonNull::new(cell.load(Ordering::Relaxed))?;
         // SAFETY: the group has `GROUP` elements.
-        let element = unsafe { group.add(number % GROUP) };
-        // SAFETY: initialised before `ensure` returned for this number [I1], and neither moved nor freed while
-        // `self` is borrowed.
-        unsafe { element.as_ref() }
+        Some(unsafe { group.add(number % GROUP) })
     }
 
     /// While a longer table is being filled.
@@ -378,6 +410,17 @@ mod tests {
             array.at(number)
         });
         assert!(Steps::<AtomicUsize>::new().get(0).is_none());
+        stay(&Flat::new(), Flat::ensure, |array, number| {
+            // SAFETY: as above.
+            let run = unsafe { array.run(number) };
+            // SAFETY: as above.
+            let one = unsafe { array.at(number) };
+            assert!(run.len() <= RUN && ptr::eq(&raw const run[0], one));
+            let first = number - number % RUN;
+            // SAFETY: as above, of a number that is no greater.
+            let run = unsafe { array.run(first) };
+            &run[number - first]
+        });
     }
 
     fn stay<A>(

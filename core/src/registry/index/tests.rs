@@ -3,6 +3,7 @@
 use super::*;
 use crate::sync::fence;
 use alloc::collections::BTreeMap;
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// Above the marks of a sequence.
@@ -178,10 +179,10 @@ proptest::proptest! {
             put(&mut map, key);
         }
         table.index.grow(LOAD * first);
-        let mut walk = table.index.walk();
+        let mut walk = table.index.walk(All(&table));
         let mut seen = Vec::new();
         let mut next = || {
-            let found = walk.next(All(&table), |one, other| one == other);
+            let found = walk.next(|one, other| one == other);
             seen.extend(found.map(|found| found.seen));
             found.is_some()
         };
@@ -259,6 +260,29 @@ proptest::proptest! {
                 assert_eq!(table.find(place(key), key), expected);
             }
         }
+    }
+}
+
+/// Chains that no batch has room for, before and after they are divided, and while they are visited.
+#[test]
+fn a_walk_goes_through_chains_of_any_length() {
+    for (entries, grown) in [(47, 0), (49, 0), (300, 0), (49, 20), (300, 200)] {
+        let table = Table::new(entries);
+        for key in 0..entries {
+            table.write(key, key, key);
+            assert!(table.insert(alike(key), key, key).is_ok());
+        }
+        let mut walk = table.index.walk(All(&table));
+        let mut seen = vec![0; entries];
+        let mut times = 0;
+        while let Some(found) = walk.next(|one, other| one == other) {
+            seen[found.seen] += 1;
+            times += 1;
+            if times == grown {
+                table.index.grow(LOAD * 10);
+            }
+        }
+        assert!(seen.iter().all(|&times| times == 1), "{seen:?}");
     }
 }
 

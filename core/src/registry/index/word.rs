@@ -99,6 +99,20 @@ impl Size {
         let is_split = bucket >= half || bucket + half < self.buckets();
         half.ilog2() + is_split as u32
     }
+
+    /// The first bucket behind this one that has another level, or is not there.
+    #[inline]
+    pub(super) const fn level_end(self, bucket: usize) -> usize {
+        let half = (self.mask() >> 1) + 1;
+        let split = self.buckets() - half;
+        if bucket < split {
+            split
+        } else if bucket < half {
+            half
+        } else {
+            self.buckets()
+        }
+    }
 }
 
 /// What is in a lane.

@@ -7,7 +7,7 @@ use super::super::request_error::{
 use super::super::{ChildRef, ChildSpec, SupervisorBuilder, error};
 use super::entry::Entry;
 use super::state::State;
-use super::{Job, Run, Tree};
+use super::{Job, Tree};
 use crate::sync::Arc;
 use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{Action, ChildKey, ChildState, ControlError, Outcome, Strategy};
@@ -174,7 +174,7 @@ impl Tree {
     /// Asks the machine and does what follows.
     fn ask<R>(self: &Arc<Self>, ask: impl FnOnce(&mut State, Instant, &mut Vec<Job>) -> R) -> R {
         let (answer, jobs) = self.decide(ask);
-        self.work(jobs, Run::Here);
+        self.work(jobs);
         answer
     }
 }

@@ -40,8 +40,10 @@ pub(super) struct State {
     overrun: Duration,
     /// Who is looked at, and when.
     pub(super) patrol: Patrol,
-    /// The deadline the timer was last told.
-    pub(super) scheduled: Option<Instant>,
+    /// The deadline the timer was last told, or that there is none; unknown when it was due.
+    pub(super) scheduled: Option<Option<Instant>>,
+    /// How often the timer was told something else.
+    pub(super) wishes: u64,
     /// How many times entries, with what their bodies captured, are yet to be dropped, or incarnations
     /// to be shut out …
     pub(super) dropping: usize,
@@ -78,7 +80,8 @@ impl State {
             abandoned: 0,
             overrun: Duration::ZERO,
             patrol: Patrol::default(),
-            scheduled: None,
+            scheduled: Some(None),
+            wishes: 0,
             dropping: 0,
             droppers: Vec::new(),
             ended: None,

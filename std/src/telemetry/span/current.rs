@@ -58,11 +58,6 @@ impl Ambient {
             is_remote: true,
         }
     }
-
-    /// Whether both are of one trace.
-    pub(crate) fn is_in_trace_of(self, other: Self) -> bool {
-        self.trace_id == other.trace_id
-    }
 }
 
 /// What is current: a span's identity, whoever made it current, and where it is in the thread's table.
