@@ -503,28 +503,114 @@ fn also_when_it_is_restarted_by_hand() {
 }
 
 #[test]
-fn who_waits_too_long_for_it_is_abandoned_and_so_waits_the_next() {
+fn who_is_stopped_while_it_waits_does_not_begin_and_the_next_one_waits() {
     let (child, told, release) = lingering(true);
-    let child = child.reuse(Reuse::FreshAfterJoin).stop(Stop::Within(SOON));
+    let child = child.reuse(Reuse::FreshAfterJoin).stop(Stop::Forever);
     let supervisor = unlimited()
         .child(child.restart(Restart::Permanent))
         .start()
         .unwrap();
     assert_eq!(next(&told), "destroyed soon");
     let handle = supervisor.handle();
-    let state = || supervisor.handle().children().remove(0).state;
-    until(|| state() == ChildState::Starting);
+    let info = || supervisor.handle().children().remove(0);
+    until(|| info().state == ChildState::Starting);
     handle.terminate("child").unwrap();
-    assert_eq!(handle.count().abandoned, 1);
+    let last_exit = info().last_exit;
+    assert!(matches!(last_exit, Some(ExitReason::Shutdown)));
+    assert_eq!(handle.count().abandoned, 0);
     let restarting = thread::spawn(move || handle.restart("child").map(drop));
     assert!(told.recv_timeout(SOON).is_err(), "nobody runs");
     release.send(()).unwrap();
     assert_eq!(next(&told), "destroyed");
-    // The abandoned one sees at once that it is to stop, the next one stays.
-    assert_eq!([next(&told), next(&told)], ["begins"; 2]);
+    assert_eq!(next(&told), "begins");
     restarting.join().unwrap().unwrap();
-    until(|| supervisor.handle().count().abandoned == 0);
-    assert!(supervisor.shutdown().clean.ends_with(&["child".to_owned()]));
+    assert_eq!(supervisor.shutdown().clean, ["child"]);
+    nobody_else_begins(&told);
+}
+
+#[test]
+fn whose_group_is_restarted_while_it_waits_does_not_begin_beside_its_successor() {
+    let (child, told, release) = lingering(true);
+    let child = child.reuse(Reuse::FreshAfterJoin);
+    let (crash, crashes) = mpsc::channel::<()>();
+    let crashes = Mutex::new(crashes);
+    let sibling = ChildSpec::worker("sibling", move |me| {
+        while !me.stop().wait(Duration::from_millis(1)) {
+            let crashes = crashes.lock().unwrap().try_recv();
+            if crashes.is_ok() {
+                return Err("as planned");
+            }
+        }
+        Ok(())
+    });
+    let supervisor = unlimited()
+        .strategy(Strategy::OneForAll)
+        .child(sibling)
+        .child(child.stop(Stop::Within(SOON)))
+        .start()
+        .unwrap();
+    assert_eq!(next(&told), "destroyed soon");
+    let child = || supervisor.handle().children().remove(1);
+    // The first that waits joins the old thread, the others wait for that.
+    for number in 2..=4 {
+        until(|| child().incarnation == number && child().state == ChildState::Starting);
+        crash.send(()).unwrap();
+    }
+    until(|| child().incarnation == 5);
+    release.send(()).unwrap();
+    assert_eq!(next(&told), "destroyed");
+    assert_eq!(next(&told), "begins");
+    until(|| child().state == ChildState::Running);
+    let report = supervisor.shutdown();
+    assert!(report.abandoned.is_empty(), "{report}");
+    nobody_else_begins(&told);
+}
+
+/// As long as somebody could, it holds its specification, and that the sender.
+fn nobody_else_begins(told: &mpsc::Receiver<&'static str>) {
+    let last = told.recv_timeout(PATIENCE);
+    assert_eq!(last, Err(mpsc::RecvTimeoutError::Disconnected));
+}
+
+/// When it is destroyed, its supervisor is shut down while the next incarnation waits for that.
+struct ShutsDown {
+    supervisor: Arc<Mutex<Option<Supervisor>>>,
+    tell: mpsc::Sender<Vec<String>>,
+}
+
+impl Drop for ShutsDown {
+    fn drop(&mut self) {
+        let supervisor = self.supervisor.lock().unwrap().take().unwrap();
+        until(|| {
+            let info = supervisor.handle().children().remove(0);
+            info.incarnation == 2 && info.state == ChildState::Starting
+        });
+        let _ = self.tell.send(supervisor.shutdown().clean);
+    }
+}
+
+thread_local! {
+    static SHUTS_DOWN: RefCell<Option<ShutsDown>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn a_destructor_of_the_old_thread_may_shut_down() {
+    let slot = Arc::new(Mutex::new(None));
+    let (tell, told) = mpsc::channel();
+    let theirs = slot.clone();
+    let child = ChildSpec::worker("child", move |me| {
+        if me.number() == 1 {
+            until(|| theirs.lock().unwrap().is_some());
+            let (supervisor, tell) = (theirs.clone(), tell.clone());
+            SHUTS_DOWN.set(Some(ShutsDown { supervisor, tell }));
+        } else {
+            obedient(me);
+        }
+    });
+    let child = child.reuse(Reuse::FreshAfterJoin).stop(Stop::Forever);
+    let supervisor = unlimited().child(child).start().unwrap();
+    *slot.lock().unwrap() = Some(supervisor);
+    assert_eq!(next(&told), ["child"]);
 }
 
 #[test]

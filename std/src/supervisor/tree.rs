@@ -481,6 +481,16 @@ impl Tree {
         is_it.then(|| current.stop.clone())
     }
 
+    /// Whether the incarnation `id` is the present one, and has not been asked to stop.
+    pub(super) fn is_wanted(&self, id: IncarnationId) -> bool {
+        let state = self.state.lock();
+        let entry = state.entries.get(&id.child);
+        let current = entry.and_then(|entry| entry.current.as_ref());
+        current.is_some_and(|current| {
+            current.child.incarnation() == id.number && current.asked.is_none()
+        })
+    }
+
     /// Whether it has begun to start, and not begun to stop.
     pub(super) fn is_on(&self) -> bool {
         let phase = self.state.lock().machine.phase();
