@@ -187,17 +187,22 @@ impl Tree {
     ) -> Option<(IncarnationId, Launch, Seat)> {
         request::working(|| {
             let own = seat.own.take();
-            let (older, mut jobs) = self.decide(|state, now, jobs| {
+            let leaves = own.is_some();
+            let ((older, here), jobs) = self.decide(|state, now, jobs| {
                 let older = state.leave_thread(over, own);
                 state.step(now, &self.name, News::Exited(over, reason), jobs);
-                older
+                let here = jobs.iter().position(|job| match job {
+                    Job::Launch(id, launch) => id.child == over.child && seat.suits(&launch.spec),
+                    _ => false,
+                });
+                if here.is_some() && leaves {
+                    // Nobody is to wait for it: it stays, and may be abandoned.
+                    seat.own = state.take_thread(over);
+                }
+                (older, here.map(|here| jobs.remove(here)))
             });
             drop(older);
-            let here = jobs.iter().position(|job| match job {
-                Job::Launch(id, launch) => id.child == over.child && seat.suits(&launch.spec),
-                _ => false,
-            });
-            let Some(Job::Launch(id, launch)) = here.map(|here| jobs.remove(here)) else {
+            let Some(Job::Launch(id, launch)) = here else {
                 drop(seat);
                 self.work(jobs, Run::Here);
                 return None;
