@@ -54,6 +54,9 @@ pub enum Reuse {
     /// until then.
     ///
     /// A thread that was abandoned is not waited for, nor is one whose child had another policy when it was started.
+    /// The old thread is known to the supervisor that started it, and to nobody else: where that is
+    /// [restarted itself](ChildSpec::supervisor), a child of the new one does not wait for a thread of the old one, whether or not its
+    /// specification is a clone.
     FreshAfterJoin,
     /// On the same one, if it is restarted at once: no thread is started, which is most of what a restart takes, and none can be
     /// refused. Thread-locals keep their values, and what was set for the thread in the operating system stays set; the
