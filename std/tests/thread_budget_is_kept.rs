@@ -2,7 +2,9 @@
 
 use bedplate::process::{self, ExitReason};
 use bedplate::supervisor::{ChildSpec, ChildState, Restart, Reuse, StartError, Supervisor};
+use core::cell::RefCell;
 use core::time::Duration;
+use std::sync::{Mutex, mpsc};
 use std::time::Instant;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -78,6 +80,46 @@ fn beyond_it_a_start_is_refused_and_undone() {
     assert_eq!(process::threads(), 0);
 
     f29_whoever_is_refused_is_tried_again_later();
+    what_is_over_but_for_destructors_is_not_counted();
+}
+
+/// Tells when it is being destroyed, and waits until it may be.
+struct Lingers {
+    tell: mpsc::Sender<()>,
+    until: mpsc::Receiver<()>,
+}
+
+impl Drop for Lingers {
+    fn drop(&mut self) {
+        self.tell.send(()).unwrap();
+        self.until.recv().unwrap_err();
+    }
+}
+
+thread_local! {
+    static LINGERS: RefCell<Option<Lingers>> = const { RefCell::new(None) };
+}
+
+fn what_is_over_but_for_destructors_is_not_counted() {
+    process::limit_threads(1);
+    let (tell, told) = mpsc::channel();
+    let (release, until) = mpsc::channel();
+    let lingers = Mutex::new(Some(Lingers { tell, until }));
+    let (runs, seen) = mpsc::channel();
+    let child = ChildSpec::worker("child", move |me| {
+        if me.number() == 1 {
+            LINGERS.set(lingers.lock().unwrap().take());
+            return;
+        }
+        runs.send((me.number(), process::threads())).unwrap();
+        while !me.stop().wait(PATIENCE) {}
+    });
+    let one = Supervisor::builder("one").child(child).start().unwrap();
+    told.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(seen.recv_timeout(PATIENCE), Ok((2, 1)));
+    assert_eq!(one.shutdown().clean, ["child"]);
+    assert_eq!(process::threads(), 0);
+    drop(release);
 }
 
 fn f29_whoever_is_refused_is_tried_again_later() {

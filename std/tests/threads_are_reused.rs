@@ -436,13 +436,17 @@ thread_local! {
 }
 
 /// A child whose first incarnation leaves something in a thread-local that is destroyed only when it is released, and ends
-/// at once if that is said.
+/// when it is released a first time, if that is said: not before its supervisor has been started.
 fn lingering(ends: bool) -> (ChildSpec, mpsc::Receiver<&'static str>, mpsc::Sender<()>) {
     let (tell, told) = mpsc::channel();
     let (release, until) = mpsc::channel();
     let until = Mutex::new(Some(until));
     let child = ChildSpec::worker("child", move |me| {
-        if let Some(until) = until.lock().unwrap().take() {
+        let until = until.lock().unwrap().take();
+        if let Some(until) = until {
+            if ends {
+                until.recv().unwrap();
+            }
             let tell = tell.clone();
             LINGERS.set(Some(Lingers { tell, until }));
             if ends {
@@ -461,6 +465,7 @@ fn f27_a_new_thread_waits_until_the_old_one_is_gone() {
     let (child, told, release) = lingering(true);
     let child = child.reuse(Reuse::FreshAfterJoin);
     let supervisor = unlimited().child(child).start().unwrap();
+    release.send(()).unwrap();
     assert_eq!(next(&told), "destroyed soon");
     let info = || supervisor.handle().children().remove(0);
     assert!(told.recv_timeout(SOON).is_err(), "it has not waited");
@@ -477,6 +482,7 @@ fn f27_a_new_thread_waits_until_the_old_one_is_gone() {
 fn f27_and_only_if_it_is_to() {
     let (child, told, release) = lingering(true);
     let supervisor = unlimited().child(child).start().unwrap();
+    release.send(()).unwrap();
     let mut first = [next(&told), next(&told)];
     first.sort_unstable();
     assert_eq!(first, ["begins", "destroyed soon"]);
@@ -503,26 +509,202 @@ fn also_when_it_is_restarted_by_hand() {
 }
 
 #[test]
-fn who_waits_too_long_for_it_is_abandoned_and_so_waits_the_next() {
+fn who_is_stopped_while_it_waits_does_not_begin_and_the_next_one_waits() {
     let (child, told, release) = lingering(true);
-    let child = child.reuse(Reuse::FreshAfterJoin).stop(Stop::Within(SOON));
+    let child = child.reuse(Reuse::FreshAfterJoin).stop(Stop::Forever);
     let supervisor = unlimited()
         .child(child.restart(Restart::Permanent))
         .start()
         .unwrap();
+    release.send(()).unwrap();
     assert_eq!(next(&told), "destroyed soon");
     let handle = supervisor.handle();
-    let state = || supervisor.handle().children().remove(0).state;
-    until(|| state() == ChildState::Starting);
+    let info = || supervisor.handle().children().remove(0);
+    until(|| info().state == ChildState::Starting);
     handle.terminate("child").unwrap();
-    assert_eq!(handle.count().abandoned, 1);
+    let last_exit = info().last_exit;
+    assert!(matches!(last_exit, Some(ExitReason::Shutdown)));
+    assert_eq!(handle.count().abandoned, 0);
     let restarting = thread::spawn(move || handle.restart("child").map(drop));
     assert!(told.recv_timeout(SOON).is_err(), "nobody runs");
     release.send(()).unwrap();
     assert_eq!(next(&told), "destroyed");
-    // The abandoned one sees at once that it is to stop, the next one stays.
-    assert_eq!([next(&told), next(&told)], ["begins"; 2]);
+    assert_eq!(next(&told), "begins");
     restarting.join().unwrap().unwrap();
+    assert_eq!(supervisor.shutdown().clean, ["child"]);
+    nobody_else_begins(&told);
+}
+
+/// A child that ends as it should not, once for every time it is told to.
+fn crashing_when_told(id: &str) -> (ChildSpec, mpsc::Sender<()>) {
+    let (crash, crashes) = mpsc::channel();
+    let crashes = Mutex::new(crashes);
+    let child = ChildSpec::worker(id, move |me| {
+        while !me.stop().wait(Duration::from_millis(1)) {
+            let crashes = crashes.lock().unwrap().try_recv();
+            if crashes.is_ok() {
+                return Err("as planned");
+            }
+        }
+        Ok(())
+    });
+    (child, crash)
+}
+
+#[test]
+fn whose_group_is_restarted_while_it_waits_does_not_begin_beside_its_successor() {
+    let (child, told, release) = lingering(true);
+    let child = child.reuse(Reuse::FreshAfterJoin);
+    let (sibling, crash) = crashing_when_told("sibling");
+    let supervisor = unlimited()
+        .strategy(Strategy::OneForAll)
+        .child(sibling)
+        .child(child.stop(Stop::Within(SOON)))
+        .start()
+        .unwrap();
+    release.send(()).unwrap();
+    assert_eq!(next(&told), "destroyed soon");
+    let child = || supervisor.handle().children().remove(1);
+    // The first that waits joins the old thread, the others wait for that.
+    for number in 2..=4 {
+        until(|| child().incarnation == number && child().state == ChildState::Starting);
+        crash.send(()).unwrap();
+    }
+    until(|| child().incarnation == 5);
+    release.send(()).unwrap();
+    assert_eq!(next(&told), "destroyed");
+    assert_eq!(next(&told), "begins");
+    until(|| child().state == ChildState::Running);
+    let report = supervisor.shutdown();
+    assert!(report.abandoned.is_empty(), "{report}");
+    nobody_else_begins(&told);
+}
+
+#[test]
+fn who_is_not_meant_any_more_when_its_wait_is_over_does_not_begin() {
+    let (child, told, release) = lingering(true);
+    let child = child.reuse(Reuse::FreshAfterJoin).stop(Stop::Forever);
+    let (sibling, crash) = crashing_when_told("sibling");
+    // It is decided that the one that waits is to stop, but whoever is to tell it is held up.
+    let (hold, held) = mpsc::channel::<()>();
+    let (begin, begun) = mpsc::channel();
+    let held = Mutex::new(held);
+    telemetry::attach("holding", EventName::new("bedplate.supervisor.ended"), {
+        move |event: &Event<'_>| {
+            if event.get("supervisor").and_then(|it| it.as_str()) == Some("held") {
+                begin.send(()).unwrap();
+                held.lock().unwrap().recv().unwrap_err();
+            }
+        }
+    })
+    .unwrap();
+    let supervisor = Supervisor::builder("held")
+        .limit(128, Duration::from_nanos(1))
+        .strategy(Strategy::OneForAll)
+        .child(sibling)
+        .child(child)
+        .start()
+        .unwrap();
+    release.send(()).unwrap();
+    assert_eq!(next(&told), "destroyed soon");
+    let child = || supervisor.handle().children().remove(1);
+    until(|| child().incarnation == 2 && child().state == ChildState::Starting);
+    crash.send(()).unwrap();
+    next(&begun);
+    release.send(()).unwrap();
+    assert_eq!(next(&told), "destroyed");
+    assert_eq!(next(&told), "begins");
+    until(|| child().incarnation == 3 && child().state == ChildState::Running);
+    drop(hold);
+    assert_eq!(supervisor.shutdown().clean, ["child", "sibling"]);
+    telemetry::detach("holding").unwrap();
+    nobody_else_begins(&told);
+}
+
+/// As long as somebody could, it holds its specification, and that the sender.
+fn nobody_else_begins(told: &mpsc::Receiver<&'static str>) {
+    let last = told.recv_timeout(PATIENCE);
+    assert_eq!(last, Err(mpsc::RecvTimeoutError::Disconnected));
+}
+
+/// When it is destroyed, its supervisor is shut down while the next incarnation waits for that.
+struct ShutsDown {
+    supervisor: Arc<Mutex<Option<Supervisor>>>,
+    tell: mpsc::Sender<Vec<String>>,
+}
+
+impl Drop for ShutsDown {
+    fn drop(&mut self) {
+        let supervisor = self.supervisor.lock().unwrap().take().unwrap();
+        until(|| {
+            let info = supervisor.handle().children().remove(0);
+            info.incarnation == 2 && info.state == ChildState::Starting
+        });
+        let _ = self.tell.send(supervisor.shutdown().clean);
+    }
+}
+
+thread_local! {
+    static SHUTS_DOWN: RefCell<Option<ShutsDown>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn a_destructor_of_the_old_thread_may_shut_down() {
+    let slot = Arc::new(Mutex::new(None));
+    let (tell, told) = mpsc::channel();
+    let theirs = slot.clone();
+    let child = ChildSpec::worker("child", move |me| {
+        if me.number() == 1 {
+            until(|| theirs.lock().unwrap().is_some());
+            let (supervisor, tell) = (theirs.clone(), tell.clone());
+            SHUTS_DOWN.set(Some(ShutsDown { supervisor, tell }));
+        } else {
+            obedient(me);
+        }
+    });
+    let child = child.reuse(Reuse::FreshAfterJoin).stop(Stop::Forever);
+    let supervisor = unlimited().child(child).start().unwrap();
+    *slot.lock().unwrap() = Some(supervisor);
+    assert_eq!(next(&told), ["child"]);
+}
+
+#[test]
+fn one_that_was_abandoned_is_not_waited_for_whatever_it_was_started_as() {
+    let (release, held) = mpsc::channel::<()>();
+    let held = Arc::new(Mutex::new(held));
+    let (end, ends) = mpsc::channel::<()>();
+    let ends = Arc::new(Mutex::new(ends));
+    let (tell, told) = mpsc::channel();
+    let spec = |reuse| {
+        let (tell, held, ends) = (tell.clone(), held.clone(), ends.clone());
+        let child = ChildSpec::worker("child", move |me| {
+            tell.send((me.number(), thread::current().id())).unwrap();
+            match me.number() {
+                1 => ends.lock().unwrap().recv().unwrap(),
+                2 => drop(held.lock().unwrap().recv()),
+                _ => obedient(me),
+            }
+        });
+        child.reuse(reuse).stop(Stop::Within(SOON))
+    };
+    let supervisor = unlimited()
+        .child(spec(Reuse::FreshAfterJoin))
+        .start()
+        .unwrap();
+    let handle = supervisor.handle();
+    let (_, first) = next(&told);
+    handle.change_child(spec(Reuse::SameThread)).unwrap();
+    end.send(()).unwrap();
+    assert_eq!(next(&told), (2, first));
+    handle.change_child(spec(Reuse::FreshAfterJoin)).unwrap();
+    handle.terminate("child").unwrap();
+    assert_eq!(handle.count().abandoned, 1);
+    let restarting = thread::spawn(move || handle.restart("child").map(drop));
+    let (number, third) = next(&told);
+    assert_eq!(number, 3);
+    assert_ne!(third, first);
+    restarting.join().unwrap().unwrap();
+    drop(release);
     until(|| supervisor.handle().count().abandoned == 0);
     assert!(supervisor.shutdown().clean.ends_with(&["child".to_owned()]));
 }
@@ -542,16 +724,14 @@ fn a_sibling_waits_with_it() {
         .child(behind)
         .start()
         .unwrap();
+    release.send(()).unwrap();
     assert_eq!(next(&told), "destroyed soon");
-    // It may have been started before the crash.
-    let mut last = begun.recv_timeout(SOON).unwrap_or(0);
-    assert!(last < 2);
+    assert_eq!(next(&begun), 1);
+    assert!(begun.recv_timeout(SOON).is_err(), "it has not waited");
     release.send(()).unwrap();
     assert_eq!(next(&told), "destroyed");
     assert_eq!(next(&told), "begins");
-    while last < 2 {
-        last = next(&begun);
-    }
+    assert_eq!(next(&begun), 2);
     assert_eq!(supervisor.shutdown().clean, ["behind", "child"]);
 }
 

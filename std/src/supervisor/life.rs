@@ -13,7 +13,7 @@
 //! thread itself is gone, for destructors of thread-locals come later, or that it ends at all: it may run the
 //! next incarnation, see [`reuse`](super::reuse).
 
-use super::reuse::{OldThread, Seat};
+use super::reuse::{self, OldThread, Seat};
 use super::spec::Work;
 use super::tree::{News, Tree};
 use super::watch::Beats;
@@ -78,7 +78,7 @@ fn spawn(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), Start
         })
         .map_err(StartError::Spawn)?;
     if let Some(handle) = &mut handle {
-        **handle = Some(thread);
+        handle.handle = Some(thread);
     }
     Ok(())
 }
@@ -88,16 +88,8 @@ pub(super) fn begin_here(id: IncarnationId, launch: Launch) -> Result<Launch, Ne
     match register(&launch.spec, &launch.me) {
         Ok(()) => Ok(launch),
         Err(error) => {
-            let Launch {
-                spec,
-                me,
-                last_exit,
-                ..
-            } = launch;
-            let news = failed(id, &me, error);
-            discard(me);
-            discard(last_exit);
-            ChildSpec::let_go(spec);
+            let news = failed(id, &launch.me, error);
+            discard(let_go_unbegun(launch));
             Err(news)
         }
     }
@@ -118,15 +110,46 @@ pub(super) fn register(spec: &ChildSpec, me: &ChildRef) -> Result<(), StartError
 fn live(tree: &Arc<Tree>, id: IncarnationId, launch: Launch, seat: Seat) {
     let mut next = Some((id, launch, seat));
     while let Some((id, mut launch, seat)) = next {
-        if let Some(old) = launch.after.take() {
-            old.wait();
-            begins_to_work(launch.beats.as_ref());
-            tree.drive(News::Started(id));
-        }
-        let (me, reason) = run(tree, id, launch);
+        let (me, reason) = if let Some(old) = launch.after.take() {
+            let Some(launch) = reuse::wait_for(old, tree, id, launch) else {
+                return;
+            };
+            if tree.is_wanted(id) {
+                begins_to_work(launch.beats.as_ref());
+                tree.drive(News::Started(id));
+                run(tree, id, launch)
+            } else {
+                (let_go_unbegun(launch), ExitReason::Shutdown)
+            }
+        } else {
+            run(tree, id, launch)
+        };
         tell_others(me, &reason);
         next = tree.go_on(id, reason, seat);
     }
+}
+
+/// The whole end of an incarnation that was asked to stop before its body began, on any thread.
+pub(super) fn end_unbegun(tree: &Arc<Tree>, id: IncarnationId, launch: Launch) {
+    let me = let_go_unbegun(launch);
+    contain(|| end(&me, ExitReason::Shutdown));
+    discard(me);
+    tree.drive(News::Exited(id, ExitReason::Shutdown));
+}
+
+/// Step 1 of the end of an incarnation whose body does not begin. Who it was.
+fn let_go_unbegun(launch: Launch) -> ChildRef {
+    let Launch {
+        spec,
+        me,
+        stop,
+        last_exit,
+        ..
+    } = launch;
+    discard(stop);
+    discard(last_exit);
+    ChildSpec::let_go(spec);
+    me
 }
 
 /// Step 1: runs the body, and drops what is its own. Who it was, and how it ended.

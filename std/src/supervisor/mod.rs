@@ -37,6 +37,7 @@
 mod abandonment;
 mod application;
 mod builder;
+mod elsewhere;
 mod ended;
 mod error;
 mod handle;

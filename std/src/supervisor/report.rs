@@ -8,7 +8,7 @@
 //! Not told: a failed start that [`SupervisorBuilder::start`](super::SupervisorBuilder::start)
 //! returns as an error.
 
-use super::tree::UsersCode;
+use super::elsewhere::UsersCode;
 use crate::context::Context;
 use crate::process::panic::contain;
 use crate::process::{ExitReason, GaveUp};

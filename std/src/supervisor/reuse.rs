@@ -19,13 +19,25 @@
 //! *After the old one.* A thread cannot see that its thread-locals are gone; a join can. So a thread whose
 //! successor is to wait for it finds its own handle when it ends, and leaves it with its supervisor, in the step in which that
 //! learns of the end. The new thread joins it before it does anything else, and then tells itself that it has
-//! started. It does so under the lock of the handle: if it is abandoned meanwhile, its successor waits on that lock for the
-//! same old thread.
+//! started.
+//!
+//! A join cannot be called off, and the old thread may hang in a destructor, or wait in one for the very supervisor that
+//! waits for the new one. So who asks an incarnation to stop that waits does not wait for its thread: it ends the
+//! incarnation in its place ([`wait_for`]), and the thread finds nothing to begin when the join is over. What is to begin
+//! is in a slot of which one of the two takes it. The successor waits for the same old thread: not by a join, of which there is one, but
+//! on a condition that who joins gives notice of, or who stops it. So of all who waited for one old thread, one is left.
+//! Who waited to the end asks the supervisor whether it is still meant: it may have been asked to stop, or abandoned,
+//! and nobody have come to say so yet.
 
 use super::ChildSpec;
+use super::elsewhere::elsewhere;
+use super::life::{self, Launch};
 use super::spec::Work;
+use super::tree::Tree;
 use crate::process::ThreadPermit;
-use crate::sync::{Arc, Mutex, MutexGuard, thread};
+use crate::stop::StopToken;
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, thread};
+use bedplate_core::supervision::IncarnationId;
 
 /// On which thread a child is restarted; see [`ChildSpec::reuse`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -38,8 +50,14 @@ pub enum Reuse {
     /// On a fresh one, whose body begins when the old thread is gone, with its thread-locals: for bodies that keep
     /// something in a thread-local that there must be only one of. Until then the child is
     /// [`Starting`](super::ChildState::Starting). A destructor that never returns keeps it there; a child
-    /// that is asked to stop meanwhile is abandoned when its time is over. A thread that was abandoned is not waited for, nor is
-    /// one whose child had another policy when it was started.
+    /// that is asked to stop meanwhile has ended at once, its body does not begin, and the next one waits for the same old
+    /// thread. The new thread itself can only end after the old one, and counts among the [threads](crate::process::threads)
+    /// until then.
+    ///
+    /// A thread that was abandoned is not waited for, nor is one whose child had another policy when it was started.
+    /// The old thread is known to the supervisor that started it, and to nobody else: where that is
+    /// [restarted itself](ChildSpec::supervisor), a child of the new one does not wait for a thread of the old one, whether or not its
+    /// specification is a clone.
     FreshAfterJoin,
     /// On the same one, if it is restarted at once: no thread is started, which is most of what a restart takes, and none can be
     /// refused. Thread-locals keep their values, and what was set for the thread in the operating system stays set; the
@@ -79,20 +97,77 @@ impl Seat {
 
 /// A thread that somebody may wait for until it is gone.
 #[derive(Clone, Default)]
-pub(super) struct OldThread(Arc<Mutex<Option<thread::JoinHandle<()>>>>);
+pub(super) struct OldThread(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<Joining>,
+    /// Notified when it is gone, and when somebody who waits for that is to stop.
+    changed: Condvar,
+}
+
+/// It is gone if nobody has its handle any more.
+#[derive(Default)]
+pub(super) struct Joining {
+    /// Of a thread that nobody joins yet.
+    pub(super) handle: Option<thread::JoinHandle<()>>,
+    /// Whether somebody does.
+    under_way: bool,
+}
 
 impl OldThread {
     /// For whoever starts it, until the handle is in place: the thread itself may be over before.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Option<thread::JoinHandle<()>>> {
-        self.0.lock()
+    pub(super) fn lock(&self) -> MutexGuard<'_, Joining> {
+        self.0.state.lock()
     }
 
-    /// Blocks until it is gone.
-    pub(super) fn wait(self) {
-        let mut handle = self.0.lock();
-        if let Some(handle) = handle.take() {
+    /// Blocks until it is gone. If somebody joins it already, at most until `stop` is asked for and
+    /// [told](Self::stop_waiting).
+    fn wait(&self, stop: &StopToken) {
+        let mut joining = self.lock();
+        if let Some(handle) = joining.handle.take() {
+            joining.under_way = true;
+            drop(joining);
             // It has caught its panics itself.
             let _result = handle.join();
+            self.lock().under_way = false;
+            self.0.changed.notify_all();
+        } else {
+            let waits = |joining: &mut Joining| joining.under_way && !stop.is_stopped();
+            drop(self.0.changed.wait_while(joining, waits));
         }
     }
+
+    /// Somebody who may wait has been asked to stop.
+    fn stop_waiting(&self) {
+        // Who has looked before that waits by now.
+        drop(self.lock());
+        self.0.changed.notify_all();
+    }
+}
+
+/// Blocks until the old thread is gone. Gives the incarnation back, unless it was asked to stop meanwhile and is over.
+pub(super) fn wait_for(
+    old: OldThread,
+    tree: &Arc<Tree>,
+    id: IncarnationId,
+    launch: Launch,
+) -> Option<Launch> {
+    let stop = launch.stop.clone();
+    // Who takes it out decides what becomes of it.
+    let waiting = Arc::new(Mutex::new(Some(launch)));
+    let called_off = stop.on_stop({
+        let (old, tree, waiting) = (old.clone(), tree.clone(), waiting.clone());
+        move || {
+            let launch = waiting.lock().take();
+            if let Some(launch) = launch {
+                // Not within this call: the end of one may be why the next one is asked to stop, and so on.
+                elsewhere(Box::new(move || life::end_unbegun(&tree, id, launch)));
+            }
+            old.stop_waiting();
+        }
+    });
+    old.wait(&stop);
+    drop(called_off);
+    waiting.lock().take()
 }

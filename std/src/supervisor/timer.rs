@@ -10,7 +10,8 @@
 //! Therefore each wish has a number, and one that comes late is not heard: the last decision is what
 //! the timer knows in the end. An entry that was due is taken out, and its supervisor says afresh what it waits for.
 
-use super::tree::{Tree, elsewhere};
+use super::elsewhere::elsewhere;
+use super::tree::Tree;
 use crate::clock;
 use crate::sync::{Arc, Condvar, Mutex, Weak, thread};
 use alloc::collections::BTreeMap;

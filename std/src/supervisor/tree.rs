@@ -22,6 +22,7 @@ mod rounds;
 mod state;
 
 use super::abandonment::Abandonment;
+use super::elsewhere::{UsersCode, elsewhere};
 use super::info::{ChildInfo, Counts, ShutdownReport};
 use super::life::{self, Launch};
 use super::nested::{self, Above};
@@ -209,17 +210,22 @@ impl Tree {
     ) -> Option<(IncarnationId, Launch, Seat)> {
         request::working(|| {
             let own = seat.own.take();
-            let (older, mut jobs) = self.decide(|state, now, jobs| {
+            let leaves = own.is_some();
+            let ((older, here), jobs) = self.decide(|state, now, jobs| {
                 let older = state.leave_thread(over, own);
                 state.step(now, &self.name, News::Exited(over, reason), jobs);
-                older
+                let here = jobs.iter().position(|job| match job {
+                    Job::Launch(id, launch) => id.child == over.child && seat.suits(&launch.spec),
+                    _ => false,
+                });
+                if here.is_some() && leaves {
+                    // Nobody is to wait for it: it stays, and may be abandoned.
+                    seat.own = state.take_thread(over);
+                }
+                (older, here.map(|here| jobs.remove(here)))
             });
             drop(older);
-            let here = jobs.iter().position(|job| match job {
-                Job::Launch(id, launch) => id.child == over.child && seat.suits(&launch.spec),
-                _ => false,
-            });
-            let Some(Job::Launch(id, launch)) = here.map(|here| jobs.remove(here)) else {
+            let Some(Job::Launch(id, launch)) = here else {
                 drop(seat);
                 self.work(jobs);
                 return None;
@@ -498,10 +504,19 @@ impl Tree {
 
     /// Whether this incarnation is neither over nor abandoned.
     pub(super) fn is_present(&self, id: IncarnationId) -> bool {
+        self.is_present_and(id, |_| true)
+    }
+
+    /// Whether it has not been asked to stop besides.
+    pub(super) fn is_wanted(&self, id: IncarnationId) -> bool {
+        self.is_present_and(id, |current| current.asked.is_none())
+    }
+
+    fn is_present_and(&self, id: IncarnationId, is_so: impl FnOnce(&Current) -> bool) -> bool {
         let state = self.state.lock();
         let entry = state.entries.get(&id.child);
         let current = entry.and_then(|entry| entry.current.as_ref());
-        current.is_some_and(|current| current.child.incarnation() == id.number)
+        current.is_some_and(|it| it.child.incarnation() == id.number && is_so(it))
     }
 
     /// Where it is found.
@@ -566,24 +581,5 @@ impl Drop for Tree {
         discard(ends.0);
         discard(ends.1);
         discard(start_error);
-    }
-}
-
-/// Something that calls or drops what belongs to a user.
-pub(super) type UsersCode = Box<dyn FnOnce() + Send>;
-
-/// Runs `code` on a thread of its own; here only if there is none to be had.
-pub(super) fn elsewhere(code: UsersCode) {
-    let shared = Arc::new(Mutex::new(Some(code)));
-    let theirs = shared.clone();
-    let run = |shared: &Mutex<Option<UsersCode>>| {
-        let code = shared.lock().take();
-        if let Some(code) = code {
-            contain(|| request::working(code));
-        }
-    };
-    let helper = thread::Builder::new().name("bedplate-stop".to_owned());
-    if helper.spawn(move || run(&theirs)).is_err() {
-        run(&shared);
     }
 }

@@ -10,8 +10,9 @@
 //! A thread of its own listens. The first signal may come before there is a tree: then that is stopped at once.
 
 use super::Supervisor;
+use super::elsewhere::elsewhere;
 use super::ended::Ended;
-use super::tree::{News, Tree, elsewhere};
+use super::tree::{News, Tree};
 use crate::clock;
 use crate::sync::{Arc, Mutex, Weak, thread};
 use bedplate_core::clock::Instant;

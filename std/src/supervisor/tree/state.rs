@@ -367,6 +367,11 @@ impl State {
         }
     }
 
+    /// The thread that was left here last, which is not about to be gone after all.
+    pub(super) fn take_thread(&mut self, id: IncarnationId) -> Option<OldThread> {
+        self.entries.get_mut(&id.child)?.thread.take()
+    }
+
     /// Asks an incarnation to stop until when the machine says, or says that it has less time than that.
     fn ask_to_stop(&mut self, now: Instant, id: IncarnationId, jobs: &mut Vec<Job>) {
         let Some(child) = self.machine.child(id.child) else {
