@@ -20,7 +20,7 @@ fn never_runs(id: impl Into<String>) -> ChildSpec {
 }
 
 #[test]
-fn names_that_no_thread_can_have() {
+fn f10_names_that_no_thread_can_have() {
     for bad in ["", "a\0b", "a/b", &"x".repeat(129)] {
         let builder = Supervisor::builder("app")
             .child(never_runs("good"))
@@ -36,7 +36,7 @@ fn names_that_no_thread_can_have() {
 }
 
 #[test]
-fn two_children_of_one_name() {
+fn f6_two_children_of_one_name() {
     let builder = Supervisor::builder("app")
         .child(never_runs("twin"))
         .child(never_runs("other"))

@@ -13,7 +13,7 @@ fn until_stopped(incarnation: &Incarnation) {
 }
 
 #[test]
-fn after_a_panic_with_a_full_report() {
+fn f18_after_a_panic_with_a_full_report() {
     let (runs, seen) = mpsc::channel();
     let worker = ChildSpec::worker("worker", move |me| {
         runs.send((

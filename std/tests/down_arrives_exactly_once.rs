@@ -77,7 +77,7 @@ fn never_after_demonitor() {
 }
 
 #[test]
-fn when_monitors_race_with_the_end() {
+fn f83_when_monitors_race_with_the_end() {
     for round in 0..200 {
         let (spec, end) = ends_when_told("child");
         let supervisor = Supervisor::builder("app").child(spec).start().unwrap();
@@ -130,7 +130,7 @@ fn also_to_many_watchers_and_past_dropped_inboxes() {
 }
 
 #[test]
-fn for_each_incarnation_its_own() {
+fn f85_for_each_incarnation_its_own() {
     let inbox = Inbox::new();
     let (runs, seen) = mpsc::channel();
     let crashing = ChildSpec::worker("crashing", move |me| -> () {

@@ -38,7 +38,7 @@ fn for_its_children() {
 }
 
 #[test]
-fn not_even_while_unwinding() {
+fn f71_not_even_while_unwinding() {
     let (inbox, ids) = (Inbox::new(), ["a", "b"]);
     let result = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {
         let mut builder = Supervisor::builder("app");
@@ -61,7 +61,7 @@ fn not_even_while_unwinding() {
 }
 
 #[test]
-fn a_dropped_handle_stops_nothing() {
+fn f72_a_dropped_handle_stops_nothing() {
     let child = ChildSpec::worker("child", |me| while !me.stop().wait(PATIENCE) {});
     let supervisor = Supervisor::builder("app").child(child).start().unwrap();
     drop(supervisor.handle().clone());

@@ -10,7 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LIMIT: Duration = Duration::from_millis(20);
 
 #[test]
-fn and_its_late_end_is_nobodys_news() {
+fn f76_f78_and_its_late_end_is_nobodys_news() {
     let (release, held) = mpsc::channel::<()>();
     let held = Mutex::new(held);
     let (ended, seen) = mpsc::channel();

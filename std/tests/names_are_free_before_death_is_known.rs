@@ -11,7 +11,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// R56, stricter: not found no later than the moment its death is observable.
 #[test]
-fn whoever_saw_the_end_finds_the_name_free() {
+fn f90_whoever_saw_the_end_finds_the_name_free() {
     let (go, wait) = mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
     let child = ChildSpec::worker("one", move |_| {

@@ -20,7 +20,7 @@ impl Drop for Explosive {
 }
 
 #[test]
-fn does_not_end_the_process() {
+fn f19_does_not_end_the_process() {
     let (runs, seen) = mpsc::channel();
     let explosive = ChildSpec::worker("explosive", move |me| {
         let (go, wait) = mpsc::channel::<()>();

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 static PRINTED: AtomicUsize = AtomicUsize::new(0);
 
 #[test]
-fn by_the_supervisor_or_by_the_previous_hook() {
+fn f20_f21_f22_by_the_supervisor_or_by_the_previous_hook() {
     std::panic::set_hook(Box::new(|_| {
         // Relaxed: a counter that is read after the panicking threads were joined.
         PRINTED.fetch_add(1, Ordering::Relaxed);

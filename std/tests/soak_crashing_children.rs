@@ -99,7 +99,11 @@ fn soak(children: usize, seed: u64, long: Duration) -> usize {
         let mut ends = 0;
         while begun.elapsed() < long || ends < 2 * children {
             let down = watch.inbox.recv_timeout(PATIENCE);
-            watch.account_for(&down.expect("somebody crashes"));
+            let down = down.expect("somebody crashes");
+            // Nobody has asked for that.
+            let is_over = matches!(down.reason, ExitReason::Shutdown);
+            assert!(!is_over, "{:?} was stopped, {:?}", down.child, supervisor);
+            watch.account_for(&down);
             ends += 1;
         }
         drop(end_of_prowling);

@@ -10,7 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const EVER: Duration = Duration::MAX;
 
 #[test]
-fn in_accept_through_a_callback() {
+fn f65_in_accept_through_a_callback() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (ready, is_ready) = mpsc::channel();
     let server = ChildSpec::worker("server", move |me| -> io::Result<()> {
@@ -28,7 +28,7 @@ fn in_accept_through_a_callback() {
 }
 
 #[test]
-fn in_wait_whoever_eats_its_park_token() {
+fn f67_in_wait_whoever_eats_its_park_token() {
     let (ready, is_ready) = mpsc::channel();
     let sleeper = ChildSpec::worker("sleeper", move |me| {
         std::thread::current().unpark();
@@ -47,7 +47,7 @@ fn in_wait_whoever_eats_its_park_token() {
 }
 
 #[test]
-fn callbacks_run_once_in_order_and_past_one_that_panics() {
+fn f69_callbacks_run_once_in_order_and_past_one_that_panics() {
     let (calls, seen) = mpsc::channel();
     let seen = Mutex::new(seen);
     let (ready, is_ready) = mpsc::channel();
@@ -110,7 +110,7 @@ fn a_callback_whose_turn_has_not_come_can_still_be_taken_back() {
 }
 
 #[test]
-fn whatever_the_moment() {
+fn f66_f68_whatever_the_moment() {
     for _ in 0..300 {
         let (go, wait) = mpsc::channel::<()>();
         let wait = Mutex::new(wait);

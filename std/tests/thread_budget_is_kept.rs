@@ -14,7 +14,7 @@ fn quiet(id: &str) -> ChildSpec {
 }
 
 #[test]
-fn beyond_it_a_start_is_refused_and_undone() {
+fn f9_beyond_it_a_start_is_refused_and_undone() {
     process::limit_threads(3);
     let two = Supervisor::builder("two")
         .child(quiet("a"))

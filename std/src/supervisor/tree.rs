@@ -311,8 +311,10 @@ impl Tree {
         act: impl FnOnce(&mut State, Instant, &mut Vec<Job>) -> R,
     ) -> (R, Vec<Job>) {
         let mut jobs = Vec::new();
-        let now = clock::now();
         let mut state = self.state.lock();
+        // Under the lock: whoever waits for it would else bring a time that is over, which counts as the latest, and so
+        // would all who have waited be restarted at one moment.
+        let now = clock::now();
         let result = act(&mut state, now, &mut jobs);
         let deadline = state.next_deadline();
         if state.scheduled != Some(deadline) {
