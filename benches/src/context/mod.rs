@@ -11,9 +11,11 @@
 //! | `disabled` | an event that no filter wants, with and without the bridge |
 //! | `line` | a line written by `tracing`'s formatter to nowhere, in a scope that lasts |
 //! | `line in its scope` | the same, in a scope of two values for each line |
+//! | `beam with`, `beam get` | `with` and `get` against Logger's metadata, where Elixir is installed |
 //!
 //! All of one thread. Contenders are in [`values`] and [`lines`].
 
+pub mod beam;
 mod lines;
 mod values;
 
@@ -72,5 +74,5 @@ pub fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
             }
         }
     }
-    Ok(())
+    beam::run(values::BEAM, settings, table)
 }

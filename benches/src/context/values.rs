@@ -1,6 +1,7 @@
 //! Values that are put somewhere, found, and handed over.
 
 use super::Case;
+use super::beam::Beam;
 use crate::pinned::{Gate, Sample};
 use bedplate::context::{self, Context, Key, ResultExt as _};
 use opentelemetry::Context as OtelContext;
@@ -16,6 +17,7 @@ const FLOOR: &str = "a thread's cell";
 const OTEL: &str = "OpenTelemetry Context";
 const MDC: &str = "log-mdc";
 const SPAN: &str = "tracing span";
+const METADATA: &str = "Logger's metadata";
 const ARC: &str = "one Arc cloned and dropped";
 const BOXED: &str = "the error, boxed";
 const SPAN_TRACE: &str = "tracing-error";
@@ -29,9 +31,7 @@ pub(super) const CASES: &[Case] = &[
         name: "with",
         n: N,
         contenders: &[
-            (BEDPLATE, |gate| {
-                in_context(|| each(gate, || context::with(&OPERATION, "validate", body)))
-            }),
+            (BEDPLATE, ours_with),
             (FLOOR, |gate| each(gate, cell)),
             (OTEL, |gate| {
                 in_otel(|| {
@@ -65,17 +65,7 @@ pub(super) const CASES: &[Case] = &[
         name: "get",
         n: N,
         contenders: &[
-            (BEDPLATE, |gate| {
-                in_context(|| {
-                    context::with(&OPERATION, "validate", || {
-                        context::with(&ATTEMPT, 1, || {
-                            each(gate, || {
-                                black_box(context::get(&REQUEST_ID));
-                            })
-                        })
-                    })
-                })
-            }),
+            (BEDPLATE, ours_get),
             (FLOOR, |gate| {
                 each(gate, || {
                     black_box(CELL.get());
@@ -270,6 +260,37 @@ pub(super) const CASES: &[Case] = &[
         references: &[BOXED, SPAN_TRACE, ANYHOW],
     },
 ];
+
+pub(super) const BEAM: &[Beam] = &[
+    Beam {
+        group: "context",
+        case: "beam with",
+        called: "with",
+        peer: METADATA,
+        n: N,
+        ours: ours_with,
+    },
+    Beam {
+        group: "context",
+        case: "beam get",
+        called: "get",
+        peer: METADATA,
+        n: N,
+        ours: ours_get,
+    },
+];
+
+fn ours_with(gate: &Gate) -> Sample {
+    in_context(|| each(gate, || context::with(&OPERATION, "validate", body)))
+}
+
+fn ours_get(gate: &Gate) -> Sample {
+    four_deep(|| {
+        each(gate, || {
+            black_box(context::get(&REQUEST_ID));
+        })
+    })
+}
 
 static REQUEST_ID: Key<u64> = Key::new("request_id");
 static JOB: Key<u64> = Key::new("job");

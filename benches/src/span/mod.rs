@@ -8,6 +8,7 @@
 //! | `field` | one with one field, or attribute, that is a number |
 //! | `not kept` | one whose trace is not sampled |
 //! | `noticed` | one that an exporter is given, which counts it |
+//! | `beam span` | `span` against one that is sent to a GenServer, where Elixir is installed |
 //!
 //! All of one thread. The floor is what no span can do without: the clock read twice, by the standard library, and nothing
 //! done with it. fastrace and the OpenTelemetry SDK are given a reporter, or exporter, that drops what it gets; fastrace
@@ -18,6 +19,7 @@
 //! Which spans are kept is decided for the process. Samples take turns on threads of their own, one at a time, so each
 //! sets it for itself.
 
+use crate::context::beam::{self, Beam};
 use crate::harness::{Contender, Row, Settings, Table, interleave};
 use crate::pinned::{self, Gate, Sample};
 // The macro and the module of that name.
@@ -253,8 +255,17 @@ pub fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
             }
         }
     }
-    Ok(())
+    beam::run(BEAM, settings, table)
 }
+
+const BEAM: &[Beam] = &[Beam {
+    group: "span",
+    case: "beam span",
+    called: "span",
+    peer: "a GenServer's span",
+    n: N,
+    ours: |gate| ours(Sampling::Always, gate, guard),
+}];
 
 fn clock() {
     black_box((Instant::now(), Instant::now()));
