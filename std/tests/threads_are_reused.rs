@@ -13,7 +13,7 @@ use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::time::Duration;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread::{self, ThreadId};
 use std::time::Instant;
 
@@ -329,12 +329,17 @@ fn one_that_would_have_to_wait_is_let_go() {
 #[test]
 fn in_a_group_who_is_first_keeps_its_thread() {
     let (tell, told) = mpsc::channel();
+    // Who crashes does so when all have been started.
+    let all_run = Arc::new(Barrier::new(2));
     let child = |id: &'static str, crashes: bool| {
-        let tell = tell.clone();
+        let (tell, all_run) = (tell.clone(), all_run.clone());
         let child = ChildSpec::worker(id, move |me| {
             tell.send((id, me.number(), thread::current().id()))
                 .unwrap();
-            assert!(!crashes || me.number() > 1, "as planned");
+            if crashes && me.number() == 1 {
+                all_run.wait();
+                panic!("as planned");
+            }
             obedient(me);
         });
         child.reuse(Reuse::SameThread)
@@ -346,6 +351,7 @@ fn in_a_group_who_is_first_keeps_its_thread() {
         .child(child("c", true))
         .start()
         .unwrap();
+    all_run.wait();
     let mut begun = [(); 4].map(|()| next(&told));
     begun.sort_by_key(|&(id, number, _)| (id, number));
     // The last one has nobody behind it: its group is itself.
@@ -361,6 +367,7 @@ fn in_a_group_who_is_first_keeps_its_thread() {
         .child(child("c", false))
         .start()
         .unwrap();
+    all_run.wait();
     let mut begun: Vec<_> = [(); 6].map(|()| next(&told)).into();
     begun.sort_by_key(|&(id, number, _)| (number, id));
     let begun: Vec<_> = begun.iter().map(|&(id, number, _)| (id, number)).collect();
