@@ -47,19 +47,18 @@ fn fuzz(seconds: u32) -> Result<(), Failure> {
         .map(str::trim)
         .filter(|line| !line.is_empty())
         .collect();
-    if targets.is_empty() {
+    let Some((first, others)) = targets.split_first() else {
         return Err(Failure::failed("fuzz/ has no fuzz target"));
-    }
+    };
     // The first one builds what all need; the others are built while another runs.
-    let (first, others) = targets.split_at(1);
-    each(first, seconds)?;
+    fuzz_one(first, seconds)?;
     let waiting = Mutex::new(others.iter());
     thread::scope(|scope| {
         let work = || {
             loop {
                 let next = waiting.lock().map_or(None, |mut waiting| waiting.next());
                 match next {
-                    Some(target) => each(&[target], seconds)?,
+                    Some(target) => fuzz_one(target, seconds)?,
                     None => return Ok(()),
                 }
             }
@@ -78,28 +77,26 @@ fn fuzz(seconds: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs these targets, one after the other. What they say is shown if one of them finds something.
-fn each(targets: &[&str], seconds: u32) -> Result<(), Failure> {
-    for target in targets {
-        // New inputs go to the first corpus; the one in the repository is read only, and grows by
-        // decision, not by accident.
-        let found = shell::target_dir("fuzz-found").join(target);
-        fs::create_dir_all(&found)
-            .map_err(|error| Failure::failed(format!("{}: {error}", found.display())))?;
-        let kept = shell::root().join("fuzz/corpus").join(target);
-        let mut run = cargo_fuzz("run");
-        run.arg("--fuzz-dir=fuzz")
-            .arg("--target-dir")
-            .arg(shell::target_dir("fuzz"))
-            .arg(target)
-            .arg(found);
-        if kept.is_dir() {
-            run.arg(kept);
-        }
-        run.args(["--", &format!("-max_total_time={seconds}")]);
-        shell::run_heard(&mut run)?;
-        println!("fuzz: {target} found nothing");
+/// Runs a target. What it says is shown if it finds something.
+fn fuzz_one(target: &str, seconds: u32) -> Result<(), Failure> {
+    // New inputs go to the first corpus; the one in the repository is read only, and grows by
+    // decision, not by accident.
+    let found = shell::target_dir("fuzz-found").join(target);
+    fs::create_dir_all(&found)
+        .map_err(|error| Failure::failed(format!("{}: {error}", found.display())))?;
+    let kept = shell::root().join("fuzz/corpus").join(target);
+    let mut run = cargo_fuzz("run");
+    run.arg("--fuzz-dir=fuzz")
+        .arg("--target-dir")
+        .arg(shell::target_dir("fuzz"))
+        .arg(target)
+        .arg(found);
+    if kept.is_dir() {
+        run.arg(kept);
     }
+    run.args(["--", &format!("-max_total_time={seconds}")]);
+    shell::run_heard(&mut run)?;
+    println!("fuzz: {target} found nothing");
     Ok(())
 }
 
