@@ -48,6 +48,7 @@ mod nested;
 #[cfg(all(unix, feature = "process"))]
 mod os_process;
 mod partitions;
+mod reading;
 mod report;
 mod request;
 mod request_error;

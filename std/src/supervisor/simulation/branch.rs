@@ -4,6 +4,7 @@
 
 use super::super::builder::Described;
 use super::super::info::{ChildInfo, Counts};
+use super::super::reading;
 use super::super::tree::{Decisions, News};
 use super::super::{ChildSpec, StartError};
 use super::happened::What;
@@ -12,8 +13,8 @@ use crate::sync::Arc;
 use alloc::collections::BTreeMap;
 use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{
-    Action, Actions, ChildKey, ChildState, ControlError, End, Event, GrowingChildren,
-    IncarnationId, OnStuck, Phase, Ready, Stale, Strategy,
+    Action, Actions, ChildKey, ChildState, ControlError, End, GrowingChildren, IncarnationId,
+    OnStuck, Strategy,
 };
 use core::time::Duration;
 
@@ -208,11 +209,7 @@ impl Branch {
             News::Exited(id, _) => self.is_unready(*id),
             _ => false,
         };
-        let event = news.event();
-        let actions: Result<Vec<Action>, Stale> = match news {
-            News::ShutdownBy(by) => Ok(self.machine.shutdown_by(now, by).collect()),
-            _ => self.machine.step(now, event).map(Vec::from_iter),
-        };
+        let actions = reading::tell(&mut self.machine, now, &news);
         let Ok(actions) = actions else {
             return Vec::new();
         };
@@ -258,10 +255,7 @@ impl Branch {
             actor.stuck = true;
         }
         if then == OnStuck::Restart {
-            let was_stopping = self.is_stopping();
-            let actions = self.machine.step(now, Event::Stuck(id));
-            let actions = actions.map(Vec::<Action>::from_iter).unwrap_or_default();
-            self.follow(now, &actions, was_stopping, &mut follows);
+            follows.extend(self.tell(now, News::Stuck(id)));
         }
         follows
     }
@@ -379,7 +373,7 @@ impl Branch {
     }
 
     fn is_stopping(&self) -> bool {
-        matches!(self.machine.phase(), Phase::Stopping(_) | Phase::Ended(_))
+        reading::is_stopping(&self.machine)
     }
 
     fn told(&self, id: IncarnationId, what: What) -> Option<Follow> {
@@ -391,11 +385,7 @@ impl Branch {
     fn is_unready(&self, id: IncarnationId) -> bool {
         let actor = self.children.get(&id.child);
         let late = actor.is_some_and(|actor| actor.late.is_some());
-        let starting = self.machine.child(id.child).is_some_and(|child| {
-            let signals = matches!(child.plan().ready, Ready::Signalled { .. });
-            child.state() == ChildState::Starting && signals
-        });
-        late || starting
+        late || reading::is_getting_ready(&self.machine, id)
     }
 
     /// Who was not ready in time did not start, however cleanly it ended.
@@ -403,16 +393,9 @@ impl Branch {
         let Some(actor) = self.children.get_mut(&id.child).filter(|_| unready) else {
             return reason;
         };
-        let error = Arc::new(match actor.late {
-            Some(within) => StartError::NotReady { within },
-            None => StartError::Exited(reason.clone()),
-        });
-        actor.failure = Some(error.clone());
-        if reason.is_clean() {
-            ExitReason::NotStarted(error)
-        } else {
-            reason
-        }
+        let (error, reason) = reading::not_ready(reason, actor.late);
+        actor.failure = Some(error);
+        reason
     }
 
     fn over(&mut self, id: IncarnationId, reason: ExitReason) {
@@ -430,10 +413,7 @@ impl Branch {
 
     /// The supervisor has begun to stop: why.
     fn note_why(&mut self) {
-        let (Phase::Stopping(end) | Phase::Ended(end)) = self.machine.phase() else {
-            return;
-        };
-        let (End::StartFailed(key) | End::GaveUp(key) | End::Overrun(key)) = end else {
+        let Some((key, gave_up)) = reading::why(&self.machine) else {
             return;
         };
         let Some(actor) = self.children.get(&key) else {
@@ -441,7 +421,7 @@ impl Branch {
         };
         let child = actor.spec.id.clone();
         let last = actor.last_exit.clone().unwrap_or(ExitReason::Gone);
-        if let End::GaveUp(_) = end {
+        if gave_up {
             self.gave_up = Some(GaveUp::of(self.machine.limit(), child, last));
         } else {
             let failure = actor.failure.clone();
@@ -457,15 +437,8 @@ impl Branch {
         first: bool,
         follows: &mut Vec<Follow>,
     ) {
-        let Some(child) = self.machine.child(id.child) else {
+        let Some((deadline, late)) = reading::stopping(&self.machine, id.child) else {
             return;
-        };
-        let ChildState::Stopping { deadline } = child.state() else {
-            return;
-        };
-        let late = match child.plan().ready {
-            Ready::Signalled { within } if child.is_late() => Some(within),
-            _ => None,
         };
         let left = deadline.saturating_duration_since(now);
         let what = if first {

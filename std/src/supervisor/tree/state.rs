@@ -10,7 +10,7 @@ use super::super::nested::{Above, Over};
 use super::super::request::{Answer, Request};
 use super::super::reuse::OldThread;
 use super::super::watch::Observed;
-use super::super::{ChildRef, ChildSpec, Reuse, StartError, report};
+use super::super::{ChildRef, ChildSpec, Reuse, StartError, reading, report};
 use super::control::Wait;
 use super::entry::{Asked, Current, Entry};
 use super::rounds::Patrol;
@@ -20,9 +20,7 @@ use crate::stop::StopToken;
 use crate::sync::{Arc, ThreadId};
 use alloc::collections::BTreeMap;
 use bedplate_core::clock::Instant;
-use bedplate_core::supervision::{
-    Action, ChildKey, ChildState, End, Event, Exit, IncarnationId, Phase, Ready, Stale,
-};
+use bedplate_core::supervision::{Action, ChildKey, End, Event, Exit, IncarnationId, Phase};
 use core::time::Duration;
 
 pub(super) struct State {
@@ -110,17 +108,14 @@ impl State {
             News::Exited(id, _) => self.is_unready(*id),
             _ => false,
         };
-        let event = news.event();
-        let actions: Result<Vec<Action>, Stale> = match news {
-            News::ShutdownBy(by) => Ok(self.machine.shutdown_by(now, by).collect()),
-            _ => self.machine.step(now, event).map(Vec::from_iter),
-        };
+        let is_end = matches!(news, News::Exited(..));
+        let actions = reading::tell(&mut self.machine, now, &news);
         let late = actions
             .as_deref()
             .map_or(true, |actions| matches!(actions, [Action::LateExit(_)]));
         let (Ok(actions), false) = (actions, late) else {
             // A confirmation that its own exit has overtaken, or the end of an abandoned incarnation.
-            if let Event::Exited(..) = event {
+            if is_end {
                 self.abandoned = self.abandoned.saturating_sub(1);
             }
             jobs.extend(news.into_reason().map(garbage));
@@ -209,7 +204,7 @@ impl State {
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        matches!(self.machine.phase(), Phase::Stopping(_) | Phase::Ended(_))
+        reading::is_stopping(&self.machine)
     }
 
     /// Whether this incarnation runs and has yet to say that it is ready, or was too late to.
@@ -219,11 +214,7 @@ impl State {
             .get(&id.child)
             .and_then(|entry| entry.current.as_ref())
             .is_some_and(|current| current.late.is_some());
-        let starting = self.machine.child(id.child).is_some_and(|child| {
-            let signals = matches!(child.plan().ready, Ready::Signalled { .. });
-            child.state() == ChildState::Starting && signals
-        });
-        late || starting
+        late || reading::is_getting_ready(&self.machine, id)
     }
 
     /// What is told of an end, and why the start has failed if it did. Who was not ready in time did not start,
@@ -233,16 +224,9 @@ impl State {
             return reason;
         };
         let late = entry.current.as_ref().and_then(|current| current.late);
-        let error = Arc::new(match late {
-            Some(within) => StartError::NotReady { within },
-            None => StartError::Exited(reason.clone()),
-        });
-        entry.failure = Some(error.clone());
-        if reason.is_clean() {
-            ExitReason::NotStarted(error)
-        } else {
-            reason
-        }
+        let (error, reason) = reading::not_ready(reason, late);
+        entry.failure = Some(error);
+        reason
     }
 
     /// An incarnation is over; the machine has taken note.
@@ -279,10 +263,7 @@ impl State {
 
     /// The supervisor has begun to stop: why, in words.
     fn note_why(&mut self, name: &str, jobs: &mut Vec<Job>) {
-        let (Phase::Stopping(end) | Phase::Ended(end)) = self.machine.phase() else {
-            return;
-        };
-        let (End::StartFailed(key) | End::GaveUp(key) | End::Overrun(key)) = end else {
+        let Some((key, gave_up)) = reading::why(&self.machine) else {
             return;
         };
         let Some(entry) = self.entries.get(&key) else {
@@ -290,7 +271,7 @@ impl State {
         };
         let child = entry.spec.id.clone();
         let last = entry.last_exit.clone().unwrap_or(ExitReason::Gone);
-        if let End::GaveUp(_) = end {
+        if gave_up {
             let why = GaveUp::of(self.machine.limit(), child.clone(), last);
             jobs.extend(report::gave_up(name, &why).map(Job::Report));
             let failed = (child, ExitReason::GaveUp(why.clone()));
@@ -374,15 +355,8 @@ impl State {
 
     /// Asks an incarnation to stop until when the machine says, or says that it has less time than that.
     fn ask_to_stop(&mut self, now: Instant, id: IncarnationId, jobs: &mut Vec<Job>) {
-        let Some(child) = self.machine.child(id.child) else {
+        let Some((deadline, late)) = reading::stopping(&self.machine, id.child) else {
             return;
-        };
-        let ChildState::Stopping { deadline } = child.state() else {
-            return;
-        };
-        let late = match child.plan().ready {
-            Ready::Signalled { within } if child.is_late() => Some(within),
-            _ => None,
         };
         let entry = self.entries.get_mut(&id.child);
         let Some(current) = entry.and_then(|entry| entry.current.as_mut()) else {
