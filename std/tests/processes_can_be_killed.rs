@@ -271,3 +271,119 @@ fn its_names_and_monitors_are_those_of_any_child() {
     assert!(matches!(down.reason, ExitReason::Shutdown));
     assert_eq!(bedplate::registry::whereis("processes_can_be_killed"), None);
 }
+
+/// What a program that is run by a test finds in its environment.
+const PROGRAM: &str = "BEDPLATE_TEST_PROGRAM";
+
+/// The test `name` again, as a program that does something else there. It gets the `folder`.
+fn program(name: &str, folder: &Path) -> std::process::Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(PROGRAM, folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Where such a program is to leave its marks, if this is one.
+fn as_program() -> Option<PathBuf> {
+    std::env::var_os(PROGRAM).map(PathBuf::from)
+}
+
+/// A process with one of its own, whose numbers it leaves in `folder`.
+fn family(id: &str, folder: &Path) -> ChildSpec {
+    let folder = folder.display();
+    shell(
+        id,
+        format!("sleep 3600 & echo $! > {folder}/{id}-grandchild; echo $$ > {folder}/{id}; wait"),
+    )
+}
+
+/// Blocks until this program is killed, or its input is closed.
+fn until_told() {
+    let _closed = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+}
+
+#[test]
+fn f123_a_program_that_is_killed_leaves_no_process() {
+    const NAME: &str = "f123_a_program_that_is_killed_leaves_no_process";
+    if let Some(folder) = as_program() {
+        let ended = shell("ended", "exit 0").restart(Restart::Temporary);
+        let mut supervisor = app().child(ended);
+        for id in ["first", "second"] {
+            supervisor = supervisor.child(family(id, &folder));
+        }
+        let _supervisor = supervisor.start().unwrap();
+        until_told();
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = program(NAME, folder.path());
+    let family = ["first", "first-grandchild", "second", "second-grandchild"];
+    let family = family.map(|name| number(&folder.path().join(name)));
+    assert!(family.into_iter().all(lives));
+    program.kill().unwrap();
+    program.wait().unwrap();
+    until(|| !family.into_iter().any(lives));
+}
+
+#[test]
+fn f123_also_one_that_just_returns() {
+    const NAME: &str = "f123_also_one_that_just_returns";
+    if let Some(folder) = as_program() {
+        let supervisor = app().child(family("child", &folder)).start().unwrap();
+        until_told();
+        // Nobody asks anybody to stop.
+        core::mem::forget(supervisor);
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = program(NAME, folder.path());
+    let family = ["child", "child-grandchild"].map(|name| number(&folder.path().join(name)));
+    assert!(family.into_iter().all(lives));
+    drop(program.stdin.take());
+    assert!(program.wait().unwrap().success());
+    until(|| !family.into_iter().any(lives));
+}
+
+#[test]
+fn f123_a_keeper_that_was_killed_is_replaced() {
+    const NAME: &str = "f123_a_keeper_that_was_killed_is_replaced";
+    if let Some(folder) = as_program() {
+        let supervisor = app().child(family("before", &folder)).start().unwrap();
+        until(|| folder.join("killed").exists());
+        let after = family("after", &folder);
+        supervisor.handle().start_child(after).unwrap();
+        until_told();
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = program(NAME, folder.path());
+    let before = ["before", "before-grandchild"].map(|name| number(&folder.path().join(name)));
+    let keepers = || {
+        let listed = Command::new("ps")
+            .args(["-o", "pid=,args=", "--ppid", &program.id().to_string()])
+            .output()
+            .unwrap();
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        let keepers = listed
+            .lines()
+            .filter(|line| line.contains("bedplate-keeper"));
+        let number = |line: &str| line.split_whitespace().next().unwrap().to_owned();
+        keepers.map(number).collect::<Vec<String>>()
+    };
+    let [keeper] = &keepers()[..] else {
+        panic!("not one keeper: {:?}", keepers())
+    };
+    let killed = Command::new("kill").args(["-KILL", keeper]).status();
+    assert!(killed.unwrap().success());
+    until(|| keepers().is_empty());
+    fs::write(folder.path().join("killed"), "").unwrap();
+    let after = ["after", "after-grandchild"].map(|name| number(&folder.path().join(name)));
+    until(|| keepers().len() == 1);
+    assert!(before.into_iter().chain(after).all(lives));
+    program.kill().unwrap();
+    program.wait().unwrap();
+    until(|| !before.into_iter().chain(after).any(lives));
+}

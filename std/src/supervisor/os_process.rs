@@ -4,6 +4,7 @@
 //! Start ── run the command, in a process group of its own ── a thread waits for its end
 //! Stop  ── SIGTERM to the group ── after its time, SIGKILL to the group ── the thread learns of the end
 //! end   ── whatever is left of the group is killed ── the process is reaped ── the end of an incarnation, as of any thread
+//! the program itself is gone, however ── its keeper kills what is left of all groups
 //! ```
 //!
 //! A thread waits for each process. One for all would have to be woken by `SIGCHLD`, whose handler belongs to the
@@ -14,10 +15,12 @@
 //! A process group is addressed by a number that the system uses again when nobody has it any more. As long as its
 //! first process is not reaped, that is not so; so whoever sends a signal holds the lock under which it is reaped.
 
+mod keeper;
+
 use super::life::{self, Launch};
 use super::spec::Work;
 use super::tree::{News, Tree};
-use super::{ChildSpec, StartError, request};
+use super::{ChildSpec, StartError, report, request};
 use crate::clock;
 use crate::process::panic::{attempt, discard};
 use crate::process::{CommandFailed, ExitReason, ThreadPermit};
@@ -65,6 +68,11 @@ fn begin(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), Start
     life::register(&spec, &me)?;
     let child = run(&spec)?;
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let Some(group) = group
+        && let Err(error) = keeper::keep(group)
+    {
+        report::unkept(&spec, me.path(), &error);
+    }
     let running = Arc::new(Running {
         group: Mutex::new(group),
         reaped: Condvar::new(),
@@ -189,6 +197,7 @@ impl Running {
         let mut group = self.group.lock();
         if let Some(group) = *group {
             let _gone = kill_process_group(group, Signal::KILL);
+            keeper::let_go(group);
         }
         let status = process.lock().wait();
         *group = None;

@@ -101,6 +101,17 @@ pub(super) fn recovered(whom: &Whom<'_>, silent: Duration) -> UsersCode {
     })
 }
 
+/// Tells that a process runs which will not end with the program, and why.
+#[cfg(all(unix, feature = "process"))]
+pub(super) fn unkept(spec: &super::ChildSpec, child: &str, error: &std::io::Error) {
+    contain(|| {
+        spec.context.clone().run(|| {
+            own::unkept(child, error);
+            to_tracing::unkept(child, error);
+        });
+    });
+}
+
 fn in_context(whom: &Whom<'_>, tell: impl FnOnce(&str, &str, u64) + Send + 'static) -> UsersCode {
     let (supervisor, child) = (whom.supervisor.to_owned(), whom.child.to_owned());
     let (context, incarnation) = (whom.context.clone(), whom.incarnation);
@@ -148,6 +159,11 @@ mod to_tracing {
         let child = format!("{supervisor}/{id}");
         tracing::info!(target: TARGET, child, incarnation, ?silent, "child no longer stuck");
     }
+
+    #[cfg(all(unix, feature = "process"))]
+    pub(super) fn unkept(child: &str, error: &std::io::Error) {
+        tracing::warn!(target: TARGET, child, %error, "child does not end with the program");
+    }
 }
 
 #[cfg(not(feature = "tracing"))]
@@ -161,4 +177,7 @@ mod to_tracing {
     pub(super) const fn stuck(_: &str, _: &str, _: u64, _: &str, _: Duration, _: bool) {}
 
     pub(super) const fn recovered(_: &str, _: &str, _: u64, _: Duration) {}
+
+    #[cfg(all(unix, feature = "process"))]
+    pub(super) const fn unkept(_: &str, _: &std::io::Error) {}
 }

@@ -112,8 +112,13 @@ impl ChildSpec {
     /// when it runs, and cannot say that it is [ready](Self::ready).
     ///
     /// Its streams should be inherited, files or sockets: a pipe is closed on this side, since nobody would
-    /// read from it. It does not end with this program if that is killed: on no system can a program without unsafe
-    /// code see to that.
+    /// read from it.
+    ///
+    /// When this program is gone, however it ended, its processes and whatever is left of their groups are killed, by a keeper:
+    /// a shell that is started with the first of them, in a process group of its own, and waits for that. It takes one
+    /// descriptor here. Only a program that is killed in the very moment in which it starts a process leaves that behind; and so
+    /// does one whose keeper could not be started (there is no `/bin/sh`, or no room for it), which is
+    /// [told](super#what-is-told-and-where) and harms nothing else. Who leaves the group of a process leaves its keeper.
     ///
     /// ```
     /// use bedplate::supervisor::{ChildSpec, Supervisor};

@@ -82,6 +82,12 @@ pub(crate) fn recovered(supervisor: &str, child: &str, incarnation: u64, silent:
     );
 }
 
+/// A process runs that will not end with the program.
+#[cfg(all(unix, feature = "process"))]
+pub(crate) fn unkept(child: &str, reason: &dyn fmt::Display) {
+    emit!("bedplate.supervisor.unkept", {}, { child: child, reason: Value::shown(reason) });
+}
+
 /// A supervisor has given up.
 pub(crate) fn gave_up(supervisor: &str, child: &str, restarts: u32, reason: &dyn fmt::Display) {
     emit!(
