@@ -3,13 +3,16 @@
 
 use bedplate::monitor::Inbox;
 use bedplate::process::ExitReason;
+use bedplate::supervisor::simulation::Simulation;
 use bedplate::supervisor::{
     Backoff, ChildSpec, ChildState, Incarnation, Overrun, Ready, Restart, StartError, Stop,
     Supervisor,
 };
+use bedplate::supervisor::{RestartError, StartChildError, Strategy};
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::io;
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -258,4 +261,140 @@ fn f13_a_stop_while_one_is_getting_ready_stops_those_before_and_starts_none_behi
         .unwrap();
     assert_eq!(told.recv_timeout(PATIENCE).unwrap(), "stopping");
     assert!(matches!(supervisor.wait(), ExitReason::Shutdown));
+}
+
+/// Declines as long as the flag is down.
+fn choosy(id: &str, wanted: &Arc<AtomicBool>) -> ChildSpec {
+    let wanted = wanted.clone();
+    let child = ChildSpec::worker(id, move |me| {
+        if !wanted.load(Ordering::Relaxed) {
+            return ExitReason::Declined;
+        }
+        me.ready();
+        obedient(me);
+        ExitReason::Normal
+    });
+    child.ready(within(PATIENCE))
+}
+
+#[test]
+fn s2_who_declines_has_not_failed_and_may_be_asked_again() {
+    let wanted = Arc::new(AtomicBool::new(false));
+    let supervisor = Supervisor::builder("app")
+        .limit(0, HOUR)
+        .child(choosy("choosy", &wanted))
+        .child(ChildSpec::worker("next", obedient))
+        .start()
+        .unwrap();
+    let handle = supervisor.handle();
+    let count = handle.count();
+    assert_eq!((count.specs, count.active), (2, 1));
+    let listed = handle.children();
+    assert_eq!(listed[0].state, ChildState::Stopped);
+    assert!(matches!(listed[0].last_exit, Some(ExitReason::Declined)));
+
+    assert!(matches!(
+        handle.restart("choosy"),
+        Err(RestartError::Declined)
+    ));
+    wanted.store(true, Ordering::Relaxed);
+    let child = handle.restart("choosy").unwrap();
+    assert_eq!(child.incarnation(), 3);
+    assert_eq!(supervisor.shutdown().clean, ["next", "choosy"]);
+}
+
+#[test]
+fn s2_s4_added_by_hand_it_is_kept_unless_it_is_temporary_or_dynamic() {
+    let wanted = Arc::new(AtomicBool::new(false));
+    for (strategy, restart, kept) in [
+        (Strategy::OneForOne, Restart::Permanent, 1),
+        (Strategy::OneForOne, Restart::Transient, 1),
+        (Strategy::OneForOne, Restart::Temporary, 0),
+        (Strategy::Dynamic, Restart::Permanent, 0),
+    ] {
+        let supervisor = Supervisor::builder("app")
+            .strategy(strategy)
+            .start()
+            .unwrap();
+        let handle = supervisor.handle();
+        let child = choosy("choosy", &wanted).restart(restart);
+        let declined = handle.start_child(child).unwrap_err();
+        assert!(matches!(declined, StartChildError::Declined), "{declined}");
+        assert_eq!(handle.count().specs, kept, "{strategy:?} {restart:?}");
+        assert_eq!(supervisor.shutdown().clean, [""; 0]);
+    }
+}
+
+#[test]
+fn s50_who_declines_when_it_is_restarted_rests() {
+    let (crash, crashes) = mpsc::channel::<()>();
+    let crashes = Mutex::new(crashes);
+    let child = ChildSpec::worker("once", move |me| {
+        if me.restarts() > 0 {
+            return Ok(ExitReason::Declined);
+        }
+        me.ready();
+        let _told = crashes.lock().unwrap().recv();
+        Err(io::Error::other("crash"))
+    });
+    let supervisor = Supervisor::builder("app")
+        .child(child.ready(within(PATIENCE)))
+        .start()
+        .unwrap();
+    let inbox = Inbox::new();
+    let handle = supervisor.handle();
+    inbox.monitor(&handle.child("once").unwrap());
+    crash.send(()).unwrap();
+    assert!(matches!(
+        inbox.recv_timeout(PATIENCE).unwrap().reason,
+        ExitReason::Failed(_)
+    ));
+    while handle.children()[0].state != ChildState::Stopped {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(handle.children()[0].incarnation, 2);
+    assert_eq!(supervisor.shutdown().clean, [""; 0]);
+}
+
+#[test]
+fn who_is_ready_or_need_not_say_so_just_ends() {
+    let ready = ChildSpec::worker("ready", |me| {
+        me.ready();
+        ExitReason::Declined
+    });
+    let signals = ready.ready(within(PATIENCE)).restart(Restart::Temporary);
+    let plain = ChildSpec::worker("plain", |_| ExitReason::Declined).restart(Restart::Temporary);
+    let supervisor = Supervisor::builder("app")
+        .child(signals)
+        .child(plain)
+        .child(ChildSpec::worker("other", obedient))
+        .start()
+        .unwrap();
+    let handle = supervisor.handle();
+    while handle.count().specs > 1 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(supervisor.shutdown().clean, ["other"]);
+}
+
+#[test]
+fn a_test_without_threads_sees_the_same() {
+    let mut app = Simulation::new(
+        Supervisor::builder("app")
+            .limit(0, HOUR)
+            .child(ChildSpec::worker("choosy", obedient).ready(within(PATIENCE)))
+            .child(ChildSpec::worker("next", obedient)),
+    )
+    .unwrap();
+    app.start();
+    app.ends("choosy", ExitReason::Declined).unwrap();
+    assert!(app.is_up());
+    let states = app.children("").into_iter().map(|child| child.state);
+    let states: Vec<_> = states.collect();
+    assert_eq!(states, [ChildState::Stopped, ChildState::Running]);
+    app.restart("choosy").unwrap();
+    app.becomes_ready("choosy").unwrap();
+    assert_eq!(app.child("choosy").unwrap().incarnation, 2);
+    app.shutdown();
+    assert!(matches!(app.ended(), Some(ExitReason::Shutdown)));
 }

@@ -16,6 +16,9 @@ pub enum ExitReason {
     Normal,
     /// It was asked to stop and obeyed.
     Shutdown,
+    /// It found, before it was [ready](crate::supervisor::Incarnation::ready), that there is nothing for it to do. To be returned
+    /// by bodies; see [`ChildSpec::ready`](crate::supervisor::ChildSpec::ready).
+    Declined,
     /// It returned an error.
     Failed(Arc<dyn Error + Send + Sync>),
     /// It panicked.
@@ -37,11 +40,11 @@ pub enum ExitReason {
 }
 
 impl ExitReason {
-    /// Whether it ended as it should: `Normal` or `Shutdown`. A transient child is not restarted
+    /// Whether it ended as it should: `Normal`, `Shutdown` or `Declined`. A transient child is not restarted
     /// after a clean end.
     #[must_use]
     pub const fn is_clean(&self) -> bool {
-        matches!(self, Self::Normal | Self::Shutdown)
+        matches!(self, Self::Normal | Self::Shutdown | Self::Declined)
     }
 }
 
@@ -50,6 +53,7 @@ impl fmt::Display for ExitReason {
         match self {
             Self::Normal => f.write_str("finished"),
             Self::Shutdown => f.write_str("stopped when asked to"),
+            Self::Declined => f.write_str("had nothing to do"),
             Self::Failed(error) => write!(f, "failed: {error}"),
             Self::Panicked(report) => write!(f, "panicked: {report}"),
             Self::NotStarted(error) => write!(f, "was not started: {error}"),
@@ -164,10 +168,10 @@ impl IntoExit for ExitReason {
     }
 }
 
-impl<E: Into<Box<dyn Error + Send + Sync>>> IntoExit for Result<(), E> {
+impl<T: IntoExit, E: Into<Box<dyn Error + Send + Sync>>> IntoExit for Result<T, E> {
     fn into_exit(self) -> ExitReason {
         match self {
-            Ok(()) => ExitReason::Normal,
+            Ok(value) => value.into_exit(),
             Err(error) => ExitReason::Failed(Arc::from(error.into())),
         }
     }

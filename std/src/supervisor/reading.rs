@@ -6,7 +6,7 @@ use crate::process::ExitReason;
 use crate::sync::Arc;
 use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{
-    Action, ChildKey, ChildState, End, IncarnationId, Phase, Ready, Stale,
+    Action, ChildKey, ChildState, End, Event, IncarnationId, Phase, Ready, Stale,
 };
 use core::time::Duration;
 
@@ -18,6 +18,9 @@ pub(super) fn tell(
 ) -> Result<Vec<Action>, Stale> {
     match news {
         News::ShutdownBy(by) => Ok(machine.shutdown_by(now, *by).collect()),
+        News::Exited(id, ExitReason::Declined) if is_getting_ready(machine, *id) => {
+            machine.step(now, Event::Declined(*id)).map(Vec::from_iter)
+        }
         _ => machine.step(now, news.event()).map(Vec::from_iter),
     }
 }
@@ -60,18 +63,21 @@ pub(super) fn why(machine: &Decisions) -> Option<(ChildKey, bool)> {
 }
 
 /// Why the start of one has failed that ended before it was ready, or was too `late`; and what is told of its end. It did not
-/// start, however cleanly it ended.
+/// start, however cleanly it ended, unless it declined in time: then nothing has failed.
 pub(super) fn not_ready(
     reason: ExitReason,
     late: Option<Duration>,
-) -> (Arc<StartError>, ExitReason) {
+) -> (Option<Arc<StartError>>, ExitReason) {
+    if matches!((&reason, late), (ExitReason::Declined, None)) {
+        return (None, reason);
+    }
     let error = Arc::new(match late {
         Some(within) => StartError::NotReady { within },
         None => StartError::Exited(reason.clone()),
     });
     if reason.is_clean() {
-        (error.clone(), ExitReason::NotStarted(error))
+        (Some(error.clone()), ExitReason::NotStarted(error))
     } else {
-        (error, reason)
+        (Some(error), reason)
     }
 }

@@ -30,6 +30,8 @@ pub(super) enum Answer {
     Started(ChildRef),
     /// It was not, and this is left of it.
     NotStarted(Arc<StartError>, Option<Arc<ChildSpec>>),
+    /// It chose not to run.
+    Declined,
     /// The child does not run any more.
     Stopped,
     /// Whoever waits is to stop.

@@ -62,6 +62,8 @@ pub enum StartChildError {
         /// The specification. `None` if a thread that was abandoned still uses it.
         spec: Option<Box<ChildSpec>>,
     },
+    /// It [chose not to run](ChildSpec::ready), which is no failure. The supervisor keeps it, stopped, unless it is temporary.
+    Declined,
     /// Somebody had it stopped before it was started.
     Terminated,
 }
@@ -79,7 +81,7 @@ impl StartChildError {
             Self::ShuttingDown { spec }
             | Self::WouldDeadlock { spec }
             | Self::NotStarted { spec, .. } => spec.map(|spec| *spec),
-            Self::Terminated => None,
+            Self::Declined | Self::Terminated => None,
         }
     }
 }
@@ -99,6 +101,7 @@ impl fmt::Display for StartChildError {
             Self::ShuttingDown { .. } => f.write_str(SHUTTING_DOWN),
             Self::WouldDeadlock { .. } => f.write_str(WOULD_DEADLOCK),
             Self::NotStarted { error, .. } => write!(f, "the child did not start: {error}"),
+            Self::Declined => f.write_str(DECLINED),
             Self::Terminated => f.write_str(TERMINATED),
         }
     }
@@ -116,6 +119,7 @@ impl Error for StartChildError {
 
 const SHUTTING_DOWN: &str = "the supervisor is stopping";
 const WOULD_DEADLOCK: &str = "whoever asks would wait for itself";
+const DECLINED: &str = "the child chose not to run";
 const TERMINATED: &str = "the child was stopped before it was started";
 const NOT_FOUND: &str = "there is no such child";
 const DYNAMIC: &str = "children of a dynamic supervisor are not known by their ids";
@@ -171,6 +175,8 @@ pub enum RestartError {
     /// It did not start, or was not ready in time. If it had been stopped it is stopped; if it waited for its
     /// next attempt, that is what it does.
     NotStarted(Arc<StartError>),
+    /// It [chose not to run](ChildSpec::ready), which is no failure. It is stopped, as it was.
+    Declined,
     /// Somebody had it stopped before it was started.
     Terminated,
 }
@@ -186,6 +192,7 @@ impl fmt::Display for RestartError {
             Self::Dynamic => DYNAMIC,
             Self::ShuttingDown => SHUTTING_DOWN,
             Self::WouldDeadlock => WOULD_DEADLOCK,
+            Self::Declined => DECLINED,
             Self::Terminated => TERMINATED,
         })
     }

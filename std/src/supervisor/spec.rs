@@ -196,7 +196,10 @@ impl ChildSpec {
     /// When it counts as started, so that the next child may be; [`Ready::OnStart`] unless set, when it has its
     /// thread. With [`Ready::Signalled`] its body calls [`Incarnation::ready`]; if that does not come in time,
     /// the incarnation is asked to stop, and its start has failed. So it has if the body ends before,
-    /// however cleanly.
+    /// however cleanly; unless it returns [`ExitReason::Declined`], which says that there is nothing for it to do (Erlang/OTP's
+    /// `ignore`): nothing has failed, nothing counts, the next child is started, and this one stays stopped until it is
+    /// [restarted by hand](super::SupRef::restart) or with its group. A temporary child that declines is forgotten. From a body that
+    /// is ready, or need not say so, `Declined` is a clean end like any other.
     ///
     /// ```
     /// use bedplate::supervisor::{ChildSpec, Ready, Supervisor};

@@ -394,7 +394,7 @@ impl Branch {
             return reason;
         };
         let (error, reason) = reading::not_ready(reason, actor.late);
-        actor.failure = Some(error);
+        actor.failure = error;
         reason
     }
 

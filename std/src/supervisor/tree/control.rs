@@ -45,6 +45,7 @@ impl Tree {
                 let spec = spec.and_then(Arc::into_inner).map(Box::new);
                 Err(StartChildError::NotStarted { error, spec })
             }
+            Answer::Declined => Err(StartChildError::Declined),
             Answer::Stopped => Err(StartChildError::Terminated),
             Answer::Cut => Err(StartChildError::WouldDeadlock { spec: None }),
             Answer::Ended => Err(StartChildError::ShuttingDown { spec: None }),
@@ -115,6 +116,7 @@ impl Tree {
         match request.wait() {
             Answer::Started(child) => Ok(child),
             Answer::NotStarted(error, _) => Err(RestartError::NotStarted(error)),
+            Answer::Declined => Err(RestartError::Declined),
             Answer::Stopped => Err(RestartError::Terminated),
             Answer::Cut => Err(RestartError::WouldDeadlock),
             Answer::Ended => Err(RestartError::ShuttingDown),
@@ -262,6 +264,7 @@ impl State {
                 (Outcome::StartFailed, _, Some(error)) => {
                     Answer::NotStarted(error.clone(), spec.clone())
                 }
+                (Outcome::Declined, _, _) => Answer::Declined,
                 _ => Answer::Stopped,
             },
         );

@@ -225,7 +225,7 @@ impl State {
         };
         let late = entry.current.as_ref().and_then(|current| current.late);
         let (error, reason) = reading::not_ready(reason, late);
-        entry.failure = Some(error);
+        entry.failure = error;
         reason
     }
 
