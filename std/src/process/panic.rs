@@ -7,6 +7,8 @@
 //! somebody else reports the ends. So a panic is printed once, whether it ends the body or is caught
 //! in it.
 //!
+//! Where a panic cannot be caught, it is printed in any case: nobody will be there to report it.
+//!
 //! A program that sets a hook of its own afterwards displaces this one; reports then have their
 //! message, but no place.
 
@@ -131,7 +133,7 @@ fn take_note(info: &PanicHookInfo<'_>) -> bool {
         *note = heard_of(info, quiet);
         quiet
     });
-    noted.unwrap_or(false)
+    noted.unwrap_or(false) && cfg!(panic = "unwind")
 }
 
 /// What the hook can say of a panic.

@@ -36,6 +36,7 @@ pub struct SupervisorBuilder {
     max_abandoned: usize,
     shutdown_budget: Option<Duration>,
     quiet: bool,
+    unwinds: bool,
     children: Vec<ChildSpec>,
     /// Who is to find the supervisor when it is built.
     seats: Vec<Seat>,
@@ -67,6 +68,7 @@ impl SupervisorBuilder {
             max_abandoned: 8,
             shutdown_budget: None,
             quiet: false,
+            unwinds: false,
             children: Vec::new(),
             seats: Vec::new(),
         }
@@ -145,9 +147,24 @@ impl SupervisorBuilder {
     /// Whether panics of the children are kept from the panic hook that the program has, which
     /// usually prints them; `false` unless set. For who reports ends himself, from a
     /// [`Down`](crate::monitor::Down) or [`Incarnation::last_exit`](super::Incarnation::last_exit): panics that a body
-    /// catches itself are then seen by nobody.
+    /// catches itself are then seen by nobody. Where a panic ends the process, it is printed whatever is set.
     pub fn quiet_panics(mut self, quiet: bool) -> Self {
         self.quiet = quiet;
+        self
+    }
+
+    /// Refuses to start where a panic ends the process: in a program that is built with `panic = "abort"`. Without this, such a
+    /// program has all but what needs a panic to be caught: errors are restarted, and the first panic of a child is the end of
+    /// everything.
+    ///
+    /// ```
+    /// use bedplate::supervisor::{StartError, Supervisor};
+    ///
+    /// let started = Supervisor::builder("app").requires_unwinding().start();
+    /// assert_eq!(cfg!(panic = "abort"), matches!(started, Err(StartError::NeedsUnwinding)));
+    /// ```
+    pub fn requires_unwinding(mut self) -> Self {
+        self.unwinds = true;
         self
     }
 
@@ -225,6 +242,9 @@ impl SupervisorBuilder {
 
     /// Checks what is said, and tells a machine whose jitter goes by `seed`.
     pub(super) fn describe(self, seed: u64) -> Result<Described, StartError> {
+        if self.unwinds && cfg!(panic = "abort") {
+            return Err(StartError::NeedsUnwinding);
+        }
         let limit = self.restart_limit().map_err(StartError::BadLimit)?;
         let children = GrowingChildren::new(MOST_CHILDREN);
         let machine = Machine::new(self.config(limit).seed(seed), children);

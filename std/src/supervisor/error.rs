@@ -26,6 +26,9 @@ pub enum StartError {
     BadLimit(IntensityError),
     /// What is said about the supervisor is not possible.
     BadConfig(ConfigError),
+    /// The supervisor [requires](super::SupervisorBuilder::requires_unwinding) that panics can be caught, and this program was built
+    /// with `panic = "abort"`.
+    NeedsUnwinding,
     /// What is said about this child is not possible.
     BadChild {
         /// Its id.
@@ -98,6 +101,9 @@ impl fmt::Display for StartError {
             Self::DuplicateId(id) => write!(f, "two children have the id {id:?}"),
             Self::BadLimit(error) => error.fmt(f),
             Self::BadConfig(error) => error.fmt(f),
+            Self::NeedsUnwinding => {
+                f.write_str("a panic ends the process here, and cannot be caught")
+            }
             Self::BadChild { id, error } => write!(f, "child {id:?}: {error}"),
             Self::TooManyChildren { limit } => {
                 write!(f, "a supervisor may have at most {limit} children")
