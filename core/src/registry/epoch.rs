@@ -268,7 +268,7 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
     }
 
     /// Who holds `key`.
-    #[inline]
+    #[inline(always)]
     pub fn whereis(&self, key: &K::Borrowed) -> Option<Pid>
     where
         S: BuildHasher,
