@@ -76,6 +76,7 @@ mod lock;
 mod metadata;
 mod owner;
 mod report;
+mod reserved;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -101,6 +102,7 @@ pub(crate) use holdings::Holdings;
 pub use lock::KeyGuard;
 pub use metadata::Metadata;
 pub use owner::Owner;
+pub(crate) use reserved::{Claim, Claimant, Standing, reconsider};
 pub use shared::{Changes, Guard, Health, Key, NameRef, Registry, Value};
 
 /// How many names there may be at a time.
@@ -159,11 +161,43 @@ pub fn health() -> Health {
     names().health()
 }
 
-/// Registers `name` for `child`.
-pub(crate) fn register_name(child: &ChildRef, name: &str) -> Result<(), NameError> {
+/// Registers `name` for `child`, and reserves it if that has a claim.
+pub(crate) fn register_name(
+    child: &ChildRef,
+    name: &str,
+    claim: Option<&Claim>,
+) -> Result<(), NameError> {
     if !is_usable(name) {
         return Err(NameError::BadName);
     }
+    admit(child, name, claim)?;
+    register(child, name)?;
+    if claim.is_none()
+        && let Err(reserved) = admit(child, name, None)
+    {
+        unregister_name(child, name);
+        return Err(reserved);
+    }
+    Ok(())
+}
+
+/// Whether nobody else has reserved `name`, or has given it up.
+fn admit(child: &ChildRef, name: &str, claim: Option<&Claim>) -> Result<(), NameError> {
+    let Err(reserved) = reserved::admit(name, child.pid(), claim) else {
+        return Ok(());
+    };
+    match whereis(name) {
+        Some(holder) if holder != *child => Err(NameError::Taken {
+            holder: holder.pid(),
+        }),
+        _ if reserved.is_here => Ok(()),
+        _ => Err(NameError::Reserved {
+            last: reserved.last,
+        }),
+    }
+}
+
+fn register(child: &ChildRef, name: &str) -> Result<(), NameError> {
     let value = Box::new(child.downgrade());
     match names().register_in(child.holdings(), Box::from(name), value) {
         Ok(_) => Ok(()),

@@ -2,9 +2,13 @@
 //! with its next incarnation.
 
 use bedplate::monitor::Inbox;
+use bedplate::process::ExitReason;
+use bedplate::registry::WaitError;
 use bedplate::registry::{self, NameError};
-use bedplate::supervisor::{ChildSpec, Restart, StartError, Supervisor};
-use std::sync::mpsc;
+use bedplate::supervisor::{
+    Backoff, ChildSpec, ChildState, Incarnation, Restart, StartError, Strategy, Supervisor,
+};
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -121,4 +125,216 @@ fn an_incarnation_may_hold_several_names() {
     );
     let _ = supervisor.shutdown();
     assert!(registry::whereis("several/b").is_none());
+}
+
+/// A child under `name` that ends whenever it is told how, and one that registers what it is told to.
+struct Two {
+    supervisor: Supervisor,
+    end: mpsc::Sender<Result<(), &'static str>>,
+    take: mpsc::Sender<&'static str>,
+    taken: mpsc::Receiver<Result<(), NameError>>,
+}
+
+impl Two {
+    /// The child is restarted after `delay`.
+    fn new(name: &'static str, restart: Restart, delay: Duration) -> Self {
+        let (end, ends) = mpsc::channel();
+        let (take, takes) = mpsc::channel();
+        let (tell, taken) = mpsc::channel();
+        let (ends, takes) = (Mutex::new(ends), Mutex::new(takes));
+        let child = ChildSpec::worker("child", move |me| match me.number() {
+            // A first restart has no delay.
+            1 => Err("once"),
+            _ => ends.lock().unwrap().recv().unwrap(),
+        })
+        .restart(restart)
+        .register(name)
+        .backoff(Backoff::new(delay, delay).unwrap().reset_after(HOUR));
+        let stranger = ChildSpec::worker("stranger", move |me| {
+            while let Ok(name) = takes.lock().unwrap().recv() {
+                tell.send(me.register(name)).unwrap();
+            }
+        });
+        let supervisor = Supervisor::builder("two")
+            .child(child)
+            .child(stranger)
+            .start()
+            .unwrap();
+        let is_second = |child: bedplate::supervisor::ChildRef| child.incarnation() == 2;
+        while !supervisor.handle().child("child").is_some_and(is_second) {
+            std::thread::yield_now();
+        }
+        while registry::whereis(name).is_none() {
+            std::thread::yield_now();
+        }
+        Self {
+            supervisor,
+            end,
+            take,
+            taken,
+        }
+    }
+
+    fn take(&self, name: &'static str) -> Result<(), NameError> {
+        self.take.send(name).unwrap();
+        self.taken.recv_timeout(LONG).unwrap()
+    }
+
+    /// Ends the child, and waits until that is known.
+    fn end(&self, how: Result<(), &'static str>) {
+        let inbox = Inbox::new();
+        inbox.monitor(&self.supervisor.handle().child("child").unwrap());
+        self.end.send(how).unwrap();
+        inbox.recv_timeout(LONG).unwrap();
+    }
+
+    fn finish(self) {
+        let Self {
+            supervisor,
+            take,
+            end,
+            ..
+        } = self;
+        drop((take, end));
+        let _report = supervisor.shutdown();
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[test]
+fn f94_the_name_of_one_that_is_being_restarted_is_kept_for_it() {
+    const NAME: &str = "kept/away";
+    let two = Two::new(NAME, Restart::Permanent, HOUR);
+    let holder = registry::whereis(NAME).unwrap().pid();
+    assert_eq!(two.take(NAME), Err(NameError::Taken { holder }));
+    two.end(Err("crash"));
+    for _ in 0..2 {
+        // Perhaps before the supervisor has heard of it, and afterwards.
+        assert_eq!(two.take(NAME), Err(NameError::Reserved { last: holder }));
+        while two.supervisor.handle().children()[0].state == ChildState::Running {
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(registry::whereis(NAME), None);
+    let back = two.supervisor.handle().restart("child").unwrap();
+    assert_eq!(registry::whereis(NAME), Some(back));
+    two.finish();
+}
+
+#[test]
+fn f94_and_of_one_that_rests_it_is_free() {
+    const NAME: &str = "kept/resting";
+    // Who is told of a clean end may take it at once.
+    let two = Two::new(NAME, Restart::Transient, HOUR);
+    two.end(Ok(()));
+    assert_eq!(two.take(NAME), Ok(()));
+    two.finish();
+
+    // Terminated while it waits.
+    let two = Two::new(NAME, Restart::Permanent, HOUR);
+    two.end(Err("crash"));
+    two.supervisor.handle().terminate("child").unwrap();
+    assert_eq!(two.take(NAME), Ok(()));
+    // What rests has to ask like anybody.
+    let refused = two.supervisor.handle().restart("child").unwrap_err();
+    assert!(refused.to_string().contains("held by"), "{refused}");
+    two.finish();
+
+    // Deleted, or its specification has another name by now.
+    for change in [false, true] {
+        let two = Two::new(NAME, Restart::Permanent, HOUR);
+        let handle = two.supervisor.handle();
+        two.end(Err("crash"));
+        if change {
+            let other = ChildSpec::worker("child", |_| ()).register("kept/other");
+            handle.change_child(other).unwrap();
+        } else {
+            handle.terminate("child").unwrap();
+            handle.delete("child").unwrap();
+        }
+        assert_eq!(two.take(NAME), Ok(()));
+        two.finish();
+    }
+}
+
+#[test]
+fn f94_also_within_a_group_and_after_a_stranger_was_first() {
+    const NAME: &str = "kept/second";
+    // Whoever has it keeps it; when it is given up, it is the child's that waits for it.
+    let (give_up, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let stranger = ChildSpec::worker("stranger", move |me| {
+        me.register(NAME).unwrap();
+        me.ready();
+        wait.lock().unwrap().recv().unwrap_err();
+        assert!(me.unregister(NAME));
+        while !me.stop().wait(LONG) {}
+    });
+    let within = bedplate::supervisor::Ready::Signalled { within: LONG };
+    let strangers = Supervisor::builder("strangers").child(stranger.ready(within));
+    let strangers = strangers.start().unwrap();
+    let child = ChildSpec::worker("child", |me: &Incarnation| while !me.stop().wait(LONG) {})
+        .register(NAME)
+        .backoff(Backoff::new(Duration::from_millis(10), HOUR).unwrap());
+    let supervisor = Supervisor::builder("app")
+        .strategy(Strategy::OneForAll)
+        .limit_total(1)
+        .start()
+        .unwrap();
+    let refused = supervisor.handle().start_child(child).unwrap_err();
+    assert!(refused.to_string().contains("held by"), "{refused}");
+    drop(give_up);
+    let child = refused.into_spec().unwrap();
+    let mut child = Some(child);
+    let started = loop {
+        match supervisor.handle().start_child(child.take().unwrap()) {
+            Ok(started) => break started,
+            Err(refused) => child = refused.into_spec(),
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(registry::whereis(NAME), Some(started));
+    let _ = (supervisor.shutdown(), strangers.shutdown());
+}
+
+#[test]
+fn f95_by_name_one_reaches_the_old_one_or_none_or_the_new_one() {
+    const NAME: &str = "kept/address";
+    let two = Two::new(NAME, Restart::Permanent, HOUR);
+    let old = registry::whereis(NAME).unwrap();
+    two.end(Err("crash"));
+    assert_eq!(registry::whereis(NAME), None);
+    assert!(matches!(
+        registry::wait_for(NAME, Duration::ZERO, None),
+        Err(WaitError::Timeout)
+    ));
+    let found = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| registry::wait_for(NAME, LONG, None));
+        two.supervisor.handle().restart("child").unwrap();
+        waiting.join().unwrap().unwrap()
+    });
+    assert_eq!(found.incarnation(), old.incarnation() + 1);
+    assert!(found.is_alive() && !old.is_alive());
+    assert!(matches!(old.exit_reason(), Some(ExitReason::Failed(_))));
+    two.finish();
+}
+
+#[test]
+fn f96_who_waits_for_other_names_goes_on_when_a_child_is_deleted() {
+    let two = Two::new("kept/deleted", Restart::Permanent, HOUR);
+    let handle = two.supervisor.handle();
+    let found = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| registry::wait_for("kept/awaited", LONG, None));
+        let of_it = scope.spawn(|| registry::wait_for("kept/deleted", LONG, None));
+        of_it.join().unwrap().unwrap();
+        two.end(Err("crash"));
+        handle.terminate("child").unwrap();
+        handle.delete("child").unwrap();
+        assert_eq!(two.take("kept/awaited"), Ok(()));
+        waiting.join().unwrap().unwrap()
+    });
+    assert_eq!(found.id(), "stranger");
+    assert_eq!(two.take("kept/deleted"), Ok(()));
+    two.finish();
 }

@@ -15,6 +15,11 @@ pub enum NameError {
         /// Who, at that moment.
         holder: Pid,
     },
+    /// It is the name of a child that is being restarted, or is about to be, and is kept for that.
+    Reserved {
+        /// Its last incarnation.
+        last: Pid,
+    },
     /// There are as many names as there may be.
     Full {
         /// How many those are.
@@ -31,6 +36,12 @@ impl fmt::Display for NameError {
         match self {
             Self::BadName => f.write_str(BAD_NAME),
             Self::Taken { holder } => write!(f, "the name is held by {holder}"),
+            Self::Reserved { last } => {
+                write!(
+                    f,
+                    "the name is kept for the child of {last}, which is being restarted"
+                )
+            }
             Self::Full { limit } => write!(f, "all {limit} names are taken"),
             Self::TooManyCollisions => f.write_str("too many names have the same hash"),
             Self::Over => f.write_str("an incarnation that is over holds no names"),

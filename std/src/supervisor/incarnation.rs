@@ -103,7 +103,7 @@ impl Incarnation {
     /// [`NameError`] if the name cannot be used, is taken (by this incarnation too), or this
     /// incarnation was abandoned.
     pub fn register(&self, name: &str) -> Result<(), NameError> {
-        registry::register_name(&self.me, name)
+        registry::register_name(&self.me, name, None)
     }
 
     /// Gives up `name`. Returns whether this incarnation held it.

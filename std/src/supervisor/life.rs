@@ -67,7 +67,7 @@ fn spawn(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), Start
     if let Some(bytes) = launch.spec.stack_size {
         builder = builder.stack_size(bytes);
     }
-    register(&launch.spec, &launch.me)?;
+    register(&tree, id, &launch.spec, &launch.me)?;
     let seat = Seat::new(&launch.spec, permit);
     let own = seat.own.clone();
     let mut handle = own.as_ref().map(OldThread::lock);
@@ -84,8 +84,12 @@ fn spawn(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), Start
 }
 
 /// Begins an incarnation on the thread of the one before, and says what came of it. If it failed, the incarnation is over.
-pub(super) fn begin_here(id: IncarnationId, launch: Launch) -> Result<Launch, News> {
-    match register(&launch.spec, &launch.me) {
+pub(super) fn begin_here(
+    tree: &Arc<Tree>,
+    id: IncarnationId,
+    launch: Launch,
+) -> Result<Launch, News> {
+    match register(tree, id, &launch.spec, &launch.me) {
         Ok(()) => Ok(launch),
         Err(error) => {
             let news = failed(id, &launch.me, error);
@@ -95,12 +99,22 @@ pub(super) fn begin_here(id: IncarnationId, launch: Launch) -> Result<Launch, Ne
     }
 }
 
-/// Registers an incarnation under the name from its specification, if there is one.
-pub(super) fn register(spec: &ChildSpec, me: &ChildRef) -> Result<(), StartError> {
+/// Registers an incarnation under the name from its specification, if there is one, which is then kept for the child.
+pub(super) fn register(
+    tree: &Arc<Tree>,
+    id: IncarnationId,
+    spec: &ChildSpec,
+    me: &ChildRef,
+) -> Result<(), StartError> {
     let Some(name) = &spec.name else {
         return Ok(());
     };
-    registry::register_name(me, name).map_err(|error| StartError::Name {
+    let tree = Arc::downgrade(tree);
+    let claim = registry::Claim {
+        claimant: tree,
+        child: id.child,
+    };
+    registry::register_name(me, name, Some(&claim)).map_err(|error| StartError::Name {
         name: name.clone(),
         error,
     })

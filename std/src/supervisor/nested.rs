@@ -90,7 +90,7 @@ fn build(
     spec: &ChildSpec,
     me: &ChildRef,
 ) -> Result<Arc<Tree>, StartError> {
-    life::register(spec, me)?;
+    life::register(tree, id, spec, me)?;
     let Work::Supervisor(describe) = &spec.work else {
         return Err(StartError::Exited(ExitReason::Gone));
     };

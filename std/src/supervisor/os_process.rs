@@ -65,7 +65,7 @@ fn begin(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), Start
         live: none.live,
         limit: none.limit,
     })?;
-    life::register(&spec, &me)?;
+    life::register(&tree, id, &spec, &me)?;
     let child = run(&spec)?;
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     if let Some(group) = group

@@ -4,6 +4,7 @@ use super::{Incarnation, Reuse, SupervisorBuilder};
 use crate::context::{self, Context};
 use crate::process::panic::discard;
 use crate::process::{ExitReason, IntoExit, LastSpan};
+use crate::registry;
 use crate::sync::Arc;
 use bedplate_core::supervision::{Backoff, ChildPlan, Overrun, Ready, Restart, Stop, Watch};
 use core::fmt;
@@ -244,6 +245,12 @@ impl ChildSpec {
     /// Registers every incarnation under `name` in the [registry](crate::registry), from before its
     /// body starts until it ends. If the name is taken, the incarnation does not start, which counts
     /// as a restart.
+    ///
+    /// While the child is being restarted nobody is found under the name, and nobody else can
+    /// [take](super::Incarnation::register) it ([`NameError::Reserved`](registry::NameError::Reserved)): not from
+    /// the end of an incarnation to the beginning of the next one, be that after an hour. It is free when the child has come to
+    /// rest: it is not restarted, was terminated, or its supervisor stops. A child that gives the name up while it runs gives it
+    /// up to anybody. If its supervisor is itself restarted, its names are free meanwhile.
     pub fn register(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -339,7 +346,16 @@ impl ChildSpec {
 
     /// Ends one use of it. The last one drops the user's values, each alone.
     pub(super) fn let_go(this: Arc<Self>) {
-        if let Some(Self { context, work, .. }) = Arc::into_inner(this) {
+        if let Some(Self {
+            context,
+            work,
+            name,
+            ..
+        }) = Arc::into_inner(this)
+        {
+            if let Some(name) = name {
+                registry::reconsider(&name);
+            }
             discard(work);
             discard(context);
         }

@@ -19,6 +19,7 @@
 mod control;
 mod entry;
 mod rounds;
+mod standing;
 mod state;
 
 use super::abandonment::Abandonment;
@@ -231,7 +232,7 @@ impl Tree {
                 return None;
             };
             self.work(jobs);
-            match life::begin_here(id, launch) {
+            match life::begin_here(self, id, launch) {
                 Ok(launch) => {
                     self.drive(News::Started(id));
                     Some((id, launch, seat))
