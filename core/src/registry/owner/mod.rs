@@ -10,6 +10,7 @@
 //! lane that refers to a slot of one's own is one's own registration, and no other.
 
 mod changes;
+mod list;
 mod many;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::hash::BuildHasher;
 use core::ops::Range;
+use list::List;
 
 /// The right to hold registrations. Dropping it releases them all: when `drop` returns, none of
 /// them can be found. That takes O(own registrations), however many others there are.
@@ -65,8 +67,12 @@ pub struct Owner<K: Key, V: Stored, S: BuildHasher> {
     /// Which owner of this registry, for spreading.
     number: usize,
     /// The lanes of the registrations held, and of some that others have taken over since: these are
-    /// forgotten when there is no room for another.
-    held: Vec<Lane>,
+    /// forgotten when they are come by; see [`make_room`](Self::make_room).
+    held: List<Lane>,
+    /// It is looked at when it is so long …
+    look_at: usize,
+    /// … from here on, to the front.
+    looked_to: usize,
     /// Slots to register in.
     spare: Vec<Spot>,
     /// Numbers for registrations, taken in larger and larger blocks.
@@ -77,6 +83,13 @@ pub struct Owner<K: Key, V: Stored, S: BuildHasher> {
 /// As many slots are kept at most for later registrations.
 const MOST_SPARE: usize = 32;
 
+/// When it has grown by so many, twice as many entries of a long list are looked at: then what others took over is at most as much as
+/// the rest, and no registration pays for all.
+const LOOK_AFTER: usize = 32;
+
+/// A list that is not longer is looked at as a whole.
+const SHORT: usize = 2 * LOOK_AFTER;
+
 /// As many numbers are taken at a time at most.
 const LARGEST_BLOCK: usize = 256;
 
@@ -86,7 +99,9 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
             shared,
             pid,
             number,
-            held: Vec::new(),
+            held: List::new(),
+            look_at: 0,
+            looked_to: 0,
             spare: Vec::new(),
             numbers: 0..0,
             block: 1,
@@ -145,7 +160,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// Makes room for another registration: before one is made, since this may call a user's code.
     #[inline]
     fn make_room(&mut self, guard: &Guard<'_, K, V, S>) {
-        if self.held.len() == self.held.capacity() {
+        if self.held.len() >= self.look_at {
             self.make_more_room(guard);
         }
     }
@@ -153,18 +168,40 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     #[cold]
     fn make_more_room(&mut self, guard: &Guard<'_, K, V, S>) {
         // Before there is more, what others took over is forgotten.
-        for position in (0..self.held.len()).rev() {
-            if self.shared.slab.is_taken_over(self.held[position].slot()) {
-                self.let_go(guard, position);
-            }
+        if self.held.len() <= SHORT {
+            self.forget_taken_over(guard, 0..self.held.len());
+        } else {
+            let until = match self.looked_to.min(self.held.len()) {
+                0 => self.held.len(),
+                until => until,
+            };
+            let from = until.saturating_sub(2 * LOOK_AFTER);
+            self.forget_taken_over(guard, from..until);
+            self.looked_to = from;
         }
         // If nothing was: so that not every attempt that is refused looks again.
         self.held.reserve(1);
+        let full = self.held.len() + self.held.room();
+        self.look_at = if full <= SHORT {
+            full
+        } else {
+            full.min(self.held.len() + LOOK_AFTER)
+        };
+    }
+
+    fn forget_taken_over(&mut self, guard: &Guard<'_, K, V, S>, positions: Range<usize>) {
+        for position in positions.rev() {
+            if let Some(lane) = self.held.get(position)
+                && self.shared.slab.is_taken_over(lane.slot())
+            {
+                self.let_go(guard, position);
+            }
+        }
     }
 
     /// Makes room for several.
     fn make_room_for(&mut self, guard: &Guard<'_, K, V, S>, more: usize) {
-        if self.held.capacity() - self.held.len() < more {
+        if self.held.room() < more {
             self.make_more_room(guard);
             self.held.reserve(more);
         }

@@ -147,3 +147,47 @@ fn a_value_for_a_key_that_was_taken_over_comes_back() {
     assert_eq!(refused, Err(UpdateError::NotHeld { value }));
     assert_eq!(guard.lookup(&0).map(|entry| *entry.value()), Some(1));
 }
+
+/// What others have taken over is forgotten a part at a time, and in time.
+#[test]
+fn a_name_that_is_fought_over_costs_a_large_owner_no_more_than_its_list_again() {
+    const OWN: u32 = 1_000;
+    let registry =
+        EpochRegistry::<u32, u32, _>::with_hasher(BuildHasherDefault::<Identity>::default());
+    let handle = registry.handle();
+    let (mut large, mut small) = (registry.owner(ONE), registry.owner(OTHER));
+    let guard = handle.pin();
+    for key in 1..=OWN {
+        large.register(&guard, key, key).expect("free");
+    }
+    let mut longest = (0, 0);
+    for round in 0..20_000 {
+        large.take_over(&guard, 0, round).expect("there is room");
+        small.take_over(&guard, 0, round).expect("there is room");
+        longest = (
+            longest.0.max(large.held.len()),
+            longest.1.max(small.held.len()),
+        );
+    }
+    assert!(longest.0 <= 2 * OWN as usize + 64, "{longest:?}");
+    assert!(longest.1 <= 8, "{longest:?}");
+    assert_eq!(
+        (registry.len(), large.entries(&guard).count()),
+        (OWN as usize + 1, OWN as usize)
+    );
+}
+
+#[derive(Default)]
+struct Identity(u64);
+
+impl Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_u32(&mut self, value: u32) {
+        self.0 = value.into();
+    }
+}
