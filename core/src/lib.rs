@@ -11,6 +11,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod checkpoint;
 pub mod clock;
 pub mod context;
 pub mod dedup;

@@ -1,5 +1,6 @@
 //! What can be asked of each structure, and sequences of it read from bytes.
 
+pub mod checkpoint;
 pub mod context;
 pub mod dedup;
 pub mod dedup_shared;

@@ -1,5 +1,6 @@
 //! The sequential truth about each structure, in obvious code.
 
+pub mod checkpoint;
 pub mod context;
 pub mod dedup;
 pub mod drain;
