@@ -5,8 +5,8 @@
 //! crash, gives up when that does not help, and stops them in reverse order; an identity and an
 //! exit reason for every run ([`process`]); a [`monitor`] for whoever wants to be told, exactly
 //! once, that one has ended; a [`registry`] whose names are never stale, and more of them for your own
-//! keys and values; a [`context`] of typed values that nest, and that every run of a child starts
-//! from; and [`telemetry`]: events for whoever wants to know.
+//! keys and values; a [`checkpoint`] from which the next run goes on; a [`context`] of typed values that
+//! nest, and that every run of a child starts from; and [`telemetry`]: events for whoever wants to know.
 //!
 //! ```
 //! use bedplate::supervisor::{ChildSpec, Supervisor};
@@ -37,6 +37,7 @@
 
 extern crate alloc;
 
+pub mod checkpoint;
 pub mod clock;
 pub mod context;
 pub mod fault;

@@ -1,4 +1,5 @@
-//! Models of the facade: ends and monitors, identities, what an incarnation holds, stop tokens, and who waits for a key.
+//! Models of the facade: ends and monitors, identities, what an incarnation holds and saves, stop tokens, and who waits for a
+//! key.
 //!
 //! What is explored is the text that ships: the modules are taken from `std/src/` as they are, into this crate, whose
 //! `crate::sync` is loom's instead of the standard library's ([`sync`]). What they name and is no part of a protocol (the
@@ -6,9 +7,10 @@
 //! and run on plain threads.
 //!
 //! ```text
-//! shipped   monitor.rs   stop.rs   process/{child,table,exit}.rs   registry/{holdings,wait}.rs
-//!               │            │              │                            │
-//! here          └────────────┴── crate::sync: loom ──────────────────────┴──► a table of names under a lock
+//! shipped   monitor.rs   stop.rs   process/{child,fence,table,exit}.rs   registry/{holdings,wait}.rs   checkpoint/slot.rs
+//!               │            │              │                                │                           │
+//! here          └────────────┴── crate::sync: loom ──────────────────────────┴──► a table of names ──────┘
+//!                                                                                  under a lock
 //! ```
 //!
 //! The table of identities is a static, and models run on several threads of the test program: each has it to itself
@@ -36,6 +38,7 @@ mod monitor;
 #[path = "../../../std/src/stop.rs"]
 mod stop;
 
+mod checkpoint;
 mod ends;
 mod holding;
 mod process;

@@ -4,11 +4,14 @@
 pub(crate) mod child;
 #[path = "../../../std/src/process/exit.rs"]
 mod exit;
+#[path = "../../../std/src/process/fence.rs"]
+mod fence;
 #[path = "../../../std/src/process/table.rs"]
 mod table;
 
 pub(crate) use bedplate_core::id::Pid;
 pub(crate) use exit::ExitReason;
+pub(crate) use fence::Fence;
 pub(crate) use table::{Lease, alive, enter, find, leave};
 
 /// No span is told of.

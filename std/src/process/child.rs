@@ -8,7 +8,7 @@
 //! told so and changes nothing. Watchers are taken out in the same step, so a monitor is either in
 //! the list that was taken, or sees the reason: its `Down` comes exactly once.
 
-use super::{ExitReason, LifeSpan, Pid, leave};
+use super::{ExitReason, Fence, LifeSpan, Pid, leave};
 use crate::monitor::{InboxShared, MonitorRef};
 use crate::registry::Holdings;
 use crate::sync::{Arc, Mutex, Weak};
@@ -27,6 +27,7 @@ struct Shared {
     path: Arc<str>,
     pid: Pid,
     incarnation: u64,
+    fence: Arc<Fence>,
     holdings: Arc<Holdings>,
     life: Mutex<Life>,
     span: LifeSpan,
@@ -40,12 +41,14 @@ enum Life {
 }
 
 impl ChildRef {
-    pub(super) fn new(path: Arc<str>, pid: Pid, incarnation: u64) -> Self {
+    /// `birth` is how many incarnations of the process there were before it, this one included.
+    pub(super) fn new(path: Arc<str>, pid: Pid, incarnation: u64, birth: u64) -> Self {
         let life = Mutex::new(Life::Alive(Watchers::new()));
         Self(Arc::new(Shared {
             path,
             pid,
             incarnation,
+            fence: Arc::new(Fence::new(birth)),
             holdings: Arc::new(Holdings::new(pid)),
             life,
             span: LifeSpan::default(),
@@ -59,6 +62,7 @@ impl ChildRef {
             path: Arc::from("?"),
             pid,
             incarnation: 0,
+            fence: Arc::new(Fence::new(0)),
             holdings: Arc::new(Holdings::new(pid)),
             life,
             span: LifeSpan::default(),
@@ -110,6 +114,11 @@ impl ChildRef {
         &self.0.span
     }
 
+    /// Whether it may act in its own name.
+    pub(crate) fn fence(&self) -> &Arc<Fence> {
+        &self.0.fence
+    }
+
     /// What it holds in registries.
     pub(crate) fn holdings(&self) -> &Arc<Holdings> {
         &self.0.holdings
@@ -120,13 +129,15 @@ impl ChildRef {
         WeakChild(Arc::downgrade(&self.0))
     }
 
-    /// Ends this incarnation: what it holds in registries is free, then its reason is published, then its identity is
-    /// given back and every monitor is told. Returns whether this is how it ended; if it had ended already, nothing is
-    /// changed.
+    /// Ends this incarnation: it changes no checkpoint any more, what it holds in registries is free, its reason is published,
+    /// and its identity is given back and every monitor is told, in this order. Returns whether this is how it ended; if it had
+    /// ended already, nothing is changed.
     ///
     /// Both who ran it and who abandons it call this, perhaps at once.
     pub(crate) fn end(&self, reason: ExitReason) -> bool {
-        // First, and by whoever loses, too: who is told of the end may take what was held.
+        // First, and by whoever loses, too: who is told of the end may take what was held, and who takes it restores what
+        // was saved last.
+        self.0.fence.close(&reason);
         self.0.holdings.release();
         let obituary = self.publish(reason);
         let is_how = obituary.is_some();

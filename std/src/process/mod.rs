@@ -7,6 +7,7 @@
 mod budget;
 pub(crate) mod child;
 mod exit;
+mod fence;
 mod life_span;
 pub(crate) mod panic;
 mod table;
@@ -15,6 +16,7 @@ pub use bedplate_core::id::Pid;
 pub(crate) use budget::ThreadPermit;
 pub use budget::{limit_threads, threads};
 pub use exit::{CommandFailed, ExitReason, GaveUp, IntoExit};
+pub(crate) use fence::Fence;
 pub(crate) use life_span::{LastSpan, LifeSpan};
 pub use panic::PanicReport;
 pub(crate) use table::{Lease, enter, leave};

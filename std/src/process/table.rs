@@ -14,12 +14,15 @@ struct Table {
     children: Vec<Option<ChildRef>>,
     /// How many of the identities belong to incarnations.
     incarnations: u32,
+    /// How many incarnations there have ever been.
+    births: u64,
 }
 
 static TABLE: Mutex<Table> = Mutex::new(Table {
     pids: PidAllocator::new(LIMIT),
     children: Vec::new(),
     incarnations: 0,
+    births: 0,
 });
 
 /// The incarnation whose identity is `pid`, while it is alive. O(1). Owners of registrations that are no
@@ -44,7 +47,8 @@ pub fn alive() -> u32 {
 pub(crate) fn enter(path: Arc<str>, incarnation: u64) -> Result<ChildRef, TooManyProcesses> {
     let mut table = TABLE.lock();
     let pid = table.pids.allocate()?;
-    let child = ChildRef::new(path, pid, incarnation);
+    table.births += 1;
+    let child = ChildRef::new(path, pid, incarnation, table.births);
     if table.children.len() <= slot(pid) {
         table.children.resize(slot(pid) + 1, None);
     }

@@ -3,13 +3,13 @@
 //! The end has an order that is a promise to whoever sees the `Down`:
 //!
 //! 1. the body has returned or unwound, its values are dropped, a panic's payload too;
-//! 2. what the incarnation held is free, in every registry it used: in the reverse of the order in which
-//!    it first registered there, so that the name from its specification goes last;
+//! 2. its checkpoints stand, and it saves no more; then what it held is free, in every registry it used: in the reverse of the
+//!    order in which it first registered there, so that the name from its specification goes last;
 //! 3. its reason is published, its identity given back;
 //! 4. every monitor is told;
 //! 5. the supervisor's machine is told, and what it decides is done on this thread.
 //!
-//! So whoever is told of an end may take the name and start a replacement. Not promised: that the
+//! So whoever is told of an end may take the name, restore what was saved and start a replacement. Not promised: that the
 //! thread itself is gone, for destructors of thread-locals come later, or that it ends at all: it may run the
 //! next incarnation, see [`reuse`](super::reuse).
 
@@ -207,6 +207,9 @@ fn run(tree: &Arc<Tree>, id: IncarnationId, launch: Launch) -> (ChildRef, ExitRe
         Ok(reason) => reason,
         Err(report) => ExitReason::Panicked(Arc::new(report)),
     };
+    if incarnation.stop.is_stopped() {
+        me.fence().excuse();
+    }
     contain(|| me.span().end(&reason));
     // They may own the last of a user's values. From here on nothing of a user's is left but the
     // reason; still, nothing may keep this thread from telling the supervisor.

@@ -97,6 +97,21 @@ pub(crate) fn gave_up(supervisor: &str, child: &str, restarts: u32, reason: &dyn
     );
 }
 
+/// A version of a checkpoint was given up.
+pub(crate) fn checkpoint_fell_back(
+    checkpoint: &str,
+    child: &str,
+    version: u64,
+    crashes: u32,
+    to: Option<u64>,
+) {
+    emit!(
+        "bedplate.checkpoint.fallback",
+        { version: version, crashes: crashes },
+        { checkpoint: checkpoint, child: child, to: to }
+    );
+}
+
 /// Recorded events were lost.
 pub(super) fn lost(count: u64, shard: usize) {
     emit!("bedplate.telemetry.lost", { count: count }, { shard: shard });
