@@ -26,19 +26,19 @@ static BUDGET: Mutex<Budget> = Mutex::new(Budget {
 /// of a [parallel dispatch](crate::groups::dispatch_in_parallel), count among them; for the latter, where there is none
 /// left for one, the caller does its work. Threads that already run are not affected. A child that is refused a thread is a child that
 /// could not be started: it counts against its supervisor's restart intensity, and is tried again after ten milliseconds at the
-/// earliest.
+/// earliest. A supervisor may have [spares](crate::supervisor::SupervisorBuilder::spares) for that case.
 ///
 /// A thread counts from before it is started until what it had to run is over. Destructors of its thread-locals come after
 /// that and are not counted: if it were, a child that crashes would need room for two. So there may be more threads than this, by
 /// those which are in such destructors, and a destructor that never returns is one more thread for as long as the process lives. A
 /// thread that waits for another one to be gone ([`Reuse::FreshAfterJoin`](crate::supervisor::Reuse::FreshAfterJoin)) counts, and so
-/// does one that was abandoned. Threads that are not for children, such as the timer's and those that run a callback or a
+/// do a spare that waits and one that was abandoned. Threads that are not for children, such as the timer's and those that run a callback or a
 /// destructor in the timer's place, never do.
 pub fn limit_threads(limit: usize) {
     BUDGET.lock().limit = limit;
 }
 
-/// How many supervised threads are alive, abandoned ones and those of a parallel dispatch and of `context` included; those that are
+/// How many supervised threads are alive, spares, abandoned ones and those of a parallel dispatch and of `context` included; those that are
 /// over but for destructors of thread-locals are [not](limit_threads).
 #[must_use]
 pub fn threads() -> usize {

@@ -28,7 +28,8 @@ pub struct PanicReport {
     /// File, line and column; `None` when another panic hook displaced ours, or when a panic was
     /// resumed rather than raised.
     pub location: Option<String>,
-    /// The name of the thread.
+    /// The name of the thread; of a child's body, the child's [path](crate::supervisor::ChildRef::path), also on a
+    /// [spare](crate::supervisor::SupervisorBuilder::spares), which has another name.
     pub thread: String,
     backtrace: Option<Backtrace>,
 }
@@ -148,15 +149,19 @@ fn heard_of(info: &PanicHookInfo<'_>, quiet: bool) -> Note {
     }
 }
 
-/// Runs the body of a child. A panic ends here, printed unless `quiet`; its payload is dropped,
+/// Runs the body of the child `path`. A panic ends here, printed unless `quiet`; its payload is dropped,
 /// whatever its destructor does.
-pub(crate) fn catch<R>(quiet: bool, body: impl FnOnce() -> R) -> Result<R, PanicReport> {
+pub(crate) fn catch<R>(
+    quiet: bool,
+    path: &str,
+    body: impl FnOnce() -> R,
+) -> Result<R, PanicReport> {
     NOTE.with(|note| *note.borrow_mut() = Note::Listening { quiet });
     // The body's captures are shared by all incarnations; that they survive a panic in a sound
     // state is the business of whoever wrote them, as documented at `ChildSpec::worker`.
     let result = catch_unwind(AssertUnwindSafe(body));
     let note = NOTE.with(|note| note.replace(Note::Unsupervised));
-    result.map_err(|payload| report(payload, Some(note)))
+    result.map_err(|payload| report(payload, Some(note), path))
 }
 
 /// Calls a user's code whose panic ends here, printed like any other, and is told besides. Costs next to nothing if
@@ -167,7 +172,12 @@ pub(crate) fn attempt<R>(call: impl FnOnce() -> R) -> Result<R, PanicReport> {
     ATTEMPTED.set(before);
     result.map_err(|payload| {
         let note = HEARD.try_with(|heard| heard.borrow_mut().take());
-        report(payload, note.ok().flatten())
+        let thread = thread::current();
+        report(
+            payload,
+            note.ok().flatten(),
+            thread.name().unwrap_or_default(),
+        )
     })
 }
 
@@ -192,8 +202,8 @@ pub(crate) fn observe<R>(body: impl FnOnce() -> R, tell: impl FnOnce(&str, Optio
     }
 }
 
-/// What is known of a panic that was caught.
-fn report(payload: Box<dyn Any + Send>, note: Option<Note>) -> PanicReport {
+/// What is known of a panic that was caught on a thread of this name.
+fn report(payload: Box<dyn Any + Send>, note: Option<Note>, thread: &str) -> PanicReport {
     let message = text(&*payload).to_owned();
     discard(payload);
     let (location, backtrace) = match note {
@@ -206,11 +216,10 @@ fn report(payload: Box<dyn Any + Send>, note: Option<Note>) -> PanicReport {
         }) if heard == message => (location, backtrace),
         _ => (None, None),
     };
-    let thread = thread::current().name().unwrap_or_default().to_owned();
     PanicReport {
         message,
         location,
-        thread,
+        thread: thread.to_owned(),
         backtrace,
     }
 }

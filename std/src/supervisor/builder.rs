@@ -3,6 +3,7 @@
 use super::nested::Above;
 use super::partitions::{Seat, Seats};
 use super::request_error::ReconfigureError;
+use super::spares::Spares;
 use super::tree::{Decisions, MAX_INTENSITY, News, StartOutcome, Tree};
 use super::{ChildSpec, StartError, Supervisor, error, request, timer};
 use crate::process::panic::install_hook;
@@ -37,6 +38,7 @@ pub struct SupervisorBuilder {
     shutdown_budget: Option<Duration>,
     quiet: bool,
     unwinds: bool,
+    spares: usize,
     children: Vec<ChildSpec>,
     /// Who is to find the supervisor when it is built.
     seats: Vec<Seat>,
@@ -69,6 +71,7 @@ impl SupervisorBuilder {
             shutdown_budget: None,
             quiet: false,
             unwinds: false,
+            spares: 0,
             children: Vec::new(),
             seats: Vec::new(),
         }
@@ -168,6 +171,44 @@ impl SupervisorBuilder {
         self
     }
 
+    /// How many threads it keeps in reserve, for its own children; none unless set.
+    ///
+    /// They are started before the first child, and wait. There is a use for them where a thread is needed and none is to
+    /// be had, since the system refuses one or the [limit](crate::process::limit_threads) is reached: a child of this supervisor then
+    /// begins on a spare if one waits, and fails to start only otherwise. That holds for every child, at its first start, too, whatever
+    /// is said about its thread, unless it has a [stack size](ChildSpec::stack_size) of its own or waits until the old
+    /// thread is gone ([`FreshAfterJoin`](super::Reuse::FreshAfterJoin)); children of nested supervisors need spares of
+    /// those. Children that ask for it ([`Reuse::Spare`](super::Reuse::Spare)) are always restarted on one.
+    ///
+    /// A spare that waits counts among the [threads](crate::process::threads), so it takes room that others might want. One that is
+    /// itself refused is no error: there are then fewer, as [`Counts::spares`](super::Counts::spares) tells. Those that are missing
+    /// are started when the next other thread could be; and a thread that came from the reserve goes back to it at the end of an
+    /// incarnation, unless that was abandoned, the reserve is full, or the limit is reached. When the supervisor begins to stop,
+    /// its spares end; nobody waits for them.
+    ///
+    /// Thread-locals of a spare keep their values from one child to the next, and so does what was set for the thread in
+    /// the operating system; the [context](crate::context) is always that of the specification. To the standard library, and so
+    /// to the usual panic hook, the thread is called like the supervisor with `/spare` behind, whatever it runs: a thread's name is
+    /// given once. What bedplate tells names the child, and so does Linux, in 15 bytes. A supervisor that runs already is not
+    /// changed in this by [`reconfigure`](super::SupRef::reconfigure).
+    ///
+    /// ```
+    /// use bedplate::supervisor::{ChildSpec, Reuse, Supervisor};
+    /// use std::time::Duration;
+    ///
+    /// let work = ChildSpec::worker("work", |me| while !me.stop().wait(Duration::from_secs(1)) {});
+    /// let builder = Supervisor::builder("app").spares(1);
+    /// let supervisor = builder.child(work.reuse(Reuse::Spare)).start()?;
+    /// assert_eq!(supervisor.handle().count().spares, 1);
+    ///
+    /// assert_eq!(supervisor.shutdown().clean, ["work"]);
+    /// # Ok::<(), bedplate::supervisor::StartError>(())
+    /// ```
+    pub fn spares(mut self, most: usize) -> Self {
+        self.spares = most;
+        self
+    }
+
     /// Adds a child. Children are started in the order in which they are added, and stopped in
     /// reverse.
     pub fn child(mut self, child: ChildSpec) -> Self {
@@ -229,6 +270,7 @@ impl SupervisorBuilder {
     /// The supervisor, before it starts and takes its seats.
     fn prepare(mut self, above: Option<Above>) -> Result<Arc<Tree>, StartError> {
         let (quiet, seats) = (self.quiet, core::mem::take(&mut self.seats));
+        let spares = Spares::new(self.spares);
         let Described {
             name,
             machine,
@@ -237,7 +279,14 @@ impl SupervisorBuilder {
         timer::ensure_running().map_err(StartError::Spawn)?;
         install_hook();
         let seats = Seats::new(seats);
-        Ok(Tree::new(name, quiet, machine, specs, above, seats))
+        Ok(Tree::new(
+            name,
+            quiet,
+            machine,
+            specs,
+            above,
+            (seats, spares),
+        ))
     }
 
     /// Checks what is said, and tells a machine whose jitter goes by `seed`.

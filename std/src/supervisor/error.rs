@@ -42,7 +42,7 @@ pub enum StartError {
         limit: usize,
     },
     /// As many supervised threads are alive as [`limit_threads`](crate::process::limit_threads)
-    /// allows.
+    /// allows, and no [spare](super::SupervisorBuilder::spares) waits for it.
     ThreadBudget {
         /// How many are alive.
         live: usize,
@@ -61,7 +61,7 @@ pub enum StartError {
         /// Why it was not to be had.
         error: NameError,
     },
-    /// The system refused a thread.
+    /// The system refused a thread, and no [spare](super::SupervisorBuilder::spares) waits for it.
     Spawn(io::Error),
     /// The system did not run the command of a process.
     Command(io::Error),

@@ -169,8 +169,8 @@ impl SupRef {
     }
 
     /// Makes the supervisor like this one in what is said about it and not about its children: strategy, restart limit,
-    /// auto-shutdown, how many children and how many abandoned ones there may be, and the budget. The name and
-    /// [`quiet_panics`](SupervisorBuilder::quiet_panics) stay as they are.
+    /// auto-shutdown, how many children and how many abandoned ones there may be, and the budget. The name,
+    /// [`quiet_panics`](SupervisorBuilder::quiet_panics) and [`spares`](SupervisorBuilder::spares) stay as they are.
     ///
     /// The restarts so far count under the new limit. Children beyond a lower number of them stay; so do significant
     /// ones, also where that means nothing any more. What is under way is finished as it began. O(1).

@@ -46,6 +46,9 @@ pub struct Counts {
     pub active: usize,
     /// Incarnations that were abandoned and have not ended since.
     pub abandoned: usize,
+    /// Threads that wait as [spares](super::SupervisorBuilder::spares); fewer than there may be while they are in use, or if
+    /// they were refused.
+    pub spares: usize,
 }
 
 /// How a supervisor's children ended when it stopped. Children of nested supervisors are called by their

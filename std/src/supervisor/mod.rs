@@ -55,7 +55,9 @@ mod request;
 mod request_error;
 mod reuse;
 pub mod simulation;
+mod spares;
 mod spec;
+mod thread_name;
 mod timer;
 mod tree;
 #[cfg(all(unix, feature = "signal"))]

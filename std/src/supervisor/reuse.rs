@@ -6,6 +6,8 @@
 //! FreshAfterJoin  old: end ── tells its supervisor ── starts the new ── destructors of thread-locals ── gone
 //!                 new:                                └── waits for that ─────────────────────────────── body
 //! SameThread      one: end ── tells its supervisor ── body ── end ── …
+//! Spare           old: end ── tells its supervisor ── calls a spare ── waits as a spare
+//!                 spare: waits                        └── body
 //! ```
 //!
 //! *The same thread.* Whoever has news for a supervisor does what it decides, mostly a thread that is about to end. If
@@ -15,6 +17,13 @@
 //! part: one that abandons an incarnation, or starts a child when its delay is over, has no such loop and gets a fresh thread.
 //! A thread that ends and is not needed at once never waits for what may come, since a delay may last an hour, and
 //! the child be terminated in it; and where there is a delay, a thread is cheap.
+//!
+//! *A spare.* What [waits](super::spares) is called by whoever starts a child: one that asks for it, or that was refused a fresh
+//! thread. A thread that was a spare, or was started for a child that is restarted on one, is such a thread ever after: when an
+//! incarnation is over, it goes back if there is room. Meanwhile it does not count, as any thread that ends does not, so that
+//! what it starts has room; it counts anew when it waits, and if the limit is reached by then, it ends instead. The next incarnation of
+//! the same child is kept back here, too, as for the same thread, and begins on this very one if there is neither a spare nor a
+//! fresh thread: who crashes cannot be worse off for having asked for a spare.
 //!
 //! *After the old one.* A thread cannot see that its thread-locals are gone; a join can. So a thread whose
 //! successor is to wait for it finds its own handle when it ends, and leaves it with its supervisor, in the step in which that
@@ -31,7 +40,8 @@
 
 use super::ChildSpec;
 use super::elsewhere::elsewhere;
-use super::life::{self, Launch};
+use super::life::{self, Errand, Launch};
+use super::spares::Spares;
 use super::spec::Work;
 use super::tree::Tree;
 use crate::process::ThreadPermit;
@@ -68,23 +78,60 @@ pub enum Reuse {
     /// changed. What else the end brings about is done on the thread before the next body begins: a handler or a
     /// destructor that takes long holds it up.
     SameThread,
+    /// On one of its supervisor's [spares](super::SupervisorBuilder::spares), if one waits; its old thread then waits in its place.
+    /// If none does, on a fresh one, or if that is refused and it is restarted at once, on the same one. It is started for the
+    /// first time on a fresh thread, so that the spares are there when it crashes.
+    ///
+    /// This is for children that shall not wait for a thread to be made, nor for what the old one still does, and that leave nothing
+    /// bad in thread-locals: those keep their values, and are seen by whichever child comes next on that thread. Where there are no
+    /// spares, or with a [stack size](ChildSpec::stack_size) of its own, this is [`Fresh`](Self::Fresh).
+    Spare,
 }
+
+/// The threads that wait for children of one supervisor.
+pub(super) type Pool = Spares<Seat, Errand>;
 
 /// A thread that runs incarnations of a child.
 pub(super) struct Seat {
     stack_size: Option<usize>,
     /// Where its handle is, if somebody is to wait until it is gone.
     pub(super) own: Option<OldThread>,
-    _permit: ThreadPermit,
+    /// Whether it waits for whatever comes when an incarnation is over.
+    is_spare: bool,
+    permit: ThreadPermit,
 }
 
 impl Seat {
-    pub(super) fn new(spec: &ChildSpec, permit: ThreadPermit) -> Self {
+    /// A fresh one for a child of a supervisor that has spares or has none.
+    pub(super) fn new(spec: &ChildSpec, has_spares: bool, permit: ThreadPermit) -> Self {
         Self {
             stack_size: spec.stack_size,
             own: (spec.reuse == Reuse::FreshAfterJoin).then(OldThread::default),
-            _permit: permit,
+            is_spare: has_spares && spec.reuse == Reuse::Spare && spec.stack_size.is_none(),
+            permit,
         }
+    }
+
+    /// A spare one.
+    pub(super) const fn spare(permit: ThreadPermit) -> Self {
+        Self {
+            stack_size: None,
+            own: None,
+            is_spare: true,
+            permit,
+        }
+    }
+
+    pub(super) fn into_permit(self) -> ThreadPermit {
+        self.permit
+    }
+
+    pub(super) const fn stack_size(&self) -> Option<usize> {
+        self.stack_size
+    }
+
+    pub(super) const fn is_spare(&self) -> bool {
+        self.is_spare
     }
 
     /// Whether the next incarnation, of this specification, is to have this thread.
@@ -93,6 +140,18 @@ impl Seat {
             && spec.stack_size == self.stack_size
             && matches!(spec.work, Work::Thread(_))
     }
+
+    /// Whether the next incarnation, of this specification, may have this thread if there is no other.
+    pub(super) fn would_do(&self, spec: &ChildSpec) -> bool {
+        self.is_spare && may_have_spare(spec)
+    }
+}
+
+/// Whether a child of this specification may begin on a spare.
+pub(super) fn may_have_spare(spec: &ChildSpec) -> bool {
+    spec.stack_size.is_none()
+        && spec.reuse != Reuse::FreshAfterJoin
+        && matches!(spec.work, Work::Thread(_))
 }
 
 /// A thread that somebody may wait for until it is gone.

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! One job may be left for later: if a thread tells of the end of an incarnation, and the next one of that child is to have the same
-//! thread, [`Tree::go_on`] gives it back when the others are done.
+//! thread, or might, [`Tree::go_on`] does it when the others are done ([`succession`]).
 //!
 //! Under the lock there is only bookkeeping ([`state`]): no code of a user, no destructor of a user's value (they go out as
 //! [`Job::Drop`], [`Job::DropEntries`] and [`Job::Abandon`]), no thread is started and nobody is woken. So whoever asks
@@ -21,6 +21,7 @@ mod entry;
 mod rounds;
 mod standing;
 mod state;
+mod succession;
 
 use super::abandonment::Abandonment;
 use super::elsewhere::{UsersCode, elsewhere};
@@ -31,7 +32,7 @@ use super::nested::{self, Above};
 use super::os_process;
 use super::partitions::Seats;
 use super::request::{self, Answer, Request};
-use super::reuse::Seat;
+use super::reuse::Pool;
 use super::spec::Work;
 use super::{ChildRef, ChildSpec, StartError, timer};
 use crate::clock;
@@ -62,6 +63,8 @@ pub(super) struct Tree {
     changed: Condvar,
     /// Told then, too.
     seats: Seats,
+    /// Threads that wait for a child.
+    spares: Pool,
     /// What the timer knows of it.
     timed: Mutex<timer::Wish>,
 }
@@ -96,6 +99,8 @@ enum Job {
     /// To be told at this time and at no other, unless the timer knows of a later wish.
     Time(u64, Option<Instant>),
     NotifyWaiting,
+    /// No child begins any more.
+    EndSpares,
     Report(UsersCode),
     /// The end of the process.
     Abort,
@@ -172,7 +177,7 @@ impl Tree {
         machine: Decisions,
         specs: Vec<(ChildKey, ChildSpec)>,
         above: Option<Above>,
-        seats: Seats,
+        (seats, spares): (Seats, Pool),
     ) -> Arc<Self> {
         Arc::new(Self {
             name,
@@ -180,6 +185,7 @@ impl Tree {
             state: Mutex::new(State::new(machine, specs, above)),
             changed: Condvar::new(),
             seats,
+            spares,
             timed: Mutex::default(),
         })
     }
@@ -201,51 +207,6 @@ impl Tree {
         self.drive_on(news, Run::Here);
     }
 
-    /// Tells the machine of the end of an incarnation, does what follows, and says what is to run next on its thread. If nothing
-    /// is, the thread does not count any more before a replacement asks for one.
-    pub(super) fn go_on(
-        self: &Arc<Self>,
-        over: IncarnationId,
-        reason: ExitReason,
-        mut seat: Seat,
-    ) -> Option<(IncarnationId, Launch, Seat)> {
-        request::working(|| {
-            let own = seat.own.take();
-            let leaves = own.is_some();
-            let ((older, here), jobs) = self.decide(|state, now, jobs| {
-                let older = state.leave_thread(over, own);
-                state.step(now, &self.name, News::Exited(over, reason), jobs);
-                let here = jobs.iter().position(|job| match job {
-                    Job::Launch(id, launch) => id.child == over.child && seat.suits(&launch.spec),
-                    _ => false,
-                });
-                if here.is_some() && leaves {
-                    // Nobody is to wait for it: it stays, and may be abandoned.
-                    seat.own = state.take_thread(over);
-                }
-                (older, here.map(|here| jobs.remove(here)))
-            });
-            drop(older);
-            let Some(Job::Launch(id, launch)) = here else {
-                drop(seat);
-                self.work(jobs);
-                return None;
-            };
-            self.work(jobs);
-            match life::begin_here(self, id, launch) {
-                Ok(launch) => {
-                    self.drive(News::Started(id));
-                    Some((id, launch, seat))
-                }
-                Err(news) => {
-                    drop(seat);
-                    self.drive(news);
-                    None
-                }
-            }
-        })
-    }
-
     /// Called by the timer, on whose thread no code of a user may run.
     pub(super) fn deadline_passed(self: &Arc<Self>) {
         self.drive_on(News::Tick, Run::Elsewhere);
@@ -255,7 +216,10 @@ impl Tree {
         run_through(VecDeque::from([(self.clone(), news)]), run);
     }
 
-    fn tell(&self, news: News) -> Vec<Job> {
+    fn tell(self: &Arc<Self>, news: News) -> Vec<Job> {
+        if matches!(news, News::Start) {
+            life::fill(self);
+        }
         let ((), jobs) = self.decide(|state, now, jobs| {
             let time_has_passed = matches!(news, News::Tick);
             if time_has_passed {
@@ -346,6 +310,7 @@ impl Tree {
                 self.changed.notify_all();
                 self.seats.tell();
             }
+            Job::EndSpares => self.spares.close(),
             Job::Report(report) => contain(report),
             Job::Abort => std::process::abort(),
             Job::Abandon(abandonment) => {
@@ -522,6 +487,10 @@ impl Tree {
         current.is_some_and(|it| it.child.incarnation() == id.number && is_so(it))
     }
 
+    pub(super) const fn spares(&self) -> &Pool {
+        &self.spares
+    }
+
     /// Where it is found.
     pub(super) const fn seats(&self) -> &Seats {
         &self.seats
@@ -564,6 +533,7 @@ impl Tree {
             workers: state.entries.len() - counts.supervisors.min(state.entries.len()),
             active: state.alive.len(),
             abandoned: state.abandoned,
+            spares: self.spares.count(),
         }
     }
 }

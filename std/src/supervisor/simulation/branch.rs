@@ -192,6 +192,8 @@ impl Branch {
             workers: specs - counts.supervisors.min(specs),
             active: present.filter(|actor| actor.since.is_some()).count(),
             abandoned: self.abandoned.len(),
+            // There are no threads.
+            spares: 0,
         }
     }
 

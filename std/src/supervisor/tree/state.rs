@@ -154,6 +154,7 @@ impl State {
         }
         if !was_stopping && self.is_stopping() {
             self.note_why(name, jobs);
+            jobs.push(Job::EndSpares);
         }
         for &action in actions {
             match action {
@@ -337,15 +338,19 @@ impl State {
         thread: Option<OldThread>,
     ) -> Option<OldThread> {
         let thread = thread?;
+        let is_present = self.has_present(id);
         let entry = self.entries.get_mut(&id.child);
-        let entry = entry.filter(|entry| {
-            let current = entry.current.as_ref();
-            current.is_some_and(|current| current.child.incarnation() == id.number)
-        });
-        match entry {
+        match entry.filter(|_| is_present) {
             Some(entry) => entry.thread.replace(thread),
             None => Some(thread),
         }
+    }
+
+    /// Whether this incarnation is neither over nor abandoned.
+    pub(super) fn has_present(&self, id: IncarnationId) -> bool {
+        let entry = self.entries.get(&id.child);
+        let current = entry.and_then(|entry| entry.current.as_ref());
+        current.is_some_and(|current| current.child.incarnation() == id.number)
     }
 
     /// The thread that was left here last, which is not about to be gone after all.
@@ -457,6 +462,8 @@ impl State {
         self.ended = Some(reason);
         self.patrol = Patrol::default();
         self.answer_where(|_| true, || Answer::Ended);
+        // Whoever began to stop may not have come to that.
+        jobs.push(Job::EndSpares);
         // Bodies may hold handles on this very supervisor.
         let all = core::mem::take(&mut self.entries);
         self.drop_entries(all.into_values().collect(), jobs);
