@@ -1,5 +1,5 @@
-//! Models of the facade: ends and monitors, identities, what an incarnation holds and saves, stop tokens, and who waits for a
-//! key.
+//! Models of the facade: ends and monitors, identities, what an incarnation holds and saves, stop tokens, spare threads, and who
+//! waits for a key.
 //!
 //! What is explored is the text that ships: the modules are taken from `std/src/` as they are, into this crate, whose
 //! `crate::sync` is loom's instead of the standard library's ([`sync`]). What they name and is no part of a protocol (the
@@ -35,6 +35,8 @@ mod sync;
 
 #[path = "../../../std/src/monitor.rs"]
 mod monitor;
+#[path = "../../../std/src/supervisor/spares.rs"]
+mod spares;
 #[path = "../../../std/src/stop.rs"]
 mod stop;
 
@@ -43,6 +45,7 @@ mod ends;
 mod holding;
 mod process;
 mod registry;
+mod sparing;
 mod stopping;
 mod waiting;
 

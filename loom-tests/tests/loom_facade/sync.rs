@@ -137,11 +137,9 @@ impl Condvar {
         }
     }
 
-    /// Without a limit.
-    pub(crate) fn wait_while_for<'a, T>(
+    pub(crate) fn wait_while<'a, T>(
         &self,
         mut guard: MutexGuard<'a, T>,
-        _at_most: Duration,
         mut condition: impl FnMut(&mut T) -> bool,
     ) -> MutexGuard<'a, T> {
         while condition(&mut guard) {
@@ -149,6 +147,16 @@ impl Condvar {
             guard.held = Some(self.0.wait(held).expect("never poisoned"));
         }
         guard
+    }
+
+    /// Without a limit.
+    pub(crate) fn wait_while_for<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        _at_most: Duration,
+        condition: impl FnMut(&mut T) -> bool,
+    ) -> MutexGuard<'a, T> {
+        self.wait_while(guard, condition)
     }
 }
 
