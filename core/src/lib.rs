@@ -18,6 +18,7 @@ pub mod dedup;
 pub mod drain;
 pub mod event;
 pub mod handlers;
+pub mod health;
 pub mod id;
 pub mod pace;
 pub mod registry;
