@@ -624,3 +624,81 @@ fn a_simulation_repeats_itself() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn f108_one_critical_child_of_five_that_is_stuck_ends_it_and_another_does_not() {
+    let watched = |id: &str| ChildSpec::worker(id, |_| {}).watch(Watch::new(HOUR, HOUR));
+    let app = || {
+        let five = ["a", "b", "c", "d", "e"].into_iter();
+        let five = five.map(|id| watched(id).critical(true));
+        let pool = Supervisor::builder("pool").child(watched("display"));
+        let pool = five.fold(pool, |pool, child| pool.child(child));
+        Supervisor::builder("app").child(ChildSpec::supervisor("pool", move || pool.clone()))
+    };
+    let mut sim = Simulation::new(app()).unwrap();
+    assert!(!sim.health().ready, "it has not started");
+    sim.start();
+    assert_eq!(sim.health().to_string(), "live, ready");
+    sim.is_found_stuck("pool/display").unwrap();
+    assert_eq!(
+        sim.health().to_string(),
+        "live, ready, degraded\npool/display: stuck"
+    );
+    sim.is_found_stuck("pool/c").unwrap();
+    let health = sim.health();
+    assert!(!health.live && !health.ready);
+    assert_eq!(
+        health.degraded[1].to_string(),
+        "pool/c (critical): stuck",
+        "in their order"
+    );
+
+    // It is stopped by hand, does not listen, and is abandoned; later it ends.
+    sim.ignores_stop("pool/c", true);
+    sim.terminate("pool/c").unwrap();
+    sim.advance(HOUR);
+    sim.restart("pool/c").unwrap();
+    let health = sim.health();
+    assert!(!health.live && health.ready, "{health}");
+    sim.ends_late("pool/c").unwrap();
+    assert!(sim.health().live && sim.health().ready);
+
+    // Without its supervisor nobody knows of it, so that is missed.
+    sim.terminate("pool").unwrap();
+    sim.advance(HOUR);
+    let health = sim.health();
+    assert!(!health.ready);
+    assert!(health.to_string().contains("\npool (critical): stopped"));
+}
+
+#[test]
+fn f110_a_simulated_check_answers_what_the_test_says() {
+    let check = |id: &str| ChildSpec::check(id, SECOND, SECOND, || Ok::<(), &str>(()));
+    let database = check("database").critical(true);
+    let database = database.ready(Ready::Signalled { within: SECOND });
+    let app = Supervisor::builder("app")
+        .child(database)
+        .child(check("cache"))
+        .child(ChildSpec::worker("server", |_| {}));
+    let mut sim = Simulation::new(app).unwrap();
+    sim.start();
+    assert!(!sim.is_up());
+    sim.check_answers("database", Ok(())).unwrap();
+    assert!(sim.is_up());
+    assert_eq!(sim.health().to_string(), "live, ready");
+    sim.check_answers("cache", Err("cold")).unwrap();
+    sim.advance(SECOND);
+    assert_eq!(
+        sim.health().to_string(),
+        "live, ready, degraded\ncache: check failed 1s ago: cold"
+    );
+    sim.check_answers("database", Err("refused")).unwrap();
+    let health = sim.health();
+    assert!(health.live && !health.ready);
+    sim.check_answers("database", Ok(())).unwrap();
+    assert!(sim.health().ready);
+    assert!(matches!(
+        sim.check_answers("server", Ok(())),
+        Err(SimulationError::IsNoCheck { .. })
+    ));
+}

@@ -211,7 +211,11 @@ impl Application {
             .auto_shutdown(AutoShutdown::AnySignificant)
             .shutdown_budget(self.budget)
             .child(ChildSpec::supervisor("bedplate", bedplate))
-            .child(main.restart(Restart::Transient).significant(true))
+            .child(
+                main.restart(Restart::Transient)
+                    .significant(true)
+                    .critical(true),
+            )
     }
 }
 

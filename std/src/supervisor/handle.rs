@@ -1,5 +1,6 @@
 //! A handle to look at a supervisor, and to ask it for something.
 
+use super::health::Health;
 use super::request_error::{
     ChangeChildError, DeleteError, ReconfigureError, RestartError, StartChildError, TerminateError,
 };
@@ -30,7 +31,8 @@ use core::fmt;
 /// ```
 ///
 /// # Concurrency
-/// To look ([`children`](Self::children), [`child`](Self::child), [`count`](Self::count), [`tree`](Self::tree)) waits for no child, whatever the
+/// To look ([`children`](Self::children), [`child`](Self::child), [`count`](Self::count), [`tree`](Self::tree),
+/// [`health`](Self::health)) waits for no child, whatever the
 /// supervisor is doing; nor do [`delete`](Self::delete), [`change_child`](Self::change_child),
 /// [`reconfigure`](Self::reconfigure) and [`request_stop`](Self::request_stop). [`start_child`](Self::start_child), [`terminate`](Self::terminate),
 /// [`terminate_child`](Self::terminate_child) and [`restart`](Self::restart) wait for the one child they are about:
@@ -84,6 +86,15 @@ impl SupRef {
     #[must_use]
     pub fn tree(&self) -> Option<TreeView> {
         Some(TreeView::of(&*self.tree.upgrade()?))
+    }
+
+    /// Whether the supervisor and all below it are alive, may be given work, and what is wrong: see [`health`](super::health).
+    /// Answered from what is known; checks are not made for it. When the supervisor has ended, it is neither live nor
+    /// ready. Each supervisor is looked at by itself, as by [`tree`](Self::tree). O(all children).
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let tree = self.tree.upgrade();
+        tree.map_or_else(Health::of_nobody, |tree| tree.health())
     }
 
     /// How many children there are. O(1).

@@ -1,5 +1,6 @@
 //! What the body of a child is given: who it is, and whether it may go on.
 
+use super::health::{Checked, Health};
 use super::tree::{News, Tree};
 use super::watch::Beats;
 use super::{ChildRef, SupRef};
@@ -22,6 +23,8 @@ pub struct Incarnation {
     pub(super) signals: bool,
     /// Where it says what it does, if it is watched.
     pub(super) beats: Option<Arc<Beats>>,
+    /// Where it keeps its answers, if it is a check.
+    pub(super) checked: Option<Arc<Checked>>,
 }
 
 impl Incarnation {
@@ -68,6 +71,12 @@ impl Incarnation {
         if let Some(beats) = &self.beats {
             beats.say(activity);
         }
+    }
+
+    /// How all is of which this child is a part.
+    pub(super) fn health_of_all(&self) -> Health {
+        let tree = self.tree.upgrade();
+        tree.map_or_else(Health::of_nobody, |tree| tree.outermost().health())
     }
 
     /// A handle on the supervisor of this child.

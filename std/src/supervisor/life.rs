@@ -16,6 +16,7 @@
 //! What a thread is to run first lies in a place of which it takes it, so that who was refused a thread has it back, and looks
 //! for another one.
 
+use super::health::Checked;
 use super::reuse::{self, OldThread, Pool, Seat};
 use super::spares::{self, Parked, Spare};
 use super::spec::Work;
@@ -40,6 +41,8 @@ pub(super) struct Launch {
     pub(super) after: Option<OldThread>,
     /// Where it says what it does, if it is watched.
     pub(super) beats: Option<Arc<Beats>>,
+    /// Where it keeps its answers, if it is a check.
+    pub(super) checked: Option<Arc<Checked>>,
 }
 
 /// What a thread is to run.
@@ -403,6 +406,7 @@ fn run(tree: &Arc<Tree>, id: IncarnationId, launch: Launch) -> (ChildRef, ExitRe
         stop,
         last_exit,
         beats,
+        checked,
         ..
     } = launch;
     let incarnation = Incarnation {
@@ -413,6 +417,7 @@ fn run(tree: &Arc<Tree>, id: IncarnationId, launch: Launch) -> (ChildRef, ExitRe
         id,
         signals: matches!(spec.plan.ready, Ready::Signalled { .. }),
         beats,
+        checked,
     };
     me.holdings().belong_to_this_thread();
     // Also when it has been asked to stop meanwhile: what was started runs, and sees it at once.

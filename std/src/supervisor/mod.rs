@@ -42,6 +42,7 @@ mod elsewhere;
 mod ended;
 mod error;
 mod handle;
+pub mod health;
 mod incarnation;
 mod info;
 mod life;

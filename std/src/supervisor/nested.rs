@@ -21,7 +21,7 @@ use super::tree::{News, Tree};
 use super::{ChildRef, ChildSpec, StartError};
 use crate::process::ExitReason;
 use crate::process::panic::{attempt, contain, discard};
-use crate::sync::Arc;
+use crate::sync::{Arc, Weak};
 use bedplate_core::supervision::IncarnationId;
 
 /// Where a nested supervisor belongs.
@@ -40,6 +40,8 @@ pub(super) struct Over {
     /// Why it did not start, if it did not.
     pub(super) not_started: Option<StartError>,
     pub(super) report: ShutdownReport,
+    /// Supervisors that have left somebody behind who was abandoned: it itself, or some below it.
+    pub(super) left: Vec<Weak<Tree>>,
 }
 
 /// Builds a nested supervisor. What to tell whom: it is to start, or has failed to.
@@ -64,6 +66,9 @@ pub(super) fn launch(
             Some(asked) => {
                 // Not before: who is described too late must not be found in the place of its successor.
                 nested.seats().take(&nested, Some((tree, id)));
+                if nested.has_critical() {
+                    nested.note_critical();
+                }
                 let by = asked.map(|deadline| (nested.clone(), News::ShutdownBy(deadline)));
                 // It may have been asked to stop meanwhile.
                 [(nested, News::Start)].into_iter().chain(by).collect()
@@ -108,7 +113,7 @@ impl Above {
     /// The nested supervisor is over, and nothing of it is left: its end is published, its supervisor to be told.
     pub(super) fn tell(self, over: Over) -> (Arc<Tree>, News) {
         let Self { tree, id, me } = self;
-        tree.absorb(me.id(), over.report);
+        tree.absorb(me.id(), over.report, over.left);
         let (reason, news) = match over.not_started {
             Some(error) => {
                 let error = Arc::new(error);

@@ -9,6 +9,7 @@
 //! returns as an error.
 
 use super::elsewhere::UsersCode;
+use super::health::Health;
 use crate::context::Context;
 use crate::process::panic::contain;
 use crate::process::{ExitReason, GaveUp};
@@ -112,6 +113,12 @@ pub(super) fn unkept(spec: &super::ChildSpec, child: &str, error: &std::io::Erro
     });
 }
 
+/// Tells that the watchdog `child` is not fed any more, or is again.
+pub(super) fn fed(child: &str, health: &Health) {
+    own::fed(child, health.live, health.degraded.len(), health);
+    to_tracing::fed(child, health);
+}
+
 fn in_context(whom: &Whom<'_>, tell: impl FnOnce(&str, &str, u64) + Send + 'static) -> UsersCode {
     let (supervisor, child) = (whom.supervisor.to_owned(), whom.child.to_owned());
     let (context, incarnation) = (whom.context.clone(), whom.incarnation);
@@ -120,7 +127,7 @@ fn in_context(whom: &Whom<'_>, tell: impl FnOnce(&str, &str, u64) + Send + 'stat
 
 #[cfg(feature = "tracing")]
 mod to_tracing {
-    use super::{Duration, ExitReason, GaveUp};
+    use super::{Duration, ExitReason, GaveUp, Health};
 
     /// Where the events come from.
     const TARGET: &str = "bedplate::supervisor";
@@ -164,11 +171,19 @@ mod to_tracing {
     pub(super) fn unkept(child: &str, error: &std::io::Error) {
         tracing::warn!(target: TARGET, child, %error, "child does not end with the program");
     }
+
+    pub(super) fn fed(child: &str, health: &Health) {
+        if health.live {
+            tracing::info!(target: TARGET, child, "watchdog fed again");
+        } else {
+            tracing::error!(target: TARGET, child, %health, "watchdog no longer fed");
+        }
+    }
 }
 
 #[cfg(not(feature = "tracing"))]
 mod to_tracing {
-    use super::{Duration, ExitReason, GaveUp};
+    use super::{Duration, ExitReason, GaveUp, Health};
 
     pub(super) const fn ended(_: &str, _: &str, _: u64, _: &ExitReason) {}
 
@@ -180,4 +195,6 @@ mod to_tracing {
 
     #[cfg(all(unix, feature = "process"))]
     pub(super) const fn unkept(_: &str, _: &std::io::Error) {}
+
+    pub(super) const fn fed(_: &str, _: &Health) {}
 }

@@ -65,6 +65,7 @@
 
 mod branch;
 mod happened;
+mod health;
 
 pub use happened::{Happened, SimulationError, What};
 
@@ -271,8 +272,12 @@ impl Simulation {
         if let Some(problem) = error::problem_of_name(spec.id()) {
             return Err(SimulationError::BadName { spec, problem });
         }
+        let critical = spec.critical;
         let started = self.branches[branch].start_child(self.now, spec);
         let follows = started.map_err(|(spec, error)| SimulationError::NotTaken { spec, error })?;
+        if critical {
+            self.note_critical(branch);
+        }
         self.follow(branch, follows);
         Ok(())
     }
@@ -316,8 +321,13 @@ impl Simulation {
         spec: ChildSpec,
     ) -> Result<(), SimulationError> {
         let branch = self.branch(supervisor)?;
+        let critical = spec.critical;
         let changed = self.branches[branch].change(Box::new(spec));
-        changed.map_err(|(spec, error)| SimulationError::NotTaken { spec, error })
+        changed.map_err(|(spec, error)| SimulationError::NotTaken { spec, error })?;
+        if critical {
+            self.note_critical(branch);
+        }
+        Ok(())
     }
 
     /// What has happened since this was last asked, in words.
@@ -534,6 +544,9 @@ impl Simulation {
                 self.branches
                     .push(Branch::new(described, Some(path), Some((branch, id))));
                 self.branches[branch].adopt(id, nested);
+                if self.branches[nested].has_critical() {
+                    self.note_critical(nested);
+                }
                 self.pending.push_back((nested, News::Start));
             }
             Err(error) => {

@@ -1,5 +1,6 @@
 //! What is said about a child before it runs.
 
+use super::health::Times;
 use super::{Incarnation, Reuse, SupervisorBuilder};
 use crate::context::{self, Context};
 use crate::process::panic::discard;
@@ -39,6 +40,9 @@ pub struct ChildSpec {
     pub(super) stack_size: Option<usize>,
     pub(super) reuse: Reuse,
     pub(super) watch: Option<Watch>,
+    pub(super) critical: bool,
+    /// When it asks, if it is a check.
+    pub(super) checks: Option<Times>,
     pub(super) context: Context,
     pub(super) last_span: LastSpan,
     pub(super) work: Work,
@@ -163,6 +167,8 @@ impl ChildSpec {
             stack_size: None,
             reuse: Reuse::Fresh,
             watch: None,
+            critical: false,
+            checks: None,
             context: context::capture(),
             last_span: LastSpan::default(),
             work,
@@ -239,6 +245,15 @@ impl ChildSpec {
     /// [`auto_shutdown`](super::SupervisorBuilder::auto_shutdown) says; `false` unless set. Such a child cannot be permanent.
     pub fn significant(mut self, significant: bool) -> Self {
         self.plan.significant = significant;
+        self
+    }
+
+    /// Whether the whole is of no use without it; `false` unless set. Then [health](super::health) says that the whole is not ready
+    /// while it does not run, and not live while it is [stuck](Self::watch), or while an incarnation goes on that was abandoned. One that is
+    /// not watched is never stuck. Of a [check](Self::check), that nothing is ready until it has passed; for
+    /// whether it is live, a check never counts. Who will be done one day, as a transient child may, is missed then like any other.
+    pub fn critical(mut self, critical: bool) -> Self {
+        self.critical = critical;
         self
     }
 
@@ -331,10 +346,15 @@ impl ChildSpec {
         self
     }
 
+    /// Whether it counts for whether all is live, which what is outside never does.
+    pub(super) const fn is_critical_within(&self) -> bool {
+        self.critical && self.checks.is_none()
+    }
+
     /// What it is to be looked at for.
     pub(super) const fn watched(&self) -> Option<Watch> {
         match self.work {
-            Work::Thread(_) => self.watch,
+            Work::Thread(_) if self.checks.is_none() => self.watch,
             _ => None,
         }
     }

@@ -19,18 +19,24 @@ use bedplate_core::clock::Instant;
 use core::time::Duration;
 use std::io;
 
+/// Who is behind by more is late: not for want of a processor, but because it hangs, or the whole machine does.
+const LATE: Duration = Duration::from_secs(5);
+
 struct Timer {
     running: bool,
     /// By time, then by the address of the tree, which is its own as long as the entry is there.
     deadlines: BTreeMap<(Instant, usize), Weak<Tree>>,
     /// How often an entry was added.
     added: u64,
+    /// Since when a supervisor is told.
+    telling: Option<Instant>,
 }
 
 static TIMER: Mutex<Timer> = Mutex::new(Timer {
     running: false,
     deadlines: BTreeMap::new(),
     added: 0,
+    telling: None,
 });
 static CHANGED: Condvar = Condvar::new();
 
@@ -44,6 +50,23 @@ pub(super) fn ensure_running() -> io::Result<()> {
         timer.running = true;
     }
     Ok(())
+}
+
+/// Whether it does not keep up: something was due so long ago, or a supervisor is told of it for so long.
+pub(super) fn is_late() -> bool {
+    let timer = TIMER.lock();
+    timer.is_late(clock::now())
+}
+
+impl Timer {
+    fn is_late(&self, now: Instant) -> bool {
+        let due = self.deadlines.keys().next().map(|(due, _)| *due);
+        let behind = [due, self.telling];
+        let behind = behind.into_iter().flatten();
+        behind
+            .min()
+            .is_some_and(|since| since.saturating_add(LATE) < now)
+    }
 }
 
 /// What a supervisor has last said to the timer; kept with it.
@@ -95,11 +118,16 @@ fn run() {
 /// Waits until an entry is due and takes it out.
 fn next_due() -> Weak<Tree> {
     let mut timer = TIMER.lock();
+    timer.telling = None;
     loop {
         let now = clock::now();
         let seen = timer.added;
         match timer.deadlines.first_entry() {
-            Some(first) if first.key().0 <= now => return first.remove(),
+            Some(first) if first.key().0 <= now => {
+                let due = first.remove();
+                timer.telling = Some(now);
+                return due;
+            }
             first => {
                 let wait = first.map_or(Duration::MAX, |first| {
                     first.key().0.saturating_duration_since(now)
@@ -142,6 +170,25 @@ mod tests {
         assert_eq!(known(), [two], "one at a time");
         set(&tree, 1_006, None);
         assert_eq!(known(), []);
+    }
+
+    #[test]
+    fn it_is_late_when_it_is_behind_or_does_not_come_back() {
+        let at = |seconds: u64| Instant::from_nanos(seconds * 1_000_000_000);
+        let mut timer = Timer {
+            running: true,
+            deadlines: BTreeMap::new(),
+            added: 0,
+            telling: None,
+        };
+        assert!(!timer.is_late(at(1_000)), "nobody waits for it");
+        timer.deadlines.insert((at(1_000), 0), Weak::new());
+        assert!(!timer.is_late(at(1_005)));
+        assert!(timer.is_late(at(1_006)));
+        timer.deadlines.clear();
+        timer.telling = Some(at(2_000));
+        assert!(!timer.is_late(at(2_005)));
+        assert!(timer.is_late(at(2_006)));
     }
 
     #[test]

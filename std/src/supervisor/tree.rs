@@ -18,6 +18,7 @@
 
 mod control;
 mod entry;
+mod health;
 mod rounds;
 mod standing;
 mod state;
@@ -39,7 +40,7 @@ use crate::clock;
 use crate::process::ExitReason;
 use crate::process::panic::{contain, discard};
 use crate::stop::StopToken;
-use crate::sync::{Arc, Condvar, Mutex, thread};
+use crate::sync::{Arc, Condvar, Mutex, Weak, thread};
 use alloc::collections::VecDeque;
 use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{
@@ -370,7 +371,7 @@ impl Tree {
     }
 
     /// Does something that [`State::dropping`] has counted; the supervisor of this one is to be told if that was the last of it.
-    fn dropping(&self, act: impl FnOnce(&Self)) -> Option<(Arc<Self>, News)> {
+    fn dropping(self: &Arc<Self>, act: impl FnOnce(&Self)) -> Option<(Arc<Self>, News)> {
         let me = thread::current().id();
         self.state.lock().droppers.push(me);
         contain(|| act(self));
@@ -380,7 +381,7 @@ impl Tree {
             if let Some(index) = state.droppers.iter().position(|&dropper| dropper == me) {
                 state.droppers.swap_remove(index);
             }
-            state.take_end()
+            state.take_end(self)
         };
         self.changed.notify_all();
         end.map(|(above, over)| above.tell(over))
@@ -410,10 +411,11 @@ impl Tree {
     }
 
     /// What is to be told of the children of the nested supervisor `id`, which is over.
-    pub(super) fn absorb(&self, id: &str, of: ShutdownReport) {
+    pub(super) fn absorb(&self, id: &str, of: ShutdownReport, left: Vec<Weak<Self>>) {
         let mut state = self.state.lock();
         let stopping = state.is_stopping();
         state.report.absorb(id, of, stopping);
+        state.keep_in_mind(left);
     }
 
     pub(super) fn report(&self) -> ShutdownReport {
@@ -532,7 +534,7 @@ impl Tree {
             supervisors: counts.supervisors.min(state.entries.len()),
             workers: state.entries.len() - counts.supervisors.min(state.entries.len()),
             active: state.alive.len(),
-            abandoned: state.abandoned,
+            abandoned: state.lost.len(),
             spares: self.spares.count(),
         }
     }

@@ -148,7 +148,7 @@ pub(super) const fn word(strategy: Strategy) -> &'static str {
     }
 }
 
-const fn doing(state: ChildState) -> &'static str {
+pub(super) const fn doing(state: ChildState) -> &'static str {
     match state {
         ChildState::Waiting => "waiting for its turn",
         ChildState::Starting => "starting",

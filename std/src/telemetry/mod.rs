@@ -67,6 +67,8 @@
 //! | `bedplate.supervisor.recovered`, from being stuck | `incarnation`, `silent` | `supervisor`, `child` |
 //! | `bedplate.supervisor.unkept`, of a process that will not end with the program | | `child` (its path), `reason` |
 //! | `bedplate.checkpoint.fallback` | `version` that was given up, `crashes` | `checkpoint`, `child`, `to` which version, if there is any |
+//! | `bedplate.supervisor.unfed`: a [watchdog](crate::supervisor::ChildSpec::watchdog) is not fed any more | `troubles` | `child`, `health` |
+//! | `bedplate.supervisor.fed`: it is again | `troubles` | `child` |
 //! | `bedplate.supervisor.incarnation.start`, `.stop`: a [span](span!) around each body | as those of any span | `child`, `incarnation`, `restart_reason` if it is not the first, and as any span |
 //! | `bedplate.telemetry.lost` | `count` of recorded events, or of events in batches, that were lost | `shard`, or `handler` |
 //! | `bedplate.telemetry.suppressed` | `count` of events that a handler was not given in a window, `lasted` from the first to the last | `handler`, `event`, `key` |

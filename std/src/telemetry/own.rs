@@ -88,6 +88,19 @@ pub(crate) fn unkept(child: &str, reason: &dyn fmt::Display) {
     emit!("bedplate.supervisor.unkept", {}, { child: child, reason: Value::shown(reason) });
 }
 
+/// A watchdog is fed again, or no longer.
+pub(crate) fn fed(child: &str, live: bool, troubles: usize, health: &dyn fmt::Display) {
+    if live {
+        emit!("bedplate.supervisor.fed", { troubles: troubles }, { child: child });
+    } else {
+        emit!(
+            "bedplate.supervisor.unfed",
+            { troubles: troubles },
+            { child: child, health: Value::shown(health) }
+        );
+    }
+}
+
 /// A supervisor has given up.
 pub(crate) fn gave_up(supervisor: &str, child: &str, restarts: u32, reason: &dyn fmt::Display) {
     emit!(

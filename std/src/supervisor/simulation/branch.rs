@@ -14,7 +14,7 @@ use alloc::collections::BTreeMap;
 use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{
     Action, Actions, ChildKey, ChildState, ControlError, End, GrowingChildren, IncarnationId,
-    OnStuck, Strategy,
+    OnStuck, Phase, Strategy,
 };
 use core::time::Duration;
 
@@ -40,19 +40,30 @@ pub(super) struct Branch {
     /// How long the one was waited for whose overrun was the end.
     overrun: Duration,
     /// Who was abandoned and has not ended since.
-    abandoned: Vec<(String, IncarnationId)>,
+    abandoned: Vec<Lost>,
+}
+
+/// An incarnation that was abandoned.
+pub(super) struct Lost {
+    pub(super) child: String,
+    pub(super) id: IncarnationId,
+    pub(super) critical: bool,
 }
 
 /// A child.
-struct Actor {
-    spec: Arc<ChildSpec>,
+pub(super) struct Actor {
+    pub(super) spec: Arc<ChildSpec>,
     /// Since when there is a present incarnation.
     since: Option<Instant>,
     asked: Option<(Instant, Instant)>,
     /// The time it had to become ready, if it is being stopped for that.
     late: Option<Duration>,
     /// Whether it was found to be.
-    stuck: bool,
+    pub(super) stuck: bool,
+    /// What it has answered last and when, if it is a check.
+    pub(super) answer: Option<(Instant, Result<(), String>)>,
+    /// Whether there was a critical child below it at any time.
+    pub(super) critical_below: bool,
     last_exit: Option<ExitReason>,
     failure: Option<Arc<StartError>>,
     nested: Option<BranchIndex>,
@@ -160,7 +171,39 @@ impl Branch {
     /// The first incarnation of the child `id` that was abandoned and has not ended.
     pub(super) fn abandoned(&self, id: &str) -> Option<IncarnationId> {
         let mut abandoned = self.abandoned.iter();
-        abandoned.find(|(of, _)| of == id).map(|&(_, id)| id)
+        abandoned.find(|lost| lost.child == id).map(|lost| lost.id)
+    }
+
+    pub(super) fn lost(&self) -> &[Lost] {
+        &self.abandoned
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.machine.phase()
+    }
+
+    /// The children, and what they do.
+    pub(super) fn actors(&self) -> impl Iterator<Item = (ChildState, &Actor)> {
+        let children = self.children.iter();
+        children.filter_map(|(&key, actor)| Some((self.machine.child(key)?.state(), actor)))
+    }
+
+    pub(super) fn has_critical(&self) -> bool {
+        self.children.values().any(|actor| actor.spec.critical)
+    }
+
+    /// There is a critical child below this one.
+    pub(super) fn note_critical_below(&mut self, id: IncarnationId) {
+        if let Some(actor) = self.children.get_mut(&id.child) {
+            actor.critical_below = true;
+        }
+    }
+
+    /// This incarnation, which is a check, has answered.
+    pub(super) fn answered(&mut self, id: IncarnationId, now: Instant, found: Result<(), String>) {
+        if let Some(actor) = self.children.get_mut(&id.child) {
+            actor.answer = Some((now, found));
+        }
     }
 
     pub(super) fn infos(&self) -> Vec<ChildInfo> {
@@ -407,9 +450,9 @@ impl Branch {
     }
 
     fn ended_late(&mut self, id: IncarnationId) -> Option<Follow> {
-        let index = self.abandoned.iter().position(|&(_, other)| other == id)?;
-        let (of, id) = self.abandoned.remove(index);
-        let who = (self.path_of(&of), id.number);
+        let index = self.abandoned.iter().position(|lost| lost.id == id)?;
+        let lost = self.abandoned.remove(index);
+        let who = (self.path_of(&lost.child), id.number);
         Some(Follow::Tell(Some(who), What::EndedLate))
     }
 
@@ -476,7 +519,11 @@ impl Branch {
         // Its children are shut out with it.
         let nested = actor.nested;
         actor.is_over(ExitReason::Abandoned { after });
-        self.abandoned.push((actor.spec.id.clone(), id));
+        self.abandoned.push(Lost {
+            child: actor.spec.id.clone(),
+            id,
+            critical: actor.spec.is_critical_within(),
+        });
         self.overrun = after;
         follows.extend(nested.map(|nested| Follow::ShutDown(nested, Instant::ZERO)));
     }
@@ -521,6 +568,8 @@ impl Actor {
             asked: None,
             late: None,
             stuck: false,
+            answer: None,
+            critical_below: false,
             last_exit: None,
             failure: None,
             nested: None,
@@ -532,6 +581,7 @@ impl Actor {
         self.asked = None;
         self.late = None;
         self.stuck = false;
+        self.answer = None;
         self.nested = None;
         self.last_exit = Some(reason);
     }

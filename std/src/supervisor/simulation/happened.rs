@@ -108,6 +108,11 @@ pub enum SimulationError {
         /// Its path.
         path: String,
     },
+    /// It is no check.
+    IsNoCheck {
+        /// Its path.
+        path: String,
+    },
     /// It is a supervisor: it becomes ready, and ends, by its children.
     IsSupervisor {
         /// Its path.
@@ -147,6 +152,7 @@ impl fmt::Display for SimulationError {
             Self::NoSuchChild { path } => write!(f, "there is no child {path:?}"),
             Self::NotRunning { path } => write!(f, "no incarnation of {path:?} is there for that"),
             Self::NotWatched { path } => write!(f, "nobody watches {path:?}"),
+            Self::IsNoCheck { path } => write!(f, "{path:?} is no check"),
             Self::IsSupervisor { path } => {
                 write!(
                     f,

@@ -33,12 +33,16 @@ impl Tree {
             return Err(StartChildError::WouldDeadlock { spec: Some(spec) });
         }
         let branch = request::own_branch(self);
+        let critical = spec.critical;
         let request = self.ask(|state, now, jobs| {
             if !state.may_wait(branch) {
                 return Err(StartChildError::WouldDeadlock { spec: Some(spec) });
             }
             state.start_child(now, self.name(), branch, spec, jobs)
         })?;
+        if critical {
+            self.note_critical();
+        }
         match request.wait() {
             Answer::Started(child) => Ok(child),
             Answer::NotStarted(error, spec) => {
@@ -140,7 +144,8 @@ impl Tree {
         spec: ChildSpec,
     ) -> Result<(), ChangeChildError> {
         let spec = Box::new(spec);
-        self.ask(|state, _now, jobs| {
+        let critical = spec.critical;
+        let changed = self.ask(|state, _now, jobs| {
             if state.machine.strategy() == Strategy::Dynamic {
                 return Err(ChangeChildError::Dynamic { spec });
             }
@@ -156,7 +161,11 @@ impl Tree {
                 Err(ControlError::NotFound) => Err(ChangeChildError::NotFound { spec }),
                 Err(_) => Err(ChangeChildError::ShuttingDown { spec }),
             }
-        })
+        });
+        if critical && changed.is_ok() {
+            self.note_critical();
+        }
+        changed
     }
 
     pub(in super::super) fn reconfigure(

@@ -1,5 +1,6 @@
 //! What is known of a child beyond what the machine knows.
 
+use super::super::health::Checked;
 use super::super::reuse::OldThread;
 use super::super::watch::Observed;
 use super::super::{ChildRef, ChildSpec, StartError};
@@ -21,6 +22,8 @@ pub(super) struct Entry {
     /// The thread of the incarnation before, if the next one waits until that is gone. As long as nobody has joined it, the
     /// system keeps its stack.
     pub(super) thread: Option<OldThread>,
+    /// Whether there was a critical child below it at any time.
+    pub(super) critical_below: bool,
 }
 
 /// Its present incarnation.
@@ -38,6 +41,8 @@ pub(super) struct Current {
     pub(super) inner: Vec<Weak<Tree>>,
     /// What is known of what it says that it does, if it is watched.
     pub(super) observed: Option<Observed>,
+    /// How it stands, if it is a check.
+    pub(super) checked: Option<Arc<Checked>>,
 }
 
 /// It was asked to stop.
@@ -56,6 +61,7 @@ impl Entry {
             last_exit: None,
             failure: None,
             thread: None,
+            critical_below: false,
         }
     }
 
@@ -68,6 +74,7 @@ impl Entry {
             last_exit,
             failure,
             thread,
+            critical_below: _,
         } = self;
         ChildSpec::let_go(spec);
         discard(current);

@@ -4,6 +4,7 @@
 //! [`Job`].
 
 use super::super::abandonment::Abandonment;
+use super::super::health::Checked;
 use super::super::info::{ChildInfo, ShutdownReport};
 use super::super::life::Launch;
 use super::super::nested::{Above, Over};
@@ -13,11 +14,12 @@ use super::super::watch::Observed;
 use super::super::{ChildRef, ChildSpec, Reuse, StartError, reading, report};
 use super::control::Wait;
 use super::entry::{Asked, Current, Entry};
+use super::health::{Lost, left_by};
 use super::rounds::Patrol;
-use super::{Decisions, Job, News, garbage};
+use super::{Decisions, Job, News, Tree, garbage};
 use crate::process::{self, ExitReason, GaveUp, Pid};
 use crate::stop::StopToken;
-use crate::sync::{Arc, ThreadId};
+use crate::sync::{Arc, ThreadId, Weak};
 use alloc::collections::BTreeMap;
 use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{Action, ChildKey, End, Event, Exit, IncarnationId, Phase};
@@ -33,7 +35,9 @@ pub(super) struct State {
     pub(super) gave_up: Option<Arc<GaveUp>>,
     pub(super) report: ShutdownReport,
     /// Incarnations that were abandoned and have not ended.
-    pub(super) abandoned: usize,
+    pub(super) lost: Vec<Lost>,
+    /// Supervisors below that are over and may have left such behind.
+    pub(super) left: Vec<Weak<Tree>>,
     /// How long the one was waited for whose overrun was the end.
     overrun: Duration,
     /// Who is looked at, and when.
@@ -75,7 +79,8 @@ impl State {
             start_error: None,
             gave_up: None,
             report: ShutdownReport::default(),
-            abandoned: 0,
+            lost: Vec::new(),
+            left: Vec::new(),
             overrun: Duration::ZERO,
             patrol: Patrol::default(),
             scheduled: Some(None),
@@ -108,15 +113,14 @@ impl State {
             News::Exited(id, _) => self.is_unready(*id),
             _ => false,
         };
-        let is_end = matches!(news, News::Exited(..));
         let actions = reading::tell(&mut self.machine, now, &news);
         let late = actions
             .as_deref()
             .map_or(true, |actions| matches!(actions, [Action::LateExit(_)]));
         let (Ok(actions), false) = (actions, late) else {
             // A confirmation that its own exit has overtaken, or the end of an abandoned incarnation.
-            if is_end {
-                self.abandoned = self.abandoned.saturating_sub(1);
+            if let News::Exited(id, _) = &news {
+                self.find_again(*id);
             }
             jobs.extend(news.into_reason().map(garbage));
             return;
@@ -300,6 +304,8 @@ impl State {
                     Observed::new(watch, now)
                 });
                 let beats = observed.as_ref().map(|observed| observed.beats.clone());
+                let checks = entry.spec.checks;
+                let checked = checks.map(|times| Arc::new(Checked::new(now, times)));
                 self.alive.insert(child.pid(), id.child);
                 entry.current = Some(Current {
                     child: child.clone(),
@@ -310,6 +316,7 @@ impl State {
                     nested: None,
                     inner: Vec::new(),
                     observed,
+                    checked: checked.clone(),
                 });
                 jobs.extend(report::begins(name, &entry.spec.id, id.number).map(Job::Report));
                 let waits = entry.spec.reuse == Reuse::FreshAfterJoin;
@@ -320,6 +327,7 @@ impl State {
                     last_exit: entry.last_exit.clone(),
                     after: entry.thread.clone().filter(|_| waits),
                     beats,
+                    checked,
                 };
                 jobs.push(Job::Launch(id, launch));
             }
@@ -404,7 +412,7 @@ impl State {
         jobs.push(garbage(current));
         // Nobody is told that the supervisor has ended before that is done.
         self.dropping += 1;
-        self.abandoned += 1;
+        self.lose(id);
         self.overrun = after;
     }
 
@@ -422,7 +430,7 @@ impl State {
     }
 
     /// Whom to tell that this supervisor has ended, if nothing is left of it, and what; once.
-    pub(super) fn take_end(&mut self) -> Option<(Above, Over)> {
+    pub(super) fn take_end(&mut self, tree: &Arc<Tree>) -> Option<(Above, Over)> {
         if self.dropping > 0 {
             return None;
         }
@@ -432,6 +440,7 @@ impl State {
             reason,
             not_started: self.start_failure(),
             report: core::mem::take(&mut self.report),
+            left: left_by(tree, self),
         };
         Some((above, over))
     }
