@@ -38,25 +38,28 @@ fn latest(slot: &Slot<u8>) -> Option<u8> {
 fn a_save_against_an_abandonment() {
     model(|| {
         let (child, slot) = (born(1), empty());
-        let (own, theirs) = (child.clone(), slot.clone());
-        let body = thread::spawn(move || {
-            let first = save(&theirs, &own, 1);
-            let second = save(&theirs, &own, 2);
-            assert!(first || !second, "over for good");
-            u8::from(first) + u8::from(second)
+        let (claim, _) = slot.open(&child).expect("nobody has it");
+        let (shut_out, theirs) = (child.clone(), slot.clone());
+        let abandonment = thread::spawn(move || {
+            assert!(shut_out.end(ABANDONED));
+            let seen = latest(&theirs);
+            assert_eq!(theirs.info().holder, None);
+            let heir = born(2);
+            let (claim, fell) = theirs.open(&heir).expect("nobody else is alive");
+            assert!(fell.is_none());
+            let restored = theirs.restore(&claim, clock::now());
+            assert_eq!(restored.map(|value| *value), seen);
+            (seen, heir, claim)
         });
-        assert!(child.end(ABANDONED));
-        let seen = latest(&slot);
-        assert_eq!(slot.info().holder, None);
-        let heir = born(2);
-        let (claim, fell) = slot.open(&heir).expect("nobody else is alive");
-        assert!(fell.is_none());
-        let restored = slot.restore(&claim, clock::now());
-        assert_eq!(restored.map(|value| *value), seen);
-        let saved = body.join().expect("no panic");
+        let first = slot.save(&claim, 1).is_ok();
+        let second = slot.save(&claim, 2).is_ok();
+        assert!(first || !second, "over for good");
+        let (seen, heir, theirs) = abandonment.join().expect("no panic");
         assert_eq!(latest(&slot), seen);
+        let saved = u8::from(first) + u8::from(second);
         assert_eq!(seen.unwrap_or(0), saved, "what is saved is seen");
-        assert!(slot.save(&claim, 3).is_ok());
+        assert!(slot.save(&theirs, 3).is_ok());
+        assert!(slot.save(&claim, 4).is_err());
         assert!(!save(&slot, &child, 4));
         assert_eq!(latest(&slot), Some(3));
         assert!(heir.end(ExitReason::Normal));

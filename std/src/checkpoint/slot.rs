@@ -5,12 +5,13 @@
 //!        (none) ─────► held by it ──── closes ────► held by nobody ──► any other: how the holder ended is counted
 //!                        │  ▲                            ▲
 //!                 save, forget: under the lock,          ╰── nothing is changed any more, by whomever
-//!                 while the fence is open
+//!                 if the fence is open
 //! ```
 //!
 //! Which version counts is decided by [`Versions`]; the values lie in two places beside it. The lock of the slot is taken
-//! before that of a [`Fence`], and never the reverse. So a change happens before the fence is closed, and whoever
-//! has seen anything of the incarnation's end sees the change; or it is refused.
+//! before that of a [`Fence`], and never the reverse. A change asks the fence under the slot's lock. So whoever has seen anything
+//! of an incarnation's end, and then looks here, has the lock after the change, which it sees, or before it, and then the change
+//! finds the fence closed and is refused.
 //!
 //! Values are made, cloned and dropped outside of the lock, since that is a user's code.
 
@@ -132,7 +133,7 @@ impl<T> Slot<T> {
             fallbacks: state.fallbacks,
             refused: state.refused,
             holder: holder
-                .filter(|holder| holder.claim.fence.past().is_none())
+                .filter(|holder| !holder.claim.fence.is_closed())
                 .map(|holder| holder.pid),
         }
     }
@@ -144,10 +145,12 @@ impl<T> Slot<T> {
         act: impl FnOnce(&mut State<T>) -> Option<R>,
     ) -> Result<R, ForgetError> {
         let mut state = self.0.lock();
-        let refusal = match claim.fence.while_open(|| act(&mut state)) {
-            Some(Some(result)) => return Ok(result),
-            Some(None) => ForgetError::Replaced,
-            None => ForgetError::Over,
+        let refusal = if claim.fence.is_closed() {
+            ForgetError::Over
+        } else if let Some(result) = act(&mut state) {
+            return Ok(result);
+        } else {
+            ForgetError::Replaced
         };
         state.refused += 1;
         Err(refusal)
@@ -178,19 +181,21 @@ impl<T> State<T> {
                 if !me.fence().is_younger_than(fence) {
                     return Err(OpenError::Replaced);
                 }
-            } else if fence.past().is_none() {
+            } else if !fence.is_closed() {
                 return Err(OpenError::Held { holder: pid });
             }
         }
-        let change = me.fence().while_open(|| match again {
+        if me.fence().is_closed() {
+            return Err(OpenError::Over);
+        }
+        Ok(match again {
             Some(claim) => Change {
                 claim,
                 fell: None,
                 given_up: None,
             },
             None => self.change_hands(path, me),
-        });
-        change.ok_or(OpenError::Over)
+        })
     }
 
     fn change_hands(&mut self, path: Arc<str>, me: &ChildRef) -> Change<T> {

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! It is closed once, for good, by the incarnation's own end or by whoever abandons it: before what it holds is released and
-//! before its end is published. What is done [while it is open](Fence::while_open) is done under its lock, so whoever
-//! finds a name free, or has been told of the end, knows that nothing comes any more. It owns nothing of a user's, so whoever
-//! asks later how an incarnation ended keeps this, and not its reason.
+//! before its end is published. Whoever asks under a lock of its own, and does there what only the living may do, does it before
+//! anybody who has seen something of the end takes that lock, or not at all. It owns nothing of a user's, so whoever asks later how an
+//! incarnation ended keeps this, and not its reason.
 
 use super::ExitReason;
 use crate::clock;
@@ -47,11 +47,9 @@ impl Fence {
         self.birth > other.birth
     }
 
-    /// Does something that must not be done any more when the incarnation is over, unless it is. No code of a user may run in
-    /// it.
-    pub(crate) fn while_open<R>(&self, act: impl FnOnce() -> R) -> Option<R> {
-        let state = self.state.lock();
-        matches!(*state, State::Open { .. }).then(act)
+    /// Whether the incarnation is over, and may do nothing any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.past().is_some()
     }
 
     /// However it ends now, it was asked to.
