@@ -45,7 +45,8 @@
 //!
 //! Critical is critical wherever it is in the tree, whatever the supervisors above it are. If one of those is away itself, its
 //! children are not known; so a supervisor is missed, too, from the time on that there was a critical child below it: then nothing is
-//! ready without it. Of a supervisor that is asked itself, only what is below it counts.
+//! ready without it. Of a supervisor that is asked itself, only what is below it counts. One that a body has started by itself is looked at,
+//! too, but nobody is missed for it: the child whose body that is can be critical.
 //!
 //! # Who asks
 //!

@@ -251,7 +251,7 @@ impl ChildSpec {
     /// Whether the whole is of no use without it; `false` unless set. Then [health](super::health) says that the whole is not ready
     /// while it does not run, and not live while it is [stuck](Self::watch), or while an incarnation goes on that was abandoned. One that is
     /// not watched is never stuck. Of a [check](Self::check), that nothing is ready until it has passed; for
-    /// whether it is live, a check never counts. Who will be done one day, as a transient child may, is missed then like any other.
+    /// whether it is live, a check never counts. Who will be done one day, as a transient child may, or declines to run, is missed then like any other.
     pub fn critical(mut self, critical: bool) -> Self {
         self.critical = critical;
         self

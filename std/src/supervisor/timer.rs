@@ -8,7 +8,8 @@
 //!
 //! A supervisor decides under its lock, and tells the timer outside of it; so two threads may tell it in the wrong order.
 //! Therefore each wish has a number, and one that comes late is not heard: the last decision is what
-//! the timer knows in the end. An entry that was due is taken out, and its supervisor says afresh what it waits for.
+//! the timer knows in the end. Whether it keeps up is read from what is due and whom it is telling ([`is_late`]): it need not say
+//! anything for that. An entry that was due is taken out, and its supervisor says afresh what it waits for.
 
 use super::elsewhere::elsewhere;
 use super::tree::Tree;
