@@ -205,12 +205,12 @@ fn a_mode_is_that_of_each_source() {
     let SharedCounts {
         passed,
         suppressed: all,
+        summarised,
         ..
     } = window.counts();
     assert_eq!(passed + all, 1_000);
-    assert!(
-        all.abs_diff(suppressed) <= 2,
-        "what joined an opening is not in it"
-    );
+    // What joined an opening is not in it: as much as came while who opened was interrupted.
+    assert!(suppressed <= all);
+    assert_eq!(summarised, suppressed);
     assert_eq!(weights.into_inner() / 5, passed - 1);
 }
