@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const SAME_THREAD: &str = "bedplate, on the same thread";
 
+const SPARE: &str = "bedplate, on a spare thread";
+
 /// See `benches/beam/supervisor.exs`.
 const OTP: &str = "OTP's supervisor";
 
@@ -96,6 +98,7 @@ pub(super) fn run(settings: &Settings, table: &mut Table) -> io::Result<()> {
     add(SAME_THREAD, |crashes| {
         supervised(crashes, Reuse::SameThread)
     });
+    add(SPARE, |crashes| supervised(crashes, Reuse::Spare));
     add(RAW, joined);
     add(NOT_JOINED, not_joined);
     for (name, run) in tasks::RESTARTED {
@@ -151,6 +154,7 @@ fn supervised(crashes: usize, reuse: Reuse) -> io::Result<f64> {
     let supervisor = Supervisor::builder("restart")
         .limit(128, Duration::from_nanos(1))
         .quiet_panics(true)
+        .spares(usize::from(reuse == Reuse::Spare))
         .child(child.reuse(reuse))
         .start()
         .map_err(io::Error::other)?;
