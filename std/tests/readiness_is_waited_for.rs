@@ -2,7 +2,7 @@
 //! project's list of failure cases.
 
 use bedplate::monitor::Inbox;
-use bedplate::process::ExitReason;
+use bedplate::process::{ExitReason, IntoExit as _};
 use bedplate::supervisor::simulation::Simulation;
 use bedplate::supervisor::{
     Backoff, ChildSpec, ChildState, Incarnation, Overrun, Ready, Restart, StartError, Stop,
@@ -331,11 +331,11 @@ fn s50_who_declines_when_it_is_restarted_rests() {
     let crashes = Mutex::new(crashes);
     let child = ChildSpec::worker("once", move |me| {
         if me.restarts() > 0 {
-            return Ok(ExitReason::Declined);
+            return ExitReason::Declined;
         }
         me.ready();
         let _told = crashes.lock().unwrap().recv();
-        Err(io::Error::other("crash"))
+        Err(io::Error::other("crash")).into_exit()
     });
     let supervisor = Supervisor::builder("app")
         .child(child.ready(within(PATIENCE)))

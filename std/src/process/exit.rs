@@ -168,10 +168,11 @@ impl IntoExit for ExitReason {
     }
 }
 
-impl<T: IntoExit, E: Into<Box<dyn Error + Send + Sync>>> IntoExit for Result<T, E> {
+// For no other value than `()`, or what `Err("…")` is would have to be said each time.
+impl<E: Into<Box<dyn Error + Send + Sync>>> IntoExit for Result<(), E> {
     fn into_exit(self) -> ExitReason {
         match self {
-            Ok(value) => value.into_exit(),
+            Ok(()) => ExitReason::Normal,
             Err(error) => ExitReason::Failed(Arc::from(error.into())),
         }
     }

@@ -33,7 +33,7 @@
 //!
 //! A child that is found to be *stuck* ([`ChildSpec::watch`]) is one `WARN` with what it was doing (`activity`) and for how long it
 //! has said nothing (`silent`), or an `ERROR` if the process ends for it, and an `INFO` when it goes on after all. A process that
-//! runs without a keeper ([`ChildSpec::process`]) is one `WARN` with the `error` that was the reason.
+//! runs without a keeper (`ChildSpec::process`) is one `WARN` with the `error` that was the reason.
 
 mod abandonment;
 mod application;
