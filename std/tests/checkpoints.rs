@@ -350,6 +350,56 @@ fn f102_a_state_that_crashes_is_given_up_for_the_older_one_and_then_for_none() {
     assert_eq!(supervisor.shutdown().clean, ["fragile"]);
 }
 
+/// What was written.
+#[cfg(feature = "tracing")]
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+#[cfg(feature = "tracing")]
+impl std::io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(feature = "tracing")]
+#[test]
+fn f102_is_told_to_tracing() {
+    let (written, mine) = (Written::default(), with(slow(1), &["older", "bad"]));
+    let (tell, told) = mpsc::channel();
+    let writer = written.clone();
+    let supervisor = start("fragile", move |me| {
+        let writer = writer.clone();
+        let printing = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .without_time()
+            .finish();
+        let _here = tracing::subscriber::set_default(printing);
+        let saved = mine.open(me)?;
+        if saved.restore() == Some("bad") {
+            return Err("on purpose".into());
+        }
+        tell.send(())?;
+        wait_for_stop(me)
+    });
+    told.recv_timeout(PATIENCE).unwrap();
+    let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    let told: Vec<_> = written
+        .lines()
+        .filter(|line| line.contains("bedplate::checkpoint"))
+        .map(str::trim)
+        .collect();
+    let expected = "WARN bedplate::checkpoint: version given up checkpoint=\"tried\" \
+        child=\"app/fragile\" version=2 crashes=1 to=1";
+    assert_eq!(told, [expected]);
+    assert_eq!(supervisor.shutdown().clean, ["fragile"]);
+}
+
 /// The supervisor gives up before the version is; the one above starts it again.
 #[test]
 fn f102_also_beyond_a_supervisor_that_gave_up() {
