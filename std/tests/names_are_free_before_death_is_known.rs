@@ -188,6 +188,13 @@ impl Two {
         inbox.recv_timeout(LONG).unwrap();
     }
 
+    /// Blocks until its supervisor knows that the child is over.
+    fn until_that_is_known(&self) {
+        while self.supervisor.handle().children()[0].state == ChildState::Running {
+            std::thread::yield_now();
+        }
+    }
+
     fn finish(self) {
         let Self {
             supervisor,
@@ -212,9 +219,7 @@ fn f94_the_name_of_one_that_is_being_restarted_is_kept_for_it() {
     for _ in 0..2 {
         // Perhaps before the supervisor has heard of it, and afterwards.
         assert_eq!(two.take(NAME), Err(NameError::Reserved { last: holder }));
-        while two.supervisor.handle().children()[0].state == ChildState::Running {
-            std::thread::yield_now();
-        }
+        two.until_that_is_known();
     }
     assert_eq!(registry::whereis(NAME), None);
     let back = two.supervisor.handle().restart("child").unwrap();
@@ -304,6 +309,7 @@ fn f95_by_name_one_reaches_the_old_one_or_none_or_the_new_one() {
     let two = Two::new(NAME, Restart::Permanent, HOUR);
     let old = registry::whereis(NAME).unwrap();
     two.end(Err("crash"));
+    two.until_that_is_known();
     assert_eq!(registry::whereis(NAME), None);
     assert!(matches!(
         registry::wait_for(NAME, Duration::ZERO, None),
