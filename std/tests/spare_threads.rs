@@ -3,8 +3,8 @@
 use bedplate::context::{self, Key};
 use bedplate::process::{self, ExitReason};
 use bedplate::supervisor::{
-    Application, Backoff, ChildSpec, Incarnation, Partitions, Restart, Reuse, StartChildError,
-    StartError, Stop, Strategy, SupRef, Supervisor, SupervisorBuilder,
+    Application, ChildSpec, Incarnation, Partitions, Restart, Reuse, StartChildError, StartError,
+    Stop, Strategy, SupRef, Supervisor, SupervisorBuilder,
 };
 use bedplate::telemetry::{self, span};
 use core::cell::{Cell, RefCell};
@@ -453,6 +453,8 @@ fn without_spares_or_with_its_own_stack_it_is_a_fresh_one() {
 #[cfg(target_os = "linux")]
 #[test]
 fn after_a_delay_it_is_a_spare_too_and_another_one_is_started() {
+    use bedplate::supervisor::Backoff;
+
     let (tell, told) = mpsc::channel();
     let (crash, crashes) = mpsc::channel::<()>();
     let crashes = Mutex::new(crashes);
