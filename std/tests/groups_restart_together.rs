@@ -3,9 +3,9 @@
 
 use bedplate::supervisor::{ChildSpec, Strategy, Supervisor};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// So long that only a defect reaches it.
 const LONG: Duration = Duration::from_secs(60);
@@ -82,4 +82,67 @@ fn rest_for_one_takes_along_who_came_later() {
     let story = story(Strategy::RestForOne);
     assert_order(&story, &["c1 ends", "b2 begins"]);
     assert!(!story.iter().any(|told| told.starts_with('a')), "{story:?}");
+}
+
+/// Four threads deliver their ends at once, again and again: whatever the order in which the supervisor hears of them, no child runs
+/// twice, and all are there in the end.
+#[test]
+fn f60_f61_children_that_crash_at_once_never_run_twice() {
+    const CHILDREN: usize = 4;
+    const ROUNDS: u64 = 25;
+    for strategy in [
+        Strategy::OneForOne,
+        Strategy::OneForAll,
+        Strategy::RestForOne,
+    ] {
+        let running: Arc<[AtomicUsize; CHILDREN]> = Arc::default();
+        let round = Arc::new(AtomicU64::new(0));
+        let mut builder = Supervisor::builder("app")
+            .strategy(strategy)
+            .limit(128, Duration::from_millis(1))
+            .quiet_panics(true);
+        for number in 0..CHILDREN {
+            let (running, round) = (running.clone(), round.clone());
+            builder = builder.child(ChildSpec::worker(format!("{number}"), move |me| {
+                let _runs = Runs::begin(&running[number]);
+                let begun = round.load(Ordering::Acquire);
+                while !me.stop().is_stopped() {
+                    assert_eq!(round.load(Ordering::Acquire), begun, "as planned");
+                    std::thread::yield_now();
+                }
+            }));
+        }
+        let supervisor = builder.start().unwrap();
+        let all_run = || {
+            let mut running = running.iter().map(|it| it.load(Ordering::Acquire));
+            running.all(|it| it == 1)
+        };
+        let began = Instant::now();
+        for _ in 0..ROUNDS {
+            while !all_run() {
+                assert!(began.elapsed() < LONG, "they do not come back: {running:?}");
+                std::thread::yield_now();
+            }
+            round.fetch_add(1, Ordering::AcqRel);
+        }
+        let report = supervisor.shutdown();
+        assert!(report.abandoned.is_empty(), "{report:?}");
+        assert!(running.iter().all(|it| it.load(Ordering::Acquire) == 0));
+    }
+}
+
+/// One of a child's incarnations, while its body runs.
+struct Runs<'a>(&'a AtomicUsize);
+
+impl<'a> Runs<'a> {
+    fn begin(running: &'a AtomicUsize) -> Self {
+        assert_eq!(running.fetch_add(1, Ordering::AcqRel), 0, "it runs twice");
+        Self(running)
+    }
+}
+
+impl Drop for Runs<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
