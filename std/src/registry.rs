@@ -46,8 +46,9 @@
 //!
 //! * the running incarnation, on the thread of a supervised child. They are gone, in all registries,
 //!   *before* anybody can learn that it ended, whether it returned, failed, panicked or was abandoned:
-//!   whoever is told may register the same keys at once, and nobody ever finds a dead one under them. There is
-//!   one exception: who is abandoned inside of a key's `Eq` or `Hash`, called by a change of a registry, and stays
+//!   whoever is told may register the same keys at once, and nobody ever finds a dead one under them. There are
+//!   two exceptions. The name from a specification is kept for its child as long as that
+//!   [comes back](crate::supervisor::ChildSpec::register). And who is abandoned inside of a key's `Eq` or `Hash`, called by a change of a registry, and stays
 //!   there for a second, is told of as ended all the same, and holds what it held in this one registry until that
 //!   code returns; it can register nothing more;
 //! * the thread, on any other. They are gone when the thread has ended, in whatever way, so when
@@ -172,11 +173,13 @@ pub(crate) fn register_name(
     }
     admit(child, name, claim)?;
     register(child, name)?;
-    if claim.is_none()
-        && let Err(reserved) = admit(child, name, None)
-    {
+    // Whose it is may have given it up since, at its end.
+    if let Err(reserved) = admit(child, name, claim) {
         unregister_name(child, name);
         return Err(reserved);
+    }
+    if let Some(claim) = claim {
+        reserved::is_held(name, child.pid(), claim);
     }
     Ok(())
 }

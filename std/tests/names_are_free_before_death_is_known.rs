@@ -6,9 +6,10 @@ use bedplate::process::ExitReason;
 use bedplate::registry::WaitError;
 use bedplate::registry::{self, NameError};
 use bedplate::supervisor::{
-    Backoff, ChildSpec, ChildState, Incarnation, Restart, StartError, Strategy, Supervisor,
+    Backoff, ChildSpec, ChildState, Incarnation, Ready, Restart, StartError, Strategy, Supervisor,
 };
-use std::sync::{Mutex, mpsc};
+use bedplate::telemetry::{self, Event, EventName, Pattern};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -132,7 +133,7 @@ struct Two {
     supervisor: Supervisor,
     end: mpsc::Sender<Result<(), &'static str>>,
     take: mpsc::Sender<&'static str>,
-    taken: mpsc::Receiver<Result<(), NameError>>,
+    taken: Mutex<mpsc::Receiver<Result<(), NameError>>>,
 }
 
 impl Two {
@@ -171,13 +172,13 @@ impl Two {
             supervisor,
             end,
             take,
-            taken,
+            taken: Mutex::new(taken),
         }
     }
 
     fn take(&self, name: &'static str) -> Result<(), NameError> {
         self.take.send(name).unwrap();
-        self.taken.recv_timeout(LONG).unwrap()
+        self.taken.lock().unwrap().recv_timeout(LONG).unwrap()
     }
 
     /// Ends the child, and waits until that is known.
@@ -276,7 +277,7 @@ fn f94_also_within_a_group_and_after_a_stranger_was_first() {
         assert!(me.unregister(NAME));
         while !me.stop().wait(LONG) {}
     });
-    let within = bedplate::supervisor::Ready::Signalled { within: LONG };
+    let within = Ready::Signalled { within: LONG };
     let strangers = Supervisor::builder("strangers").child(stranger.ready(within));
     let strangers = strangers.start().unwrap();
     let child = ChildSpec::worker("child", |me: &Incarnation| while !me.stop().wait(LONG) {})
@@ -343,4 +344,123 @@ fn f96_who_waits_for_other_names_goes_on_when_a_child_is_deleted() {
     assert_eq!(found.id(), "stranger");
     assert_eq!(two.take("kept/deleted"), Ok(()));
     two.finish();
+}
+
+/// It is kept from the moment in which it is given up, of which others are told.
+#[test]
+fn f94_also_while_the_end_is_under_way() {
+    const NAME: &str = "kept/under-way";
+    let two = Arc::new(Two::new(NAME, Restart::Permanent, HOUR));
+    let holder = registry::whereis(NAME).unwrap().pid();
+    let (tell, told) = mpsc::channel();
+    let cleanup = EventName::new("bedplate.registry.cleanup");
+    let thief = {
+        let (two, tell) = (two.clone(), Mutex::new(tell));
+        move |event: &Event<'_>| {
+            if event
+                .get("owner")
+                .is_some_and(|owner| owner.to_string() == holder.to_string())
+            {
+                assert_eq!(registry::whereis(NAME), None);
+                tell.lock().unwrap().send(two.take(NAME)).unwrap();
+            }
+        }
+    };
+    telemetry::attach("thief", Pattern::exactly(cleanup), thief).unwrap();
+    two.end(Err("crash"));
+    assert_eq!(
+        told.recv_timeout(LONG).unwrap(),
+        Err(NameError::Reserved { last: holder })
+    );
+    telemetry::detach("thief").unwrap();
+    let Some(two) = Arc::into_inner(two) else {
+        panic!("the handler is gone")
+    };
+    two.finish();
+}
+
+/// A child that takes `name` as soon as it is told that the present holder has ended. What came of it.
+fn heir(name: &'static str, end: impl FnOnce()) -> Result<(), NameError> {
+    let (tell, told) = mpsc::channel();
+    let holder = registry::whereis(name).unwrap();
+    let heir = ChildSpec::worker("heir", move |me| {
+        let inbox = Inbox::new();
+        inbox.monitor(&holder);
+        me.ready();
+        inbox.recv_timeout(LONG).unwrap();
+        tell.send(me.register(name)).unwrap();
+        while !me.stop().wait(LONG) {}
+    });
+    let heir = heir.ready(Ready::Signalled { within: LONG });
+    let supervisor = Supervisor::builder("heirs").child(heir).start().unwrap();
+    end();
+    let what = told.recv_timeout(LONG).unwrap();
+    let _ = supervisor.shutdown();
+    what
+}
+
+#[test]
+fn f94_also_of_a_sibling_that_is_stopped_with_its_group() {
+    const NAME: &str = "kept/sibling";
+    for _ in 0..30 {
+        let (crash, crashes) = mpsc::channel::<()>();
+        let crashes = Mutex::new(crashes);
+        let first = ChildSpec::worker("first", move |me| {
+            if me.number() == 1 {
+                let _told = crashes.lock().unwrap().recv();
+                return Err("crash");
+            }
+            while !me.stop().wait(LONG) {}
+            Ok(())
+        });
+        let second = ChildSpec::worker("second", |me| while !me.stop().wait(LONG) {});
+        let supervisor = Supervisor::builder("group")
+            .strategy(Strategy::OneForAll)
+            .child(first)
+            .child(second.register(NAME))
+            .start()
+            .unwrap();
+        let what = heir(NAME, || crash.send(()).unwrap());
+        // Or the next incarnation has it again.
+        let kept = matches!(
+            what,
+            Err(NameError::Reserved { .. } | NameError::Taken { .. })
+        );
+        assert!(kept, "{what:?}");
+        let _ = supervisor.shutdown();
+    }
+}
+
+#[test]
+fn who_ends_before_it_is_ready_and_does_not_come_back_keeps_no_name() {
+    const NAME: &str = "kept/early";
+    let pool = Supervisor::builder("pool")
+        .strategy(Strategy::Dynamic)
+        .start()
+        .unwrap();
+    for (restart, declines) in [(Restart::Temporary, false), (Restart::Permanent, true)] {
+        for _ in 0..20 {
+            let (go, wait) = mpsc::channel::<()>();
+            let wait = Mutex::new(wait);
+            let child = ChildSpec::worker("child", move |_| {
+                wait.lock().unwrap().recv().unwrap();
+                if declines {
+                    ExitReason::Declined
+                } else {
+                    ExitReason::Normal
+                }
+            });
+            let child = child
+                .restart(restart)
+                .ready(Ready::Signalled { within: LONG })
+                .register(NAME);
+            std::thread::scope(|scope| {
+                let starting = scope.spawn(|| pool.handle().start_child(child).map(drop));
+                registry::wait_for(NAME, LONG, None).unwrap();
+                assert_eq!(heir(NAME, || go.send(()).unwrap()), Ok(()));
+                assert!(starting.join().unwrap().is_err());
+            });
+        }
+    }
+    let _ = pool.shutdown();
 }

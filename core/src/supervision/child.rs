@@ -1,7 +1,7 @@
 //! One child as a machine sees it.
 
 use super::backoff::Delays;
-use super::spec::ChildPlan;
+use super::spec::{ChildPlan, Restart};
 use crate::clock::Instant;
 
 /// Names a child of one machine. Keys ascend in start order, which is the order in which children
@@ -164,6 +164,18 @@ impl<I> Child<I> {
     #[must_use]
     pub const fn is_late(&self) -> bool {
         matches!(self.state, ChildState::Stopping { .. }) && matches!(self.then, Then::Failed)
+    }
+
+    /// Whether it is being stopped and started again when that is done: with its group, or because it was stuck or not ready
+    /// in time.
+    #[must_use]
+    pub const fn is_stopped_to_return(&self) -> bool {
+        matches!(self.state, ChildState::Stopping { .. })
+            && match self.then {
+                Then::Stopped => false,
+                Then::Waiting => true,
+                Then::Failed | Then::Crashed => !matches!(self.plan.restart, Restart::Temporary),
+            }
     }
 
     /// The number of its present or last incarnation, counted from 1; 0 before the first start.

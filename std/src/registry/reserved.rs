@@ -12,7 +12,8 @@
 //! child can come to rest.
 //!
 //! Between the question and the registration that follows, the name may have been reserved, held and given up by its child. Therefore
-//! who is no claimant asks again when it is registered.
+//! everybody asks again when it is registered. Whoever finds a name free that its child had to the end finds the child's fence
+//! closed, since that is done before.
 
 use crate::process::Pid;
 use crate::process::panic::discard;
@@ -23,8 +24,8 @@ use bedplate_core::supervision::ChildKey;
 /// How it stands with a child that has reserved a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// It runs, and has the name unless it gave that up.
-    Here,
+    /// This incarnation of it runs, or is about to. If it has had the name, it has it unless it gave that up.
+    Here(Pid),
     /// It does not run, and will be started again.
     Away,
     /// It does not come back by itself, or not under this name.
@@ -63,14 +64,17 @@ impl Claim {
 #[derive(Clone)]
 struct Reservation {
     claim: Claim,
-    /// The incarnation for which it was made.
+    /// The last incarnation for which it was made …
     last: Pid,
+    /// … and the last one that came to hold the name.
+    held: Option<Pid>,
 }
 
 /// Somebody else has reserved a name, and is not gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reserved {
     pub(super) last: Pid,
+    /// Whether it runs and has had the name: if nobody has it now, it was given up.
     pub(super) is_here: bool,
 }
 
@@ -82,8 +86,12 @@ pub(super) fn admit(name: &str, pid: Pid, claim: Option<&Claim>) -> Result<(), R
         let other = all.get(name).filter(|it| !own(it)).cloned();
         let Some(other) = other else {
             if let Some(claim) = claim {
-                let claim = claim.clone();
-                all.insert(Box::from(name), Reservation { claim, last: pid });
+                let fresh = Reservation {
+                    claim: claim.clone(),
+                    last: pid,
+                    held: None,
+                };
+                all.entry(Box::from(name)).or_insert(fresh).last = pid;
             }
             return Ok(());
         };
@@ -91,12 +99,22 @@ pub(super) fn admit(name: &str, pid: Pid, claim: Option<&Claim>) -> Result<(), R
         match other.claim.standing(name) {
             Standing::Gone => remove(name, &other.claim),
             standing => {
+                let is_here = matches!(standing, Standing::Here(it) if Some(it) == other.held);
                 return Err(Reserved {
                     last: other.last,
-                    is_here: standing == Standing::Here,
+                    is_here,
                 });
             }
         }
+    }
+}
+
+/// The incarnation `pid` of the child of `claim` has come to hold `name`.
+pub(super) fn is_held(name: &str, pid: Pid, claim: &Claim) {
+    if let Some(reservation) = reservations().get_mut(name)
+        && reservation.claim.is(claim)
+    {
+        reservation.held = Some(pid);
     }
 }
 
@@ -121,4 +139,10 @@ fn remove(name: &str, claim: &Claim) {
 fn reservations() -> MutexGuard<'static, BTreeMap<Box<str>, Reservation>> {
     static RESERVATIONS: Mutex<BTreeMap<Box<str>, Reservation>> = Mutex::new(BTreeMap::new());
     RESERVATIONS.lock()
+}
+
+/// Whether a name is reserved, for whomever.
+#[cfg(test)]
+pub(super) fn is(name: &str) -> bool {
+    reservations().contains_key(name)
 }

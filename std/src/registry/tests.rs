@@ -1,5 +1,6 @@
 //! Waiting for a key, without a registry. Not beside the code, which the models of `loom-tests` include.
 
+use super::reserved;
 use super::wait::Waiting;
 use crate::sync::{Arc, AtomicUsize, Mutex, Ordering, thread};
 use core::cell::Cell;
@@ -69,4 +70,32 @@ fn nobody_is_woken_for_another_key() {
     assert_eq!(woken(), 0);
     waiting.after(waiting.before("b"));
     assert_eq!(woken(), 1);
+}
+
+/// A child that does not start leaves no reservation, nor does one that was given another name.
+#[test]
+fn names_are_kept_only_for_those_who_come_back() {
+    use crate::supervisor::{ChildSpec, Incarnation, Ready, Supervisor};
+
+    let obedient = |me: &Incarnation| while !me.stop().wait(PATIENCE) {};
+    let supervisor = Supervisor::builder("reserving").start().expect("it can");
+    let handle = supervisor.handle();
+    let ends_early =
+        ChildSpec::worker("child", |_| ()).ready(Ready::Signalled { within: PATIENCE });
+    let refused = handle.start_child(ends_early.register("reserved/refused"));
+    assert!(!reserved::is("reserved/refused"), "{refused:?}");
+
+    let named = |name: &str| ChildSpec::worker("child", obedient).register(name);
+    handle
+        .start_child(named("reserved/old"))
+        .expect("it starts");
+    assert!(reserved::is("reserved/old"));
+    handle
+        .change_child(named("reserved/new"))
+        .expect("it is there");
+    handle.terminate("child").expect("it runs");
+    handle.restart("child").expect("it rests");
+    assert!(reserved::is("reserved/new") && !reserved::is("reserved/old"));
+    let _report = supervisor.shutdown();
+    assert!(!reserved::is("reserved/new"));
 }

@@ -160,7 +160,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// Makes room for another registration: before one is made, since this may call a user's code.
     #[inline]
     fn make_room(&mut self, guard: &Guard<'_, K, V, S>) {
-        if self.held.len() >= self.look_at {
+        // The latter if it was longer once.
+        if self.held.len() >= self.look_at || self.held.room() == 0 {
             self.make_more_room(guard);
         }
     }

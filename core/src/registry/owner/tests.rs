@@ -171,6 +171,18 @@ fn a_name_that_is_fought_over_costs_a_large_owner_no_more_than_its_list_again() 
     }
     assert!(longest.0 <= 2 * OWN as usize + 64, "{longest:?}");
     assert!(longest.1 <= 8, "{longest:?}");
+    // It has no more room for what is not its own because it had more names once.
+    for key in OWN + 1..=10 * OWN {
+        small.register(&guard, key, key).expect("free");
+    }
+    for key in OWN + 1..=10 * OWN {
+        small.unregister(&guard, &key);
+    }
+    for round in 0..20_000 {
+        large.take_over(&guard, 0, round).expect("there is room");
+        small.take_over(&guard, 0, round).expect("there is room");
+        assert!(small.held.len() <= 1_100, "{}", small.held.len());
+    }
     assert_eq!(
         (registry.len(), large.entries(&guard).count()),
         (OWN as usize + 1, OWN as usize)

@@ -8,6 +8,7 @@ use super::super::{ChildRef, ChildSpec, SupervisorBuilder, error};
 use super::entry::Entry;
 use super::state::State;
 use super::{Job, Tree};
+use crate::registry;
 use crate::sync::Arc;
 use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{Action, ChildKey, ChildState, ControlError, Outcome, Strategy};
@@ -47,6 +48,9 @@ impl Tree {
             Answer::Started(child) => Ok(child),
             Answer::NotStarted(error, spec) => {
                 let spec = spec.and_then(Arc::into_inner).map(Box::new);
+                if let Some(name) = spec.as_ref().and_then(|spec| spec.name.as_deref()) {
+                    registry::reconsider(name);
+                }
                 Err(StartChildError::NotStarted { error, spec })
             }
             Answer::Declined => Err(StartChildError::Declined),

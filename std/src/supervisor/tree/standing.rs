@@ -1,6 +1,8 @@
 //! How it stands with a child that has reserved its name; see `registry/reserved.rs`.
 
 use super::Tree;
+use super::entry::Current;
+use crate::process::ExitReason;
 use crate::registry::{Claimant, Standing};
 use bedplate_core::supervision::{ChildKey, ChildState, Restart};
 
@@ -11,24 +13,28 @@ impl Claimant for Tree {
         else {
             return Standing::Gone;
         };
-        let current = entry.current.as_ref();
-        if current.is_some_and(|current| current.child.is_alive()) {
-            return Standing::Here;
-        }
-        if entry.spec.name.as_deref() != Some(name) || state.is_stopping() {
+        if entry.spec.name.as_deref() != Some(name) {
             return Standing::Gone;
         }
-        // That an incarnation is over is known to others before it is to the machine.
-        let over = current.and_then(|current| current.child.exit_reason());
-        let comes = match (known.state(), over) {
-            (ChildState::Stopped, _) => false,
-            (ChildState::Running, Some(reason)) => match known.plan().restart {
-                Restart::Permanent => true,
-                Restart::Transient => !reason.is_clean(),
-                _ => false,
+        let present = entry.current.as_ref().map(|current| &current.child);
+        let past = match present {
+            Some(child) => match child.fence().past() {
+                // Its end begins with this.
+                None => return Standing::Here(child.pid()),
+                past => past,
             },
-            // Whoever was asked to stop may be told of as stopped for good.
-            (ChildState::Stopping { .. }, Some(_)) => false,
+            None => None,
+        };
+        // Others know that an incarnation is over before the machine does.
+        let comes = match (known.state(), past) {
+            _ if state.is_stopping() => false,
+            (ChildState::Stopped, _) => false,
+            (ChildState::Stopping { .. }, Some(_)) => known.is_stopped_to_return(),
+            (_, Some(_)) if known.plan().restart == Restart::Temporary => false,
+            (ChildState::Starting, Some(_)) => !entry.current.as_ref().is_some_and(has_declined),
+            (ChildState::Running, Some(past)) => {
+                known.plan().restart == Restart::Permanent || past.crashed
+            }
             _ => true,
         };
         if comes {
@@ -37,4 +43,8 @@ impl Claimant for Tree {
             Standing::Gone
         }
     }
+}
+
+fn has_declined(current: &Current) -> bool {
+    matches!(current.child.exit_reason(), Some(ExitReason::Declined))
 }
