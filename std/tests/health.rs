@@ -126,6 +126,75 @@ fn f76_also_when_its_supervisor_is_over_and_was_started_again() {
 }
 
 #[test]
+fn f76_or_its_start_has_failed_which_was_under_way() {
+    let supervisor = Supervisor::builder("app").max_abandoned(1).start().unwrap();
+    let handle = supervisor.handle();
+    // One after the other: if they counted for ever, the second would be the end.
+    for _ in 0..3 {
+        let (describing, is_described) = mpsc::channel();
+        let (release, held) = mpsc::channel::<()>();
+        let held = Mutex::new(held);
+        let pool = ChildSpec::supervisor("pool", move || {
+            describing.send(()).unwrap();
+            held.lock().unwrap().recv().unwrap_err();
+            panic!("a panic on purpose")
+        });
+        let pool = pool.critical(true).stop(Stop::Within(MOMENT));
+        let own = handle.clone();
+        let starter = thread::spawn(move || own.start_child(pool).map(drop));
+        is_described.recv_timeout(PATIENCE).unwrap();
+        handle.terminate("pool").unwrap();
+        handle.delete("pool").unwrap();
+        let named = "app/pool (critical): incarnation 1 was abandoned and goes on";
+        let health = handle.health();
+        assert_eq!(troubles(&health), [named]);
+        assert!(!health.live);
+        assert_eq!(handle.count().abandoned, 1);
+
+        drop(release);
+        assert!(starter.join().unwrap().is_err());
+        until(|| is_well(&handle));
+        assert_eq!(handle.count().abandoned, 0);
+    }
+}
+
+#[test]
+fn f76_a_supervisor_that_did_not_start_leaves_only_who_goes_on() {
+    let supervisor = Supervisor::builder("app").start().unwrap();
+    let handle = supervisor.handle();
+    let (release, held) = mpsc::channel::<()>();
+    let held = Arc::new(Mutex::new(held));
+    let pool = ChildSpec::supervisor("pool", move || {
+        let held = held.clone();
+        let deaf = ChildSpec::worker("deaf", move |_: &Incarnation| {
+            held.lock().unwrap().recv().unwrap_err();
+        });
+        let failing = ChildSpec::worker("failing", |_: &Incarnation| Err::<(), _>("on purpose"));
+        Supervisor::builder("pool")
+            .child(deaf.stop(Stop::Within(HOUR)))
+            .child(failing.ready(Ready::Signalled { within: HOUR }))
+    });
+    let pool = pool.critical(true).stop(Stop::Within(MOMENT));
+    let own = handle.clone();
+    let starter = thread::spawn(move || own.start_child(pool).map(drop));
+    // It waits for the one that does not listen.
+    until(|| {
+        let states = || Some(handle.supervisor("pool")?.children());
+        let mut states = states().into_iter().flatten();
+        states.any(|deaf| matches!(deaf.state, ChildState::Stopping { .. }))
+    });
+    handle.terminate("pool").unwrap();
+    assert!(starter.join().unwrap().is_err());
+    handle.delete("pool").unwrap();
+    // Whichever of the two supervisors was first.
+    let named = "app/pool/deaf: incarnation 1 was abandoned and goes on";
+    until(|| troubles(&handle.health()) == [named]);
+    assert_eq!(handle.count().abandoned, 0);
+    drop(release);
+    until(|| is_well(&handle));
+}
+
+#[test]
 fn f108_the_outer_watchdog_is_fed_only_while_every_critical_child_is_in_time() {
     let unfed = Pattern::exactly(EventName::new("bedplate.supervisor.unfed"));
     let probe = Probe::of_all_threads(unfed).unwrap();

@@ -2,9 +2,11 @@
 
 use bedplate::monitor::Inbox;
 use bedplate::process::{self, ExitReason};
-use bedplate::supervisor::{ChildSpec, Restart, Stop, Supervisor};
+use bedplate::supervisor::{ChildSpec, Ready, Restart, Stop, Supervisor};
 use core::time::Duration;
 use std::sync::{Mutex, mpsc};
+use std::thread;
+use std::time::Instant;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const LIMIT: Duration = Duration::from_millis(20);
@@ -143,4 +145,40 @@ fn even_after_a_sibling_whose_capture_hangs_when_dropped() {
     let down = inbox.recv_timeout(PATIENCE).unwrap();
     assert!(matches!(down.reason, ExitReason::Abandoned { .. }));
     drop((release, release_deaf));
+}
+
+#[test]
+fn f81_and_counts_no_more_also_if_it_declines_while_the_next_one_starts() {
+    let (begun, begins) = mpsc::channel();
+    let child = ChildSpec::worker("undecided", move |_| {
+        let (release, held) = mpsc::channel::<()>();
+        begun.send(release).unwrap();
+        held.recv().unwrap_err();
+        ExitReason::Declined
+    });
+    let ready = Ready::Signalled { within: PATIENCE };
+    let child = child.ready(ready).stop(Stop::Within(LIMIT));
+    let supervisor = Supervisor::builder("app").max_abandoned(1).start().unwrap();
+    let handle = supervisor.handle();
+    let own = handle.clone();
+    let starter = thread::spawn(move || own.start_child(child).map(drop));
+    let first = begins.recv_timeout(PATIENCE).unwrap();
+    handle.terminate("undecided").unwrap();
+    assert!(starter.join().unwrap().is_err());
+    let own = handle.clone();
+    let starter = thread::spawn(move || own.restart("undecided").map(drop));
+    let second = begins.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(handle.count().abandoned, 1);
+    drop(first);
+    let began = Instant::now();
+    while handle.count().abandoned > 0 {
+        assert!(began.elapsed() < 4 * PATIENCE);
+        thread::sleep(Duration::from_millis(1));
+    }
+    // It is the only one now, and not one too many.
+    handle.terminate("undecided").unwrap();
+    assert!(starter.join().unwrap().is_err());
+    let count = handle.count();
+    assert_eq!((count.specs, count.abandoned), (1, 1));
+    drop(second);
 }

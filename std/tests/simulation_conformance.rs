@@ -441,6 +441,44 @@ fn a_branch_is_stopped_and_abandoned_with_all_below() {
     assert_eq!(app.next_due(), None);
 }
 
+/// 76, 78.
+#[test]
+fn a_branch_that_is_abandoned_and_did_not_start_is_over() {
+    let mut simulation = up(Supervisor::builder("app").max_abandoned(1));
+    simulation.ignores_stop("pool/a", true);
+    // If they counted for ever, the second would be the end.
+    for _ in 0..3 {
+        let pool = ChildSpec::supervisor("pool", || {
+            let a = child("a").stop(Stop::Within(HOUR));
+            Supervisor::builder("pool").child(a).child(child("b"))
+        });
+        let pool = pool.critical(true).stop(Stop::Within(2 * SECOND));
+        simulation.fails_to_start("pool/b", 1);
+        simulation.start_child("", pool).unwrap();
+        // It has begun to end, and waits for the one that does not listen.
+        assert!(!simulation.news().iter().any(|news| news.contains("ended")));
+        simulation.terminate("pool").unwrap();
+        simulation.advance(2 * SECOND);
+        let news = simulation.news();
+        let over = [
+            "pool 1 abandoned",
+            "pool/a 1 abandoned",
+            "pool 1 ended late",
+        ];
+        let mut all = over.iter();
+        assert!(
+            all.all(|&over| news.iter().any(|news| news == over)),
+            "{news:?}"
+        );
+        let late = news.iter().filter(|news| news.ends_with("ended late"));
+        assert_eq!(late.count(), 1);
+        assert_eq!(simulation.count("").unwrap().abandoned, 0);
+        assert!(simulation.ends_late("pool").is_err());
+        simulation.delete("pool").unwrap();
+    }
+    assert!(simulation.ended().is_none());
+}
+
 #[test]
 fn children_come_and_go_in_a_dynamic_supervisor() {
     let connections = ChildSpec::supervisor("connections", || {

@@ -28,7 +28,9 @@
 //! Each start gets a number of its own. An event that names another incarnation than the present
 //! one comes too late; it is answered with [`Stale`] and changes nothing. That makes the machine
 //! indifferent to how fast its driver is: an incarnation may end before its start was confirmed,
-//! a stop may be ordered while a start is under way, an abandoned child may end years later.
+//! a stop may be ordered while a start is under way, an abandoned child may end years later. That
+//! it does, or that its start came to nothing, is taken note of once: it does not count as
+//! abandoned any more.
 //!
 //! The machine decides; it does not know what a child *is*, keeps no reasons, and reads no clock:
 //! [`Machine::next_deadline`] tells its driver when to come back.
@@ -319,7 +321,9 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
         why: Why,
         decided: &mut Decided,
     ) -> Result<(), Stale> {
-        let place = self.present(id)?;
+        let Ok(place) = self.present(id) else {
+            return self.ended_late(id, decided);
+        };
         match self.roster.child(place).state {
             ChildState::Running => return Err(Stale),
             ChildState::Starting if !self.is_doomed(place) => match why {
@@ -340,10 +344,7 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
         decided: &mut Decided,
     ) -> Result<(), Stale> {
         let Ok(place) = self.present(id) else {
-            let late = self.abandoned.iter().position(|&other| other == id);
-            self.abandoned.swap_remove(late.ok_or(Stale)?);
-            decided.push(Action::LateExit(id));
-            return Ok(());
+            return self.ended_late(id, decided);
         };
         let child = self.roster.child(place);
         let (state, ready) = (child.state, child.plan.ready);
@@ -362,6 +363,14 @@ impl<C: ChildStorage, const MAX: usize> Machine<C, MAX> {
             self.ended_by_itself(now, place, exit, decided);
             self.advance(now, decided);
         }
+        Ok(())
+    }
+
+    /// The incarnation `id`, which is not present, is over, or never came to run: that is news if it was abandoned.
+    fn ended_late(&mut self, id: IncarnationId, decided: &mut Decided) -> Result<(), Stale> {
+        let late = self.abandoned.iter().position(|&other| other == id);
+        self.abandoned.swap_remove(late.ok_or(Stale)?);
+        decided.push(Action::LateExit(id));
         Ok(())
     }
 

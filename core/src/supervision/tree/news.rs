@@ -15,7 +15,9 @@ pub enum Event {
     /// An incarnation says that it is ready; implies that it runs. Without meaning for a child that
     /// is ready when it runs.
     Ready(IncarnationId),
-    /// An incarnation whose start was ordered never came to run.
+    /// An incarnation whose start was ordered never came to run, and nothing of it is left. Also to be told of one that was
+    /// abandoned meanwhile: else it counts as abandoned for ever. The same goes for [`Refused`](Self::Refused) and
+    /// [`Declined`](Self::Declined).
     StartFailed(IncarnationId),
     /// As [`StartFailed`](Self::StartFailed), because there was no room: no thread or no memory was to be had. If it is tried
     /// again, then after ten milliseconds at the earliest: tried at once, it would use up the intensity before there can be any.
@@ -51,7 +53,8 @@ pub enum Action {
     Shorten(IncarnationId),
     /// An incarnation did not stop in time: shut it out of everything; it no longer counts.
     Abandon(IncarnationId),
-    /// An incarnation that was abandoned has ended after all.
+    /// An incarnation that was abandoned has ended after all, or its start, which was still under way, has come to nothing.
+    /// Once for each, and nothing else comes with it.
     LateExit(IncarnationId),
     /// A child is gone, and its specification with it.
     Forget(ChildKey),

@@ -124,6 +124,60 @@ fn a_late_child_is_abandoned_at_its_deadline_and_not_before() {
 }
 
 #[test]
+fn one_that_is_abandoned_while_it_starts_counts_until_its_start_has_failed() {
+    let all: [fn(IncarnationId) -> Event; 3] =
+        [Event::StartFailed, Event::Refused, Event::Declined];
+    for came_to_nothing in all {
+        let (mut machine, [a, ..]) = three(Restart::Permanent);
+        step(&mut machine, NOW, Event::Start).unwrap();
+        step(&mut machine, NOW, Event::Shutdown).unwrap();
+        let deadline = machine.next_deadline().unwrap();
+        let actions = step(&mut machine, deadline, Event::Tick).unwrap();
+        assert_eq!(
+            actions.as_slice(),
+            [Action::Abandon(id(a, 1)), Action::End(End::Shutdown)]
+        );
+        assert_eq!(machine.count().abandoned, 1);
+        // That it runs, or is ready, does not end it.
+        for begun in [Event::Started(id(a, 1)), Event::Ready(id(a, 1))] {
+            assert_eq!(step(&mut machine, deadline, begun), Err(Stale));
+        }
+        let late = came_to_nothing(id(a, 1));
+        let ended = Ok(Vec::from([Action::LateExit(id(a, 1))]));
+        assert_eq!(step(&mut machine, deadline, late), ended);
+        assert_eq!(machine.count().abandoned, 0);
+        let exit = Event::Exited(id(a, 1), Exit::Clean);
+        for again in [late, exit] {
+            assert_eq!(step(&mut machine, deadline, again), Err(Stale));
+        }
+    }
+}
+
+#[test]
+fn a_start_that_fails_after_its_child_was_abandoned_is_not_that_of_the_next() {
+    let all: [fn(IncarnationId) -> Event; 3] =
+        [Event::StartFailed, Event::Refused, Event::Declined];
+    for came_to_nothing in all {
+        let (mut machine, [a, ..]) = up(Restart::Permanent);
+        step(&mut machine, NOW, Event::Exited(id(a, 1), Exit::Abnormal)).unwrap();
+        machine.terminate(NOW, a).unwrap().count();
+        let deadline = machine.next_deadline().unwrap();
+        step(&mut machine, deadline, Event::Tick).unwrap();
+        machine.restart(deadline, a).unwrap().count();
+        let late = came_to_nothing(id(a, 2));
+        let ended = Ok(Vec::from([Action::LateExit(id(a, 2))]));
+        assert_eq!(step(&mut machine, deadline, late), ended);
+        assert_eq!(
+            machine.child(a).map(Child::state),
+            Some(ChildState::Starting)
+        );
+        let settled = Ok(Vec::from([Action::Settled(a, Outcome::Started)]));
+        let started = Event::Started(id(a, 3));
+        assert_eq!(step(&mut machine, deadline, started), settled);
+    }
+}
+
+#[test]
 fn a_child_without_a_limit_sets_no_deadline() {
     let limit = RestartIntensity::new(1, Duration::from_secs(5)).unwrap();
     let config = Config::new(Strategy::OneForOne, limit);

@@ -56,7 +56,8 @@ struct Late {
     /// Whose start was ordered and whose end the machine has not been told, and whether the start
     /// was answered.
     alive: Vec<(IncarnationId, bool)>,
-    abandoned: Vec<IncarnationId>,
+    /// Who was abandoned, and whether its start had been answered.
+    abandoned: Vec<(IncarnationId, bool)>,
     /// Who was found to be stuck.
     stuck: HashSet<IncarnationId>,
     old_news: Vec<Event>,
@@ -131,16 +132,35 @@ impl Late {
     fn end_somebody(&mut self, bytes: &mut Bytes<'_>) {
         let exit = exit(bytes);
         if bytes.below(4) == 0
-            && let Some(&id) = bytes.one_of(&self.abandoned)
+            && let Some(&(id, answered)) = bytes.one_of(&self.abandoned)
         {
-            self.abandoned.retain(|&other| other != id);
-            let actions = self.machine.step(self.at(), Event::Exited(id, exit));
-            let actions: Vec<_> = actions.expect("it is the first time").collect();
-            assert_eq!(actions, [Action::LateExit(id)]);
-            self.old_news.push(Event::Exited(id, exit));
+            self.abandoned.retain(|&(other, _)| other != id);
+            self.end_late(id, answered, exit);
         } else if let Some(&(id, _)) = bytes.one_of(&self.alive) {
             self.over(id, Event::Exited(id, exit));
         }
+    }
+
+    /// One that was abandoned ends; or fails to start, if nobody said that it runs: the time decides, and no byte either.
+    fn end_late(&mut self, id: IncarnationId, answered: bool, exit: Exit) {
+        let event = match self.now % 4 {
+            0 if !answered => Event::StartFailed(id),
+            1 if !answered => Event::Refused(id),
+            2 if !answered => Event::Declined(id),
+            _ => Event::Exited(id, exit),
+        };
+        let (before, count) = (self.states(), self.machine.count().abandoned);
+        let actions = self.machine.step(self.at(), event);
+        let actions: Vec<_> = actions.expect("it is the first time").collect();
+        assert_eq!(actions, [Action::LateExit(id)]);
+        assert_eq!(self.states(), before);
+        assert_eq!(self.machine.count().abandoned, count - 1);
+        self.old_news.extend([
+            event,
+            Event::Exited(id, exit),
+            Event::StartFailed(id),
+            Event::Declined(id),
+        ]);
     }
 
     fn over(&mut self, id: IncarnationId, event: Event) {
@@ -343,9 +363,9 @@ impl Late {
                 }
                 Action::Abandon(id) => {
                     let place = self.alive.iter().position(|&(other, _)| other == id);
-                    self.alive.remove(place.expect("who is over is not late"));
+                    let late = self.alive.remove(place.expect("who is over is not late"));
                     if self.machine.count().abandoned > self.abandoned.len() {
-                        self.abandoned.push(id);
+                        self.abandoned.push(late);
                     }
                 }
                 Action::Forget(key) => {
@@ -459,8 +479,8 @@ impl Late {
         for (_, state, _) in self.states() {
             assert_eq!(state, ChildState::Stopped);
         }
-        while let Some(id) = self.abandoned.pop() {
-            self.step(Event::Exited(id, Exit::Abnormal));
+        while let Some((id, answered)) = self.abandoned.pop() {
+            self.end_late(id, answered, Exit::Abnormal);
         }
         self.step(Event::Shutdown);
         self.step(Event::Tick);

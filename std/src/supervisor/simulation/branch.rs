@@ -255,12 +255,14 @@ impl Branch {
             _ => false,
         };
         let actions = reading::tell(&mut self.machine, now, &news);
-        let Ok(actions) = actions else {
-            return Vec::new();
+        let late = actions
+            .as_deref()
+            .map_or(true, |actions| matches!(actions, [Action::LateExit(_)]));
+        let (Ok(actions), false) = (actions, late) else {
+            // The machine does not know all that were abandoned.
+            let over = news.over().and_then(|id| self.ended_late(id));
+            return over.into_iter().collect();
         };
-        if let [Action::LateExit(id)] = actions[..] {
-            return self.ended_late(id).into_iter().collect();
-        }
         let mut follows = Vec::new();
         match news {
             News::StartFailed(id, error) => {

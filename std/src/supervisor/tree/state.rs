@@ -118,9 +118,9 @@ impl State {
             .as_deref()
             .map_or(true, |actions| matches!(actions, [Action::LateExit(_)]));
         let (Ok(actions), false) = (actions, late) else {
-            // A confirmation that its own exit has overtaken, or the end of an abandoned incarnation.
-            if let News::Exited(id, _) = &news {
-                self.find_again(*id);
+            // A confirmation that its own exit has overtaken, or the end of an abandoned incarnation, or that it never began.
+            if let Some(id) = news.over() {
+                self.find_again(id);
             }
             jobs.extend(news.into_reason().map(garbage));
             return;
@@ -499,6 +499,14 @@ impl News {
             Self::Stuck(id) => Event::Stuck(*id),
             Self::Shutdown | Self::ShutdownBy(_) => Event::Shutdown,
             Self::Tick => Event::Tick,
+        }
+    }
+
+    /// Which incarnation is over, whether it ran or not, if that is the news.
+    pub(in super::super) const fn over(&self) -> Option<IncarnationId> {
+        match self {
+            Self::Exited(id, _) | Self::StartFailed(id, _) => Some(*id),
+            _ => None,
         }
     }
 
