@@ -236,37 +236,53 @@ fn names_and_monitors_are_each_incarnations_own() {
 
 #[test]
 fn a_name_that_was_taken_meanwhile_is_a_start_that_failed() {
-    // Somebody else takes the name when it is free and gives it up when the start has failed.
+    const NAME: &str = "reuse/taken";
+    // Somebody else takes the name when it is given up, and gives it up when the start has failed.
     let (ask, asked) = mpsc::channel();
     let (answer, answered) = mpsc::channel();
     let asked = Mutex::new(asked);
     let other = ChildSpec::worker("other", move |me| {
         while let Ok(take) = asked.lock().unwrap().recv() {
             let done = if take {
-                me.register("reuse/taken").is_ok()
+                me.register(NAME).is_ok()
             } else {
-                me.unregister("reuse/taken")
+                me.unregister(NAME)
             };
             answer.send(done).unwrap();
         }
     });
     let other = Supervisor::builder("other").child(other).start().unwrap();
     let answered = Mutex::new(answered);
-    telemetry::attach("taking", EventName::new("bedplate.supervisor.restart"), {
+    let have = Arc::new({
         let ask = ask.clone();
+        move |take: bool| {
+            ask.send(take).unwrap();
+            assert!(answered.lock().unwrap().recv().unwrap());
+        }
+    });
+    telemetry::attach("taking", EventName::new("bedplate.supervisor.restart"), {
+        let have = have.clone();
         move |event: &Event<'_>| {
             let ours = event.get("supervisor").and_then(|it| it.as_str()) == Some("taken");
             let number = event.measurement("incarnation").map(|it| it.as_f64());
-            if ours && let Some(number) = number {
-                ask.send(number < 2.5).unwrap();
-                assert!(answered.lock().unwrap().recv().unwrap());
+            if ours && number.is_some_and(|number| number > 2.5) {
+                have(false);
             }
         }
     })
     .unwrap();
 
-    let (child, told) = crashing("child", 2);
-    let child = child.reuse(Reuse::SameThread).register("reuse/taken");
+    let (tell, told) = mpsc::channel();
+    let child = ChildSpec::worker("child", move |me| {
+        tell.send((me.number(), thread::current().id())).unwrap();
+        if me.number() == 1 {
+            assert!(me.unregister(NAME));
+            have(true);
+            panic!("crash");
+        }
+        obedient(me);
+    });
+    let child = child.reuse(Reuse::SameThread).register(NAME);
     let supervisor = Supervisor::builder("taken")
         .quiet_panics(true)
         .child(child)
