@@ -4,12 +4,18 @@
 
 use bedplate::monitor::Inbox;
 use bedplate::process::{CommandFailed, ExitReason};
-use bedplate::supervisor::{ChildSpec, Restart, StartError, Stop, Supervisor, SupervisorBuilder};
+use bedplate::supervisor::{
+    ChildSpec, Restart, StartError, Stop, Strategy, Supervisor, SupervisorBuilder,
+};
+use bedplate::telemetry::{self, Event, EventName};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use core::time::Duration;
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
+use std::time::Instant;
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -300,6 +306,27 @@ fn family(id: &str, folder: &Path) -> ChildSpec {
     )
 }
 
+/// What is in the command line of every keeper.
+const KEEPER: &str = "bedplate-keeper";
+
+/// The children of a program that are no corpses and have this in their command line.
+fn children(program: u32, called: &str) -> Vec<u32> {
+    let listed = Command::new("ps")
+        .args(["-o", "pid=,args=", "--ppid", &program.to_string()])
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let called = listed.lines().filter(|line| line.contains(called));
+    let called = called.filter(|line| !line.contains("<defunct>"));
+    let number = |line: &str| line.split_whitespace().next().unwrap().parse().unwrap();
+    called.map(number).collect()
+}
+
+fn send(process: u32, signal: Signal) {
+    let process = Pid::from_raw(process.try_into().unwrap()).unwrap();
+    rustix::process::kill_process(process, signal).unwrap();
+}
+
 /// Blocks until this program is killed, or its input is closed.
 fn until_told() {
     let _closed = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
@@ -361,23 +388,11 @@ fn f123_a_keeper_that_was_killed_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let mut program = program(NAME, folder.path());
     let before = ["before", "before-grandchild"].map(|name| number(&folder.path().join(name)));
-    let keepers = || {
-        let listed = Command::new("ps")
-            .args(["-o", "pid=,args=", "--ppid", &program.id().to_string()])
-            .output()
-            .unwrap();
-        let listed = String::from_utf8(listed.stdout).unwrap();
-        let keepers = listed
-            .lines()
-            .filter(|line| line.contains("bedplate-keeper"));
-        let number = |line: &str| line.split_whitespace().next().unwrap().to_owned();
-        keepers.map(number).collect::<Vec<String>>()
-    };
-    let [keeper] = &keepers()[..] else {
+    let keepers = || children(program.id(), KEEPER);
+    let [keeper] = keepers()[..] else {
         panic!("not one keeper: {:?}", keepers())
     };
-    let killed = Command::new("kill").args(["-KILL", keeper]).status();
-    assert!(killed.unwrap().success());
+    send(keeper, Signal::KILL);
     until(|| keepers().is_empty());
     fs::write(folder.path().join("killed"), "").unwrap();
     let after = ["after", "after-grandchild"].map(|name| number(&folder.path().join(name)));
@@ -386,4 +401,223 @@ fn f123_a_keeper_that_was_killed_is_replaced() {
     program.kill().unwrap();
     program.wait().unwrap();
     until(|| !before.into_iter().chain(after).any(lives));
+}
+
+/// A process that does nothing, and is cheap.
+fn sleeper() -> ChildSpec {
+    let command = || {
+        let mut command = Command::new("sleep");
+        command.arg("3600").stdin(Stdio::null());
+        command
+    };
+    ChildSpec::process("sleeper", command).restart(Restart::Temporary)
+}
+
+/// A program with so many of them, which starts one more when there is a file `more` in its folder.
+fn crowd_as_program(size: usize, folder: &Path) {
+    let pool = Supervisor::builder("pool").strategy(Strategy::Dynamic);
+    let pool = pool.start().unwrap();
+    for _ in 0..size {
+        pool.handle().start_child(sleeper()).unwrap();
+    }
+    fs::write(folder.join("all"), "").unwrap();
+    until(|| folder.join("more").exists());
+    pool.handle().start_child(sleeper()).unwrap();
+    until_told();
+}
+
+/// Such a program as its test sees it.
+struct Crowd {
+    folder: TempDir,
+    program: std::process::Child,
+    sleepers: Vec<u32>,
+}
+
+impl Crowd {
+    fn start(name: &str, size: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut program = program(name, folder.path());
+        until(|| {
+            assert_eq!(program.try_wait().unwrap(), None, "has not come so far");
+            folder.path().join("all").exists()
+        });
+        let mut sleepers = Vec::new();
+        // The last may be on its way from `fork` to `exec`.
+        until(|| {
+            sleepers = children(program.id(), "sleep 3600");
+            sleepers.len() == size
+        });
+        Self {
+            folder,
+            program,
+            sleepers,
+        }
+    }
+
+    fn keeper(&self) -> u32 {
+        let keepers = children(self.program.id(), KEEPER);
+        let [keeper] = keepers[..] else {
+            panic!("not one keeper: {keepers:?}")
+        };
+        keeper
+    }
+
+    /// Ends so many of the processes at once, and waits until the program has seen it.
+    fn end(&mut self, many: usize) {
+        for sleeper in self.sleepers.drain(..many) {
+            send(sleeper, Signal::KILL);
+        }
+        let corpses = || children_and_corpses(self.program.id());
+        until(|| corpses() == self.sleepers.len() + 1);
+    }
+
+    /// Kills the program: all of its processes end.
+    fn kill(mut self) {
+        self.program.kill().unwrap();
+        self.program.wait().unwrap();
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = living(&self.sleepers);
+            if left.is_empty() {
+                return;
+            }
+            if Instant::now() > until {
+                left.iter().for_each(|left| send(*left, Signal::KILL));
+                panic!("{} processes were left", left.len());
+            }
+            std::thread::sleep(SOON);
+        }
+    }
+}
+
+/// How many children a program has that it has not reaped.
+fn children_and_corpses(program: u32) -> usize {
+    let listed = Command::new("ps")
+        .args(["-o", "pid=", "--ppid", &program.to_string()])
+        .output()
+        .unwrap();
+    String::from_utf8(listed.stdout).unwrap().lines().count()
+}
+
+/// Those of the processes that are there and are no corpses.
+fn living(processes: &[u32]) -> Vec<u32> {
+    let listed: Vec<String> = processes.iter().map(u32::to_string).collect();
+    let listed = Command::new("ps")
+        .args(["-o", "pid=,stat=", "-p", &listed.join(",")])
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let living = listed.lines().filter(|line| !line.contains('Z'));
+    let number = |line: &str| line.split_whitespace().next().unwrap().parse().unwrap();
+    living.map(number).collect()
+}
+
+#[test]
+fn f123_many_processes_of_which_half_end_at_once() {
+    const NAME: &str = "f123_many_processes_of_which_half_end_at_once";
+    const SIZE: usize = 400;
+    if let Some(folder) = as_program() {
+        return crowd_as_program(SIZE, &folder);
+    }
+    let mut crowd = Crowd::start(NAME, SIZE);
+    crowd.end(SIZE / 2);
+    crowd.kill();
+}
+
+#[test]
+fn f123_a_keeper_of_many_that_was_killed_is_replaced() {
+    const NAME: &str = "f123_a_keeper_of_many_that_was_killed_is_replaced";
+    const SIZE: usize = 400;
+    if let Some(folder) = as_program() {
+        return crowd_as_program(SIZE, &folder);
+    }
+    let mut crowd = Crowd::start(NAME, SIZE);
+    let keeper = crowd.keeper();
+    send(keeper, Signal::KILL);
+    until(|| children(crowd.program.id(), KEEPER).is_empty());
+    fs::write(crowd.folder.path().join("more"), "").unwrap();
+    until(|| children(crowd.program.id(), KEEPER).len() == 1);
+    until(|| {
+        crowd.sleepers = children(crowd.program.id(), "sleep 3600");
+        crowd.sleepers.len() == SIZE + 1
+    });
+    crowd.kill();
+}
+
+#[test]
+fn f123_a_keeper_of_many_that_does_not_read_is_replaced() {
+    const NAME: &str = "f123_a_keeper_of_many_that_does_not_read_is_replaced";
+    // Both halves are more lines than a socket has room for, each for itself.
+    const SIZE: usize = 620;
+    if let Some(folder) = as_program() {
+        return crowd_as_program(SIZE, &folder);
+    }
+    let mut crowd = Crowd::start(NAME, SIZE);
+    let keeper = crowd.keeper();
+    send(keeper, Signal::STOP);
+    crowd.end(SIZE / 2);
+    if crowd.keeper() == keeper {
+        // There was more room than that.
+        send(keeper, Signal::CONT);
+    }
+    crowd.kill();
+}
+
+#[test]
+fn f123_a_keeper_that_cannot_be_replaced_is_told_of_once_and_tried_again() {
+    const NAME: &str = "f123_a_keeper_that_cannot_be_replaced_is_told_of_once_and_tried_again";
+    static TOLD: AtomicUsize = AtomicUsize::new(0);
+    if let Some(folder) = as_program() {
+        let unkept = EventName::new("bedplate.supervisor.unkept");
+        let count = |_: &Event<'_>| {
+            TOLD.fetch_add(1, Relaxed);
+        };
+        let _attached = telemetry::attach("told", unkept, count).unwrap();
+        let pool = Supervisor::builder("pool").strategy(Strategy::Dynamic);
+        let pool = pool.start().unwrap();
+        let handle = pool.handle();
+        for _ in 0..5 {
+            handle.start_child(sleeper()).unwrap();
+        }
+        let me = std::process::id();
+        let mut sleepers = Vec::new();
+        until(|| {
+            sleepers = children(me, "sleep 3600");
+            sleepers.len() == 5
+        });
+        for keeper in children(me, KEEPER) {
+            send(keeper, Signal::KILL);
+        }
+        until(|| children(me, KEEPER).is_empty());
+        let limit = rustix::process::getrlimit(Resource::Nofile);
+        let nothing = Rlimit {
+            current: Some(0),
+            ..limit.clone()
+        };
+        // There is no descriptor to tell a keeper with.
+        rustix::process::setrlimit(Resource::Nofile, nothing).unwrap();
+        for (left, sleeper) in [4, 3].into_iter().zip(&sleepers) {
+            send(*sleeper, Signal::KILL);
+            until(|| handle.count().active == left);
+        }
+        rustix::process::setrlimit(Resource::Nofile, limit).unwrap();
+        let told = TOLD.load(Relaxed);
+        send(sleepers[2], Signal::KILL);
+        until(|| handle.count().active == 2);
+        let keepers = children(me, KEEPER).len();
+        let seen = format!("told {told}, keepers {keepers}");
+        fs::write(folder.join("seen"), seen).unwrap();
+        let left = format!("{}\n", sleepers[4]);
+        fs::write(folder.join("left"), left).unwrap();
+        return until_told();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = program(NAME, folder.path());
+    let left = number(&folder.path().join("left"));
+    let seen = fs::read_to_string(folder.path().join("seen")).unwrap();
+    assert_eq!(seen, "told 1, keepers 1");
+    assert!(lives(left));
+    program.kill().unwrap();
+    program.wait().unwrap();
+    until(|| !lives(left));
 }

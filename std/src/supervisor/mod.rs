@@ -33,7 +33,8 @@
 //!
 //! A child that is found to be *stuck* ([`ChildSpec::watch`]) is one `WARN` with what it was doing (`activity`) and for how long it
 //! has said nothing (`silent`), or an `ERROR` if the process ends for it, and an `INFO` when it goes on after all. A process that
-//! runs without a keeper (`ChildSpec::process`) is one `WARN` with the `error` that was the reason.
+//! runs without a keeper (`ChildSpec::process`) is one `WARN` with the `error` that was the reason; a keeper of all that is lost
+//! when a process ends, and cannot be replaced, is one of that process, for all others.
 
 mod abandonment;
 mod application;

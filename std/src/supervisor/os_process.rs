@@ -30,6 +30,7 @@ use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{IncarnationId, Stop};
 use core::time::Duration;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ExitStatus};
 
@@ -87,8 +88,14 @@ fn begin(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), Start
                 Stop::Forever => Duration::MAX,
             };
             request::set_body(Some((tree.clone(), id)));
-            let reason = running.see_through(&process, &stop, limit);
+            let (reason, kept) = running.see_through(&process, &stop, limit);
             stop.forget_callbacks();
+            // The keeper was lost with this one's end, for all others.
+            if let Err(error) = kept
+                && keeper::is_news()
+            {
+                report::unkept(&spec, me.path(), &error);
+            }
             ChildSpec::let_go(spec);
             life::tell_others(me, &reason);
             // Before the replacement asks for one.
@@ -99,7 +106,8 @@ fn begin(tree: Arc<Tree>, id: IncarnationId, launch: Launch) -> Result<(), Start
     };
     builder.spawn(waiting).map(drop).map_err(|error| {
         running.signal(Signal::KILL);
-        let _status = running.reap(&process);
+        // If the keeper is lost, whoever comes next meets that, too, and tells.
+        let _reaped = running.reap(&process);
         StartError::Spawn(error)
     })
 }
@@ -122,23 +130,25 @@ fn run(spec: &ChildSpec) -> Result<Child, StartError> {
 }
 
 impl Running {
-    /// Waits for the end of the process, which is asked to stop when its incarnation is. How it ended.
+    /// Waits for the end of the process, which is asked to stop when its incarnation is. How it ended, and
+    /// whether the others still have a keeper.
     fn see_through(
         self: &Arc<Self>,
         process: &Mutex<Child>,
         stop: &StopToken,
         limit: Duration,
-    ) -> ExitReason {
+    ) -> (ExitReason, io::Result<()>) {
         let on_stop = {
             let (running, token) = (self.clone(), stop.clone());
             stop.on_stop(move || running.stop(token, limit))
         };
-        let status = self.reap(process);
+        let (status, kept) = self.reap(process);
         drop(on_stop);
-        match status {
+        let reason = match status {
             Ok(status) => reason_of(status, stop.is_stopped()),
             Err(error) => ExitReason::Failed(Arc::new(error)),
-        }
+        };
+        (reason, kept)
     }
 
     /// Asks the process to end, and sees to it that it does.
@@ -184,8 +194,9 @@ impl Running {
         }
     }
 
-    /// Waits until the process has ended, kills whatever is left of its group, and reaps it.
-    fn reap(&self, process: &Mutex<Child>) -> std::io::Result<ExitStatus> {
+    /// Waits until the process has ended, kills whatever is left of its group, and reaps it. Its status, and whether the
+    /// others still have a keeper.
+    fn reap(&self, process: &Mutex<Child>) -> (io::Result<ExitStatus>, io::Result<()>) {
         let group = *self.group.lock();
         if let Some(first) = group {
             let how = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
@@ -195,15 +206,15 @@ impl Running {
             }
         }
         let mut group = self.group.lock();
-        if let Some(group) = *group {
+        let kept = group.map_or(Ok(()), |group| {
             let _gone = kill_process_group(group, Signal::KILL);
-            keeper::let_go(group);
-        }
+            keeper::let_go(group)
+        });
         let status = process.lock().wait();
         *group = None;
         drop(group);
         self.reaped.notify_all();
-        status
+        (status, kept)
     }
 }
 

@@ -102,7 +102,7 @@ pub(super) fn recovered(whom: &Whom<'_>, silent: Duration) -> UsersCode {
     })
 }
 
-/// Tells that a process runs which will not end with the program, and why.
+/// Tells that a process runs which will not end with the program, or that none will since this one's end, and why.
 #[cfg(all(unix, feature = "process"))]
 pub(super) fn unkept(spec: &super::ChildSpec, child: &str, error: &std::io::Error) {
     contain(|| {
@@ -169,7 +169,7 @@ mod to_tracing {
 
     #[cfg(all(unix, feature = "process"))]
     pub(super) fn unkept(child: &str, error: &std::io::Error) {
-        tracing::warn!(target: TARGET, child, %error, "child does not end with the program");
+        tracing::warn!(target: TARGET, child, %error, "no keeper: does not end with the program");
     }
 
     pub(super) fn fed(child: &str, health: &Health) {

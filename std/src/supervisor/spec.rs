@@ -121,9 +121,11 @@ impl ChildSpec {
     ///
     /// When this program is gone, however it ended, its processes and whatever is left of their groups are killed, by a keeper:
     /// a shell that is started with the first of them, in a process group of its own, and waits for that. It takes one
-    /// descriptor here. Only a program that is killed in the very moment in which it starts a process leaves that behind; and so
-    /// does one whose keeper could not be started (there is no `/bin/sh`, or no room for it), which is
-    /// [told](super#what-is-told-and-where) and harms nothing else. Who leaves the group of a process leaves its keeper.
+    /// descriptor here, and does for thousands of processes. One that is lost is replaced when the next process begins or
+    /// ends; one that does not read holds that up for about a second. Only a program that is killed in the very moment in which
+    /// it starts a process leaves that behind; and so does one whose keeper could not be started or replaced (there is no
+    /// `/bin/sh`, or no room for it), which is [told](super#what-is-told-and-where), harms nothing else, and is tried again with
+    /// the next beginning or end. Who leaves the group of a process leaves its keeper.
     ///
     /// ```
     /// use bedplate::supervisor::{ChildSpec, Supervisor};

@@ -65,7 +65,7 @@
 //! | `bedplate.supervisor.gave_up` | `restarts` | `supervisor`, `child`, `reason` |
 //! | `bedplate.supervisor.stuck` | `incarnation`, `silent` | `supervisor`, `child`, `activity` |
 //! | `bedplate.supervisor.recovered`, from being stuck | `incarnation`, `silent` | `supervisor`, `child` |
-//! | `bedplate.supervisor.unkept`, of a process that will not end with the program | | `child` (its path), `reason` |
+//! | `bedplate.supervisor.unkept`, of a process that will not end with the program, or with whose end the keeper of all others was lost | | `child` (its path), `reason` |
 //! | `bedplate.checkpoint.fallback` | `version` that was given up, `crashes` | `checkpoint`, `child`, `to` which version, if there is any |
 //! | `bedplate.supervisor.unfed`: a [watchdog](crate::supervisor::ChildSpec::watchdog) is not fed any more | `troubles` | `child`, `health` |
 //! | `bedplate.supervisor.fed`: it is again | `troubles` | `child` |

@@ -82,7 +82,7 @@ pub(crate) fn recovered(supervisor: &str, child: &str, incarnation: u64, silent:
     );
 }
 
-/// A process runs that will not end with the program.
+/// A process runs that will not end with the program, or the keeper of all others was lost with its end.
 #[cfg(all(unix, feature = "process"))]
 pub(crate) fn unkept(child: &str, reason: &dyn fmt::Display) {
     emit!("bedplate.supervisor.unkept", {}, { child: child, reason: Value::shown(reason) });

@@ -1,7 +1,7 @@
 //! Who ends the processes of a program that is gone.
 //!
 //! ```text
-//! program ── "+ group" when a process has begun, "- group" before it is reaped ──▶ keeper: a shell that reads
+//! program ── "slot group" when a process has begun, "slot" before it is reaped ──▶ keeper: a shell that reads
 //! program gone, however it ended: the stream is over ──▶ keeper kills the groups that are left, and ends
 //! ```
 //!
@@ -11,11 +11,25 @@
 //! Unix.
 //!
 //! There is one keeper for the whole program, started with its first process. It is in a process group of its own and does not
-//! heed the signals by which whole sessions are asked to stop, since it is there for what they leave. Groups are kept here,
-//! too, so that another keeper can be told all if the first was killed. A number is withdrawn while the process still has
-//! it: the system cannot have given it to anybody else.
+//! heed the signals by which whole sessions are asked to stop, since it is there for what they leave. A number is withdrawn
+//! while the process still has it: the system cannot have given it to anybody else.
+//!
+//! **Protocol.** Lines, each the number of a slot and the group that is in it from now on, or none. The lowest free slot is
+//! taken first, so there are never more than there were groups at once. A shell has a variable for each: what it does for a
+//! line does not depend on how many groups there are, and what it remembers does not grow with the lines. So it reads faster
+//! than processes can be started, and many may end at once. What has no end of line, since the program was killed while it
+//! wrote, is no line.
+//!
+//! **States.** *None*: no process has begun yet, or the last keeper was lost and there is no other. *Told*: it has been sent
+//! all that is in `slots`. One that cannot be told (it is gone, or does not read) may have got half of a line; it is killed, and
+//! another is told everything, as one piece, since each piece costs far more of a socket's room than its bytes. If there is no
+//! other, it is *none*, which is told once, or with each process that begins; and whoever comes next, with a process that begins
+//! or ends, tries again. Whoever tells a keeper waits for room no longer than [`PATIENCE`].
 
+use crate::clock;
 use crate::sync::{Mutex, MutexGuard};
+use core::fmt::Write as _;
+use core::time::Duration;
 use rustix::process::Pid;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
@@ -26,55 +40,71 @@ use std::process::{Child, Command, Stdio};
 /// What the keeper does. Nothing but what a shell has in itself, so that it can do it when nothing else can be started.
 const SCRIPT: &str = "\
 trap '' HUP INT QUIT TERM
-groups=
-while read -r sign group; do
-    if [ \"$sign\" = + ]; then
-        groups=\"$groups $group\"
-    else
-        rest=
-        for other in $groups; do
-            [ \"$other\" = \"$group\" ] || rest=\"$rest $other\"
-        done
-        groups=$rest
-    fi
+slots=0
+while read -r slot group; do
+    eval \"group_$slot=$group\"
+    [ \"$slot\" -lt \"$slots\" ] || slots=$((slot + 1))
 done
-for group in $groups; do
-    kill -s KILL -- \"-$group\"
+while [ \"$slots\" -gt 0 ]; do
+    slots=$((slots - 1))
+    eval \"group=\\$group_$slots\"
+    [ -z \"$group\" ] || kill -s KILL -- \"-$group\"
 done
 ";
+
+/// How long a keeper may not read before it counts as lost.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Sees to it that everybody in `group` is killed when this program is gone. Starts a keeper if there is none; without one,
 /// whoever comes next tries again, for this group as well.
 ///
 /// # Concurrency
-/// Blocking: one at a time, and a keeper that has to be started takes as long as any process.
+/// Blocking: one at a time, and a keeper that has to be started takes as long as any process. One that does not read is waited
+/// for, about a second.
 pub(super) fn keep(group: Pid) -> io::Result<()> {
     let mut books = books();
-    books.groups.push(group);
-    books.tell('+', group)
+    let slot = books.free_slot();
+    books.slots[slot] = Some(group);
+    let kept = books.tell(slot);
+    // The caller tells of each.
+    books.told |= kept.is_err();
+    kept
 }
 
-/// The opposite, for a group whose first process is not reaped yet.
-pub(super) fn let_go(group: Pid) {
+/// The opposite, for a group whose first process is not reaped yet. An error is that there is no keeper any more, for nobody.
+///
+/// # Concurrency
+/// As [`keep`].
+pub(super) fn let_go(group: Pid) -> io::Result<()> {
     let mut books = books();
-    books.groups.retain(|other| *other != group);
-    if books.keeper.is_some() {
-        // One that cannot be told is replaced by one that is not told of this group, or by nobody.
-        let _unkept = books.tell('-', group);
-    }
+    let is_it = |slot: &Option<Pid>| *slot == Some(group);
+    let Some(slot) = books.slots.iter().position(is_it) else {
+        return Ok(());
+    };
+    books.slots[slot] = None;
+    books.tell(slot)
+}
+
+/// Whether nobody was told yet that there is no keeper. Who asks tells.
+pub(super) fn is_news() -> bool {
+    let mut books = books();
+    books.keeper.is_none() && !core::mem::replace(&mut books.told, true)
 }
 
 fn books() -> MutexGuard<'static, Books> {
     static BOOKS: Mutex<Books> = Mutex::new(Books {
-        groups: Vec::new(),
+        slots: Vec::new(),
         keeper: None,
+        told: false,
     });
     BOOKS.lock()
 }
 
 struct Books {
-    groups: Vec<Pid>,
+    slots: Vec<Option<Pid>>,
     keeper: Option<Keeper>,
+    /// Whether somebody was told that there is no keeper.
+    told: bool,
 }
 
 struct Keeper {
@@ -83,22 +113,48 @@ struct Keeper {
 }
 
 impl Books {
-    /// Tells the keeper, or a new one everything.
-    fn tell(&mut self, sign: char, group: Pid) -> io::Result<()> {
+    /// The lowest that is free.
+    fn free_slot(&mut self) -> usize {
+        let free = self.slots.iter().position(Option::is_none);
+        free.unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        })
+    }
+
+    /// Tells the keeper what is in a slot, or a new one everything.
+    fn tell(&mut self, slot: usize) -> io::Result<()> {
         if let Some(keeper) = &mut self.keeper {
-            if keeper.tell(sign, group).is_ok() {
+            let mut line = String::new();
+            describe(&mut line, slot, self.slots[slot]);
+            if keeper.tell(line.as_bytes()).is_ok() {
                 return Ok(());
             }
             self.dismiss();
         }
-        let mut keeper = Keeper::start()?;
-        let told = self
-            .groups
-            .iter()
-            .try_for_each(|group| keeper.tell('+', *group));
-        self.keeper = Some(keeper);
-        if told.is_err() {
-            self.dismiss();
+        let groups = self.slots.iter().flatten().count();
+        if groups == 0 {
+            return Ok(());
+        }
+        self.replace().map_err(|error| {
+            let all = format!("none of {groups} processes has a keeper: {error}");
+            io::Error::new(error.kind(), all)
+        })
+    }
+
+    /// Starts a keeper and tells it everything.
+    fn replace(&mut self) -> io::Result<()> {
+        let mut all = String::new();
+        for (slot, group) in self.slots.iter().enumerate() {
+            if group.is_some() {
+                describe(&mut all, slot, *group);
+            }
+        }
+        let keeper = self.keeper.insert(Keeper::start()?);
+        let told = keeper.tell(all.as_bytes());
+        match told {
+            Ok(()) => self.told = false,
+            Err(_) => self.dismiss(),
         }
         told
     }
@@ -114,8 +170,7 @@ impl Books {
 impl Keeper {
     fn start() -> io::Result<Self> {
         let (stream, its) = UnixStream::pair()?;
-        // One that does not read is of no use, and nobody is to wait for it.
-        stream.set_nonblocking(true)?;
+        stream.set_write_timeout(Some(PATIENCE))?;
         let process = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "bedplate-keeper"])
             .env_clear()
@@ -128,8 +183,30 @@ impl Keeper {
         Ok(Self { process, stream })
     }
 
-    fn tell(&mut self, sign: char, group: Pid) -> io::Result<()> {
-        let line = format!("{sign} {}\n", group.as_raw_nonzero());
-        self.stream.write_all(line.as_bytes())
+    /// Writes all of it. After an error nobody knows how much was written.
+    fn tell(&mut self, mut lines: &[u8]) -> io::Result<()> {
+        // The stream's own limit is for each call, and one that reads a little now and then would be waited for again and again.
+        let until = clock::now().saturating_add(PATIENCE);
+        while !lines.is_empty() {
+            match self.stream.write(lines) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => lines = &lines[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            if !lines.is_empty() && clock::now() >= until {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+        Ok(())
     }
+}
+
+/// Adds the line that says what is in a slot.
+fn describe(lines: &mut String, slot: usize, group: Option<Pid>) {
+    // A string takes everything.
+    let _written = match group {
+        Some(group) => writeln!(lines, "{slot} {}", group.as_raw_nonzero()),
+        None => writeln!(lines, "{slot}"),
+    };
 }
