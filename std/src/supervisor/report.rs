@@ -115,8 +115,8 @@ pub(super) fn unkept(spec: &super::ChildSpec, child: &str, error: &std::io::Erro
 
 /// Tells that the watchdog `child` is not fed any more, or is again.
 pub(super) fn fed(child: &str, health: &Health) {
-    own::fed(child, health.live, health.degraded.len(), health);
-    to_tracing::fed(child, health);
+    contain(|| own::fed(child, health.live, health.degraded.len(), health));
+    contain(|| to_tracing::fed(child, health));
 }
 
 fn in_context(whom: &Whom<'_>, tell: impl FnOnce(&str, &str, u64) + Send + 'static) -> UsersCode {
