@@ -13,7 +13,7 @@
 //!
 //! [`Status`] is the rule, and has a table of it: what is known of each child and each check is turned into one, and they are put
 //! together with [`and`](Status::and). [`Check`] is one check of something outside: when it is due, when its answer is late, and for
-//! how long an answer holds. Nothing here reads a clock, runs a check, or ends anything.
+//! how long an answer holds. [`Lateness`] tells who is late from a program that was paused. Nothing here reads a clock, runs a check, or ends anything.
 //!
 //! ```
 //! use bedplate_core::health::{Status, Verdict};
@@ -30,8 +30,10 @@
 //! ```
 
 mod check;
+mod lateness;
 
 pub use check::{Check, LEAST_INTERVAL, Verdict};
+pub use lateness::Lateness;
 
 use crate::supervision::{ChildState, Phase};
 
@@ -148,7 +150,7 @@ impl Status {
         }
     }
 
-    /// Of whoever watches the deadlines: as long as he is late, nobody is restarted after a delay, found to be stuck, or abandoned.
+    /// Of whoever watches the deadlines, who is [late](Lateness) or not: as long as he is, nobody is restarted after a delay, found to be stuck, or abandoned.
     #[must_use]
     pub const fn of_timer(late: bool) -> Self {
         if late { Self::NOT_LIVE } else { Self::WELL }

@@ -156,3 +156,59 @@ fn no_check_is_made_without_a_pause() {
     assert_eq!(check.due(), Some(Instant::MAX));
     assert_eq!(check.verdict(Instant::MAX), Verdict::Passed);
 }
+
+fn timer() -> Lateness {
+    Lateness::new(Duration::from_secs(5), Duration::from_secs(1))
+}
+
+#[test]
+fn whoever_looks_first_after_a_pause_finds_nobody_late() {
+    let mut lateness = timer();
+    for pause in 0..100 {
+        let goes_on = at(1_000 * pause + 600);
+        assert!(!lateness.look(at(1_000 * pause), None));
+        let due = Some(at(1_000 * pause + 1));
+        // Any number of looks, before he has done anything.
+        for millis in 0..=1_000 {
+            let now = goes_on.saturating_add(Duration::from_millis(millis));
+            assert!(!lateness.look(now, due));
+        }
+        // He comes round, and nobody else looks.
+        assert!(!lateness.look(goes_on.saturating_add(LIMIT), None));
+    }
+}
+
+#[test]
+fn who_never_comes_round_again_is_late_however_often_one_looks() {
+    for between in [1, 10, 999, 1_001, 10_000] {
+        let mut lateness = timer();
+        let mut now = at(100);
+        let mut looks = 0;
+        while !lateness.look(now, Some(at(100))) {
+            now = now.saturating_add(Duration::from_millis(between));
+            looks += 1;
+            assert!(looks < 10_000);
+        }
+        let took = now.saturating_duration_since(at(100));
+        assert!(took > Duration::from_secs(6));
+        // Two looks beyond the limit, and the time between them.
+        let longest = Duration::from_millis(6_000 + 2 * between);
+        assert!(took <= longest, "{between}: {took:?}");
+        for later in 0..100 {
+            let now = now.saturating_add(Duration::from_secs(later));
+            assert!(lateness.look(now, Some(at(100))));
+        }
+    }
+}
+
+#[test]
+fn who_is_always_behind_is_late_although_he_does_something() {
+    let mut lateness = timer();
+    let behind = |now: u64| Some(at(now - 6));
+    assert!(!lateness.look(at(100), behind(100)));
+    assert!(!lateness.look(at(101), behind(101)));
+    assert!(lateness.look(at(102), behind(102)));
+    assert!(lateness.look(at(103), behind(103)));
+    assert!(!lateness.look(at(104), Some(at(99))), "not beyond");
+    assert!(!lateness.look(at(200), behind(200)), "it begins anew");
+}

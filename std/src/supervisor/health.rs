@@ -34,8 +34,11 @@
 //!
 //! The rule is [`bedplate_core::health::Status`], which has a table of it. In short:
 //!
-//! - *live*: the thread that watches deadlines is less than five seconds late, no [critical](ChildSpec::critical) child is
-//!   [stuck](ChildSpec::watch), and none of those that were abandoned still goes on. A child that is not watched is never stuck.
+//! - *live*: the thread that watches deadlines is not late, no [critical](ChildSpec::critical) child is [stuck](ChildSpec::watch), and none
+//!   of those that were abandoned still goes on. A child that is not watched is never stuck. The thread is late if it is more than five
+//!   seconds behind, and was so more than a second ago when somebody looked, and ever since: a program that was paused, by a signal or
+//!   with its machine, has all its deadlines behind it when it goes on, and is live all the same if the thread then catches up. So to find a
+//!   thread that does nothing any more takes two looks, with more than a second between the first and the last.
 //! - *ready*: all critical children run, none is stuck, all critical [checks](ChildSpec::check) have passed, and the
 //!   supervisor that is asked has started all its children and has not begun to stop.
 //! - *degraded*: all that is against it, and what is wrong elsewhere, each with its path. A child that is not critical may be
@@ -127,7 +130,7 @@ pub enum Problem {
     Stopping,
     /// The supervisor has ended.
     Ended,
-    /// The thread that watches deadlines does not keep up: nobody is restarted after a delay, found to be stuck, or abandoned.
+    /// The thread that watches deadlines does not keep up, and that not because the program was paused: nobody is restarted after a delay, found to be stuck, or abandoned.
     TimerLate,
 }
 

@@ -8,8 +8,10 @@
 //!
 //! A supervisor decides under its lock, and tells the timer outside of it; so two threads may tell it in the wrong order.
 //! Therefore each wish has a number, and one that comes late is not heard: the last decision is what
-//! the timer knows in the end. Whether it keeps up is read from what is due and whom it is telling ([`is_late`]): it need not say
-//! anything for that. An entry that was due is taken out, and its supervisor says afresh what it waits for.
+//! the timer knows in the end. Whether it keeps up is read from what is due and whom it is telling ([`is_late`]): a thread
+//! that hangs need not say anything for that. One look is not enough, though, since a program that was paused finds everything due when it
+//! goes on, perhaps before this thread had a chance to run ([`Lateness`]); so it looks itself, too, whenever it comes round. An entry that
+//! was due is taken out, and its supervisor says afresh what it waits for.
 
 use super::elsewhere::elsewhere;
 use super::tree::Tree;
@@ -17,11 +19,14 @@ use crate::clock;
 use crate::sync::{Arc, Condvar, Mutex, Weak, thread};
 use alloc::collections::BTreeMap;
 use bedplate_core::clock::Instant;
+use bedplate_core::health::Lateness;
 use core::time::Duration;
 use std::io;
 
-/// Who is behind by more is late: not for want of a processor, but because it hangs, or the whole machine does.
+/// Who is behind by more is late: not for want of a processor, but because it hangs, or the whole machine does …
 const LATE: Duration = Duration::from_secs(5);
+/// … unless the program was paused, after which so much is more than enough to catch up, however busy the machine is.
+const GRACE: Duration = Duration::from_secs(1);
 
 struct Timer {
     running: bool,
@@ -31,6 +36,7 @@ struct Timer {
     added: u64,
     /// Since when a supervisor is told.
     telling: Option<Instant>,
+    lateness: Lateness,
 }
 
 static TIMER: Mutex<Timer> = Mutex::new(Timer {
@@ -38,6 +44,7 @@ static TIMER: Mutex<Timer> = Mutex::new(Timer {
     deadlines: BTreeMap::new(),
     added: 0,
     telling: None,
+    lateness: Lateness::new(LATE, GRACE),
 });
 static CHANGED: Condvar = Condvar::new();
 
@@ -53,20 +60,18 @@ pub(super) fn ensure_running() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether it does not keep up: something was due so long ago, or a supervisor is told of it for so long.
+/// Whether it does not keep up: something was due so long ago, or a supervisor is told of it for so long, and that was seen a while
+/// ago already.
 pub(super) fn is_late() -> bool {
-    let timer = TIMER.lock();
+    let mut timer = TIMER.lock();
     timer.is_late(clock::now())
 }
 
 impl Timer {
-    fn is_late(&self, now: Instant) -> bool {
+    fn is_late(&mut self, now: Instant) -> bool {
         let due = self.deadlines.keys().next().map(|(due, _)| *due);
-        let behind = [due, self.telling];
-        let behind = behind.into_iter().flatten();
-        behind
-            .min()
-            .is_some_and(|since| since.saturating_add(LATE) < now)
+        let undone = [due, self.telling].into_iter().flatten().min();
+        self.lateness.look(now, undone)
     }
 }
 
@@ -122,6 +127,8 @@ fn next_due() -> Weak<Tree> {
     timer.telling = None;
     loop {
         let now = clock::now();
+        // Who has caught up is doubted no longer.
+        timer.is_late(now);
         let seen = timer.added;
         match timer.deadlines.first_entry() {
             Some(first) if first.key().0 <= now => {
@@ -173,23 +180,50 @@ mod tests {
         assert_eq!(known(), []);
     }
 
-    #[test]
-    fn it_is_late_when_it_is_behind_or_does_not_come_back() {
-        let at = |seconds: u64| Instant::from_nanos(seconds * 1_000_000_000);
-        let mut timer = Timer {
+    fn at(seconds: u64) -> Instant {
+        Instant::from_nanos(seconds * 1_000_000_000)
+    }
+
+    fn idle() -> Timer {
+        Timer {
             running: true,
             deadlines: BTreeMap::new(),
             added: 0,
             telling: None,
-        };
+            lateness: Lateness::new(LATE, GRACE),
+        }
+    }
+
+    #[test]
+    fn it_is_late_when_it_is_behind_or_does_not_come_back() {
+        let mut timer = idle();
         assert!(!timer.is_late(at(1_000)), "nobody waits for it");
         timer.deadlines.insert((at(1_000), 0), Weak::new());
-        assert!(!timer.is_late(at(1_005)));
-        assert!(timer.is_late(at(1_006)));
+        for now in 1_005..=1_007 {
+            assert!(!timer.is_late(at(now)));
+        }
+        assert!(timer.is_late(at(1_008)));
         timer.deadlines.clear();
         timer.telling = Some(at(2_000));
-        assert!(!timer.is_late(at(2_005)));
-        assert!(timer.is_late(at(2_006)));
+        for now in 2_005..=2_007 {
+            assert!(!timer.is_late(at(now)));
+        }
+        assert!(timer.is_late(at(2_008)));
+    }
+
+    #[test]
+    fn it_is_not_late_because_the_program_was_paused() {
+        let mut timer = idle();
+        let paused = |timer: &mut Timer, from: u64| {
+            timer.deadlines.insert((at(from), 0), Weak::new());
+            // Whoever comes first when it goes on is faster than the timer's own thread.
+            assert!(!timer.is_late(at(from + 3_600)));
+            assert!(!timer.is_late(at(from + 3_600)));
+            timer.deadlines.clear();
+            assert!(!timer.is_late(at(from + 3_600)), "it comes round");
+        };
+        paused(&mut timer, 1_000);
+        paused(&mut timer, 10_000);
     }
 
     #[test]

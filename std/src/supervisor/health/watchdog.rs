@@ -5,11 +5,15 @@ use crate::process::{ExitReason, IntoExit};
 use bedplate_core::health::LEAST_INTERVAL;
 use core::time::Duration;
 
+/// So much later it looks again before it ceases to feed: more than a thread needs to get its turn.
+const AGAIN: Duration = Duration::from_millis(100);
+
 impl ChildSpec {
     /// A thread that calls `feed` at once and then every `every`, ten milliseconds at least, as long as all is
     /// [live](super::Health::live): everything below the outermost supervisor, wherever in the tree this child is. So whoever waits to
     /// be fed, and ends the program or the machine if it is not, does so when a [critical](Self::critical) child is stuck or was
-    /// abandoned, when the process is not run any more, and when this child is away. Permanent, with five seconds to stop.
+    /// abandoned, when the process is not run any more, and when this child is away. Permanent, with five seconds to stop. Before it
+    /// ceases to feed, it looks again a tenth of a second later, so that a program that was paused and goes on is not taken for one that hangs.
     ///
     /// A critical child that is not [watched](Self::watch) cannot be found stuck. Who is found stuck has been so for its limit and a
     /// little more; and with [`OnStuck::Restart`](super::super::OnStuck::Restart) it is stopped and started again, during which
@@ -55,7 +59,14 @@ impl ChildSpec {
 fn keep_fed(me: &Incarnation, every: Duration, feed: impl Fn() -> ExitReason) -> ExitReason {
     let mut fed = true;
     loop {
-        let health = me.health_of_all();
+        let mut health = me.health_of_all();
+        if fed && !health.live {
+            // The program may have been paused, and others need a moment to find out that they are late, and catch up.
+            if me.stop().wait(AGAIN) {
+                return ExitReason::Normal;
+            }
+            health = me.health_of_all();
+        }
         if health.live {
             let how = feed();
             if !how.is_clean() {
