@@ -467,8 +467,9 @@ impl Crowd {
         for sleeper in self.sleepers.drain(..many) {
             send(sleeper, Signal::KILL);
         }
-        let corpses = || children_and_corpses(self.program.id());
-        until(|| corpses() == self.sleepers.len() + 1);
+        // And the keeper.
+        let left = self.sleepers.len() + 1;
+        until(|| children_and_corpses(self.program.id()) == left);
     }
 
     /// Kills the program: all of its processes end.
@@ -487,6 +488,13 @@ impl Crowd {
             }
             std::thread::sleep(SOON);
         }
+    }
+}
+
+impl Drop for Crowd {
+    /// Also if the test has failed.
+    fn drop(&mut self) {
+        let _gone = self.program.kill();
     }
 }
 
@@ -572,7 +580,7 @@ fn f123_a_keeper_that_cannot_be_replaced_is_told_of_once_and_tried_again() {
         let count = |_: &Event<'_>| {
             TOLD.fetch_add(1, Relaxed);
         };
-        let _attached = telemetry::attach("told", unkept, count).unwrap();
+        telemetry::attach("told", unkept, count).unwrap();
         let pool = Supervisor::builder("pool").strategy(Strategy::Dynamic);
         let pool = pool.start().unwrap();
         let handle = pool.handle();
@@ -592,7 +600,7 @@ fn f123_a_keeper_that_cannot_be_replaced_is_told_of_once_and_tried_again() {
         let limit = rustix::process::getrlimit(Resource::Nofile);
         let nothing = Rlimit {
             current: Some(0),
-            ..limit.clone()
+            ..limit
         };
         // There is no descriptor to tell a keeper with.
         rustix::process::setrlimit(Resource::Nofile, nothing).unwrap();
