@@ -14,7 +14,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::Instant;
 use tempfile::TempDir;
 
@@ -224,6 +224,30 @@ fn a_command_that_is_not_there_is_a_start_that_failed() {
         error.to_string().contains("panicked: no command"),
         "{error}"
     );
+}
+
+#[test]
+fn f76_one_that_is_abandoned_before_there_is_a_process_counts_until_its_start_has_failed() {
+    let (describing, is_described) = mpsc::channel();
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let missing = ChildSpec::process("missing", move || {
+        describing.send(()).unwrap();
+        held.lock().unwrap().recv().unwrap_err();
+        Command::new("/nowhere/to/be/found")
+    });
+    // A process is given five seconds more before it is abandoned, but for the budget.
+    let missing = missing.stop(Stop::Within(SOON));
+    let supervisor = app().shutdown_budget(SOON).start().unwrap();
+    let handle = supervisor.handle();
+    let own = handle.clone();
+    let starter = std::thread::spawn(move || own.start_child(missing).map(drop));
+    is_described.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(supervisor.shutdown().abandoned, ["missing"]);
+    assert_eq!(handle.count().abandoned, 1);
+    drop(release);
+    assert!(starter.join().unwrap().is_err());
+    until(|| handle.count().abandoned == 0);
 }
 
 #[test]
