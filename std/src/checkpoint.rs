@@ -38,9 +38,13 @@
 //! it saved last, and finds nothing changed by it afterwards, even if its thread still runs.
 //!
 //! A later incarnation of a child takes a checkpoint from an earlier one, and never the reverse; a child is known by its
-//! [path](crate::supervisor::ChildRef::path). Another child is [refused](OpenError::Held) as long as the holder is alive, so that two
-//! children that were given one checkpoint by mistake do not overwrite each other: the second one fails when it opens it, and
-//! not later. When the holder is over, anybody may have it.
+//! [path](crate::supervisor::ChildRef::path), also if it comes back with a supervisor that is restarted above it. Another child is
+//! [refused](OpenError::Held) as long as the holder is alive, so that two children that were given one checkpoint by mistake do not
+//! overwrite each other: the second one fails when it opens it, and not later. When the holder is over, anybody may have it.
+//!
+//! Two children may have one path. Those of a [dynamic](crate::supervisor::Strategy::Dynamic) supervisor are different children whatever
+//! their ids, also from those that were there before it was restarted, and so are those below two supervisors that were
+//! [started](crate::supervisor::SupervisorBuilder::start) with one name, at once or one after the other.
 //!
 //! # A state that crashes
 //! The last two versions are kept. If the current one is restored three times in a row and the incarnation

@@ -5,7 +5,7 @@ use bedplate::checkpoint::{Checkpoint, CrashLimit, ForgetError, OpenError, Opene
 use bedplate::clock;
 use bedplate::monitor::Inbox;
 use bedplate::process::ExitReason;
-use bedplate::supervisor::{ChildSpec, Incarnation, Restart, Stop, Supervisor};
+use bedplate::supervisor::{ChildSpec, Incarnation, Restart, Stop, Strategy, Supervisor};
 use bedplate::telemetry::{EventName, OwnedEvent, OwnedValue, Pattern, Probe};
 use core::error::Error;
 use core::time::Duration;
@@ -541,6 +541,45 @@ fn another_child_is_refused_until_the_holder_is_over() {
     assert_eq!(checkpoint.info().holder, Some(pid));
     assert_eq!(holder.shutdown().clean, ["holder"]);
     assert_eq!(once("other", open), Ok((Some(2), Ok(3))));
+}
+
+/// Children of one dynamic supervisor may have one id, and supervisors one name: they are different children all the same.
+#[test]
+fn another_child_of_the_same_path_is_refused_as_well() {
+    let checkpoint = Checkpoint::<u64>::new("tried");
+    let (tell, told) = mpsc::channel();
+    let spec = |value: u64| {
+        let (mine, tell) = (checkpoint.clone(), tell.clone());
+        let body = move |me: &Incarnation| {
+            let opened = mine.open(me);
+            let saved = opened.map(|saved| saved.save(value).is_ok());
+            tell.send((saved, me.me().pid())).unwrap();
+            wait_for_stop(me)
+        };
+        ChildSpec::worker("connection", body).stop(Stop::Within(PATIENCE))
+    };
+    let next = || told.recv_timeout(PATIENCE).unwrap();
+    let pool = || Supervisor::builder("pool").strategy(Strategy::Dynamic);
+    let supervisor = pool().start().unwrap();
+    let start = |value| supervisor.handle().start_child(spec(value)).unwrap();
+
+    let elder = start(1);
+    let holder = elder.pid();
+    assert_eq!(next(), (Ok(true), holder));
+    let younger = start(2);
+    assert_eq!(next(), (Err(OpenError::Held { holder }), younger.pid()));
+    let other = pool().child(spec(3)).child(spec(4)).start().unwrap();
+    for _ in 0..2 {
+        assert_eq!(next().0, Err(OpenError::Held { holder }));
+    }
+    assert_eq!(checkpoint.latest().as_deref(), Some(&1));
+    assert_eq!(checkpoint.info().holder, Some(holder));
+
+    supervisor.handle().terminate_child(&elder).unwrap();
+    let last = start(5);
+    assert_eq!(next(), (Ok(true), last.pid()));
+    assert_eq!(supervisor.shutdown().clean.len(), 2);
+    assert_eq!(other.shutdown().clean.len(), 2);
 }
 
 /// A helper of the incarnation may save, but not for longer than that lives.

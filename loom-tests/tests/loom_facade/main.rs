@@ -100,5 +100,6 @@ fn model(scenario: impl Fn() + Send + Sync + 'static) {
 
 /// A new incarnation of one child, as the driver makes it.
 fn born(number: u64) -> ChildRef {
-    process::enter("app/child".into(), number).expect("there are identities")
+    process::enter("app/child".into(), process::Lineage::NONE, number)
+        .expect("there are identities")
 }

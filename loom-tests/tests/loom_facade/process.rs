@@ -12,7 +12,7 @@ mod table;
 pub(crate) use bedplate_core::id::Pid;
 pub(crate) use exit::ExitReason;
 pub(crate) use fence::Fence;
-pub(crate) use table::{Lease, alive, enter, find, leave};
+pub(crate) use table::{Lease, Lineage, alive, enter, find, leave};
 
 /// No span is told of.
 #[derive(Default)]

@@ -8,7 +8,7 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Another child has it, and is alive. Each child needs a checkpoint of its own.
+    /// Another child has it, and is alive; it may have the same path. Each child needs a checkpoint of its own.
     Held {
         /// Which incarnation has it.
         holder: Pid,

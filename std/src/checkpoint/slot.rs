@@ -1,7 +1,7 @@
 //! What a checkpoint keeps, and who may change it: everything that happens under its lock.
 //!
 //! ```text
-//!  opened by an incarnation          its fence                     a later one of the same path opens, or
+//!  opened by an incarnation          its fence                     a later one of the same child opens, or
 //!        (none) ─────► held by it ──── closes ────► held by nobody ──► any other: how the holder ended is counted
 //!                        │  ▲                            ▲
 //!                 save, forget: under the lock,          ╰── nothing is changed any more, by whomever
@@ -17,7 +17,7 @@
 
 use super::{ForgetError, OpenError, SaveError};
 use crate::process::panic::discard;
-use crate::process::{Fence, Pid};
+use crate::process::{Fence, Lineage, Pid};
 use crate::supervisor::ChildRef;
 use crate::sync::{Arc, Mutex};
 use bedplate_core::checkpoint::{CrashLimit, Ending, FellBack, Kept, Opening, Versions};
@@ -42,7 +42,8 @@ struct State<T> {
 }
 
 struct Holder {
-    path: Arc<str>,
+    /// Which child it is an incarnation of.
+    child: (Arc<str>, Lineage),
     pid: Pid,
     claim: Claim,
 }
@@ -67,8 +68,8 @@ impl<T> Slot<T> {
 
     /// Opens it for `me`. Which version was given up, if one was, is to be told.
     pub(super) fn open(&self, me: &ChildRef) -> Result<(Claim, Option<FellBack>), OpenError> {
-        let path = Arc::from(me.path());
-        let change = self.0.lock().open(path, me)?;
+        let child = (Arc::from(me.path()), me.lineage());
+        let change = self.0.lock().open(child, me)?;
         discard(change.given_up);
         Ok((change.claim, change.fell))
     }
@@ -171,13 +172,13 @@ impl<T> State<T> {
         self.places[kept?.place.index()].clone()
     }
 
-    fn open(&mut self, path: Arc<str>, me: &ChildRef) -> Result<Change<T>, OpenError> {
+    fn open(&mut self, child: (Arc<str>, Lineage), me: &ChildRef) -> Result<Change<T>, OpenError> {
         let mut again = None;
         if let Some(holder) = &self.holder {
             let (pid, fence) = (holder.pid, &holder.claim.fence);
             if pid == me.pid() {
                 again = Some(holder.claim.clone());
-            } else if holder.path == path {
+            } else if holder.child == child {
                 if !me.fence().is_younger_than(fence) {
                     return Err(OpenError::Replaced);
                 }
@@ -194,11 +195,11 @@ impl<T> State<T> {
                 fell: None,
                 given_up: None,
             },
-            None => self.change_hands(path, me),
+            None => self.change_hands(child, me),
         })
     }
 
-    fn change_hands(&mut self, path: Arc<str>, me: &ChildRef) -> Change<T> {
+    fn change_hands(&mut self, child: (Arc<str>, Lineage), me: &ChildRef) -> Change<T> {
         let before = self.holder.take();
         // Who is not over as yet is replaced, which is not its fault.
         let fell = before.and_then(|before| {
@@ -219,7 +220,7 @@ impl<T> State<T> {
             opening: self.versions.open(),
         };
         self.holder = Some(Holder {
-            path,
+            child,
             pid: me.pid(),
             claim: claim.clone(),
         });

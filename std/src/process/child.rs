@@ -8,7 +8,7 @@
 //! told so and changes nothing. Watchers are taken out in the same step, so a monitor is either in
 //! the list that was taken, or sees the reason: its `Down` comes exactly once.
 
-use super::{ExitReason, Fence, LifeSpan, Pid, leave};
+use super::{ExitReason, Fence, LifeSpan, Lineage, Pid, leave};
 use crate::monitor::{InboxShared, MonitorRef};
 use crate::registry::Holdings;
 use crate::sync::{Arc, Mutex, Weak};
@@ -25,6 +25,7 @@ pub struct ChildRef(Arc<Shared>);
 
 struct Shared {
     path: Arc<str>,
+    lineage: Lineage,
     pid: Pid,
     incarnation: u64,
     fence: Arc<Fence>,
@@ -42,10 +43,16 @@ enum Life {
 
 impl ChildRef {
     /// `birth` is how many incarnations of the process there were before it, this one included.
-    pub(super) fn new(path: Arc<str>, pid: Pid, incarnation: u64, birth: u64) -> Self {
+    pub(super) fn new(
+        (path, lineage): (Arc<str>, Lineage),
+        pid: Pid,
+        incarnation: u64,
+        birth: u64,
+    ) -> Self {
         let life = Mutex::new(Life::Alive(Watchers::new()));
         Self(Arc::new(Shared {
             path,
+            lineage,
             pid,
             incarnation,
             fence: Arc::new(Fence::new(birth)),
@@ -60,6 +67,7 @@ impl ChildRef {
         let life = Mutex::new(Life::Over(ExitReason::Gone));
         Self(Arc::new(Shared {
             path: Arc::from("?"),
+            lineage: Lineage::NONE,
             pid,
             incarnation: 0,
             fence: Arc::new(Fence::new(0)),
@@ -107,6 +115,11 @@ impl ChildRef {
             Life::Alive(_) => None,
             Life::Over(reason) => Some(reason.clone()),
         }
+    }
+
+    /// Within which its path is that of one child.
+    pub(crate) fn lineage(&self) -> Lineage {
+        self.0.lineage
     }
 
     /// What is done in it is done within this.

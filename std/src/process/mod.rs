@@ -19,5 +19,5 @@ pub use exit::{CommandFailed, ExitReason, GaveUp, IntoExit};
 pub(crate) use fence::Fence;
 pub(crate) use life_span::{LastSpan, LifeSpan};
 pub use panic::PanicReport;
-pub(crate) use table::{Lease, enter, leave};
+pub(crate) use table::{Lease, Lineage, enter, leave};
 pub use table::{alive, find};

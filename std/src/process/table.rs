@@ -16,6 +16,8 @@ struct Table {
     incarnations: u32,
     /// How many incarnations there have ever been.
     births: u64,
+    /// How many lineages.
+    lineages: u64,
 }
 
 static TABLE: Mutex<Table> = Mutex::new(Table {
@@ -23,7 +25,26 @@ static TABLE: Mutex<Table> = Mutex::new(Table {
     children: Vec::new(),
     incarnations: 0,
     births: 0,
+    lineages: 0,
 });
+
+/// What tells children apart that have one path: within a lineage each path is that of one child, whose incarnations come one after the
+/// other. Each supervisor that is part of no other is one; those below it, and whoever they are restarted as, belong to that, but each
+/// child of a dynamic supervisor begins one of its own, since others may have its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lineage(u64);
+
+impl Lineage {
+    /// That of none.
+    pub(crate) const NONE: Self = Self(0);
+
+    /// One that is no other.
+    pub(crate) fn begin() -> Self {
+        let mut table = TABLE.lock();
+        table.lineages += 1;
+        Self(table.lineages)
+    }
+}
 
 /// The incarnation whose identity is `pid`, while it is alive. O(1). Owners of registrations that are no
 /// incarnations have identities, too; they are not found here.
@@ -44,11 +65,15 @@ pub fn alive() -> u32 {
 }
 
 /// Gives a new incarnation its identity.
-pub(crate) fn enter(path: Arc<str>, incarnation: u64) -> Result<ChildRef, TooManyProcesses> {
+pub(crate) fn enter(
+    path: Arc<str>,
+    lineage: Lineage,
+    incarnation: u64,
+) -> Result<ChildRef, TooManyProcesses> {
     let mut table = TABLE.lock();
     let pid = table.pids.allocate()?;
     table.births += 1;
-    let child = ChildRef::new(path, pid, incarnation, table.births);
+    let child = ChildRef::new((path, lineage), pid, incarnation, table.births);
     if table.children.len() <= slot(pid) {
         table.children.resize(slot(pid) + 1, None);
     }

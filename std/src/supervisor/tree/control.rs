@@ -235,7 +235,8 @@ impl State {
             Err(ControlError::Full { limit }) => return Err(StartChildError::Full { limit, spec }),
             Err(_) => return Err(StartChildError::ShuttingDown { spec: Some(spec) }),
         };
-        self.entries.insert(key, Entry::new(*spec));
+        let lineage = self.lineage_within();
+        self.entries.insert(key, Entry::new(*spec, lineage));
         Ok(self.granted(now, name, (key, branch), &actions, jobs))
     }
 

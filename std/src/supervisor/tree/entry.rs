@@ -5,8 +5,8 @@ use super::super::reuse::OldThread;
 use super::super::watch::Observed;
 use super::super::{ChildRef, ChildSpec, StartError};
 use super::Tree;
-use crate::process::ExitReason;
 use crate::process::panic::discard;
+use crate::process::{ExitReason, Lineage};
 use crate::stop::StopToken;
 use crate::sync::{Arc, Weak};
 use bedplate_core::clock::Instant;
@@ -15,6 +15,8 @@ use core::time::Duration;
 /// A child.
 pub(super) struct Entry {
     pub(super) spec: Arc<ChildSpec>,
+    /// Which of those children it is that have its path.
+    pub(super) lineage: Lineage,
     pub(super) current: Option<Current>,
     pub(super) last_exit: Option<ExitReason>,
     /// Why its last start failed, if its last start did.
@@ -54,9 +56,10 @@ pub(super) struct Asked {
 }
 
 impl Entry {
-    pub(super) fn new(spec: ChildSpec) -> Self {
+    pub(super) fn new(spec: ChildSpec, lineage: Lineage) -> Self {
         Self {
             spec: Arc::new(spec),
+            lineage,
             current: None,
             last_exit: None,
             failure: None,
@@ -70,6 +73,7 @@ impl Entry {
     pub(super) fn let_go(self) {
         let Self {
             spec,
+            lineage: _,
             current,
             last_exit,
             failure,

@@ -17,16 +17,20 @@ use super::entry::{Asked, Current, Entry};
 use super::health::{Lost, left_by};
 use super::rounds::Patrol;
 use super::{Decisions, Job, News, Tree, garbage};
-use crate::process::{self, ExitReason, GaveUp, Pid};
+use crate::process::{self, ExitReason, GaveUp, Lineage, Pid};
 use crate::stop::StopToken;
 use crate::sync::{Arc, ThreadId, Weak};
 use alloc::collections::BTreeMap;
 use bedplate_core::clock::Instant;
-use bedplate_core::supervision::{Action, ChildKey, End, Event, Exit, IncarnationId, Phase};
+use bedplate_core::supervision::{
+    Action, ChildKey, End, Event, Exit, IncarnationId, Phase, Strategy,
+};
 use core::time::Duration;
 
 pub(super) struct State {
     pub(super) machine: Decisions,
+    /// What the supervisor's path is unique in.
+    lineage: Lineage,
     /// In start order, which is the order of keys.
     pub(super) entries: BTreeMap<ChildKey, Entry>,
     pub(super) up: bool,
@@ -71,10 +75,12 @@ impl State {
         specs: Vec<(ChildKey, ChildSpec)>,
         above: Option<Above>,
     ) -> Self {
-        let entries = specs.into_iter();
-        Self {
+        // Who is restarted with its supervisor is the same child.
+        let above_all = above.as_ref().map(|above| above.me.lineage());
+        let mut state = Self {
             machine,
-            entries: entries.map(|(key, spec)| (key, Entry::new(spec))).collect(),
+            lineage: above_all.unwrap_or_else(Lineage::begin),
+            entries: BTreeMap::new(),
             up: false,
             start_error: None,
             gave_up: None,
@@ -93,6 +99,20 @@ impl State {
             waits: Vec::new(),
             answers: Vec::new(),
             above,
+        };
+        for (key, spec) in specs {
+            let lineage = state.lineage_within();
+            state.entries.insert(key, Entry::new(spec, lineage));
+        }
+        state
+    }
+
+    /// That of its next child.
+    pub(super) fn lineage_within(&self) -> Lineage {
+        match self.machine.strategy() {
+            // Others may have its id.
+            Strategy::Dynamic => Lineage::begin(),
+            _ => self.lineage,
         }
     }
 
@@ -296,7 +316,7 @@ impl State {
         };
         entry.failure = None;
         let path = Arc::from(format!("{name}/{}", entry.spec.id));
-        match process::enter(path, id.number) {
+        match process::enter(path, entry.lineage, id.number) {
             Ok(child) => {
                 let stop = StopToken::new();
                 let observed = entry.spec.watched().map(|watch| {
