@@ -180,8 +180,9 @@ impl SupervisorBuilder {
     /// thread is gone ([`FreshAfterJoin`](super::Reuse::FreshAfterJoin)); children of nested supervisors need spares of
     /// those. Children that ask for it ([`Reuse::Spare`](super::Reuse::Spare)) are always restarted on one.
     ///
-    /// A spare that waits counts among the [threads](crate::process::threads), so it takes room that others might want. One that is
-    /// itself refused is no error: there are then fewer, as [`Counts::spares`](super::Counts::spares) tells. Those that are missing
+    /// A spare that waits counts among the [threads](crate::process::threads), so it takes room that others might want:
+    /// `most` has no limit of its own, and a huge number takes all that [is left](crate::process::limit_threads) of the whole process, so that
+    /// children of other supervisors do not start. One that is itself refused is no error: there are then fewer, as [`Counts::spares`](super::Counts::spares) tells. Those that are missing
     /// are started when the next other thread could be; and a thread that came from the reserve goes back to it at the end of an
     /// incarnation, unless that was abandoned, the reserve is full, or the limit is reached. When the supervisor begins to stop,
     /// its spares end; nobody waits for them.

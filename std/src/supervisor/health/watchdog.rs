@@ -15,6 +15,10 @@ impl ChildSpec {
     /// abandoned, when the process is not run any more, and when this child is away. Permanent, with five seconds to stop. Before it
     /// ceases to feed, it looks again a tenth of a second later, so that a program that was paused and goes on is not taken for one that hangs.
     ///
+    /// A supervisor that the body of a child has [started](super::super::SupervisorBuilder::start) by itself is part of no other one, so a
+    /// watchdog below it asks that one only, and not the supervisors of the child whose body it was. Of the program as a whole only
+    /// a watchdog in the program's own tree can speak.
+    ///
     /// A critical child that is not [watched](Self::watch) cannot be found stuck. Who is found stuck has been so for its limit and a
     /// little more; and with [`OnStuck::Restart`](super::super::OnStuck::Restart) it is stopped and started again, during which
     /// nobody is fed either. So the outer watchdog should have more patience than `every` and the longest time to stop of a critical child
