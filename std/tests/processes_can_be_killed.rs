@@ -236,18 +236,21 @@ fn f76_one_that_is_abandoned_before_there_is_a_process_counts_until_its_start_ha
         held.lock().unwrap().recv().unwrap_err();
         Command::new("/nowhere/to/be/found")
     });
-    // A process is given five seconds more before it is abandoned, but for the budget.
-    let missing = missing.stop(Stop::Within(SOON));
-    let supervisor = app().shutdown_budget(SOON).start().unwrap();
+    let missing = missing.stop(Stop::Within(SOON)).critical(true);
+    let supervisor = app().start().unwrap();
     let handle = supervisor.handle();
     let own = handle.clone();
     let starter = std::thread::spawn(move || own.start_child(missing).map(drop));
     is_described.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(supervisor.shutdown().abandoned, ["missing"]);
+    // For five seconds more than its own time.
+    handle.terminate("missing").unwrap();
+    handle.delete("missing").unwrap();
     assert_eq!(handle.count().abandoned, 1);
+    assert!(!handle.health().live);
     drop(release);
     assert!(starter.join().unwrap().is_err());
     until(|| handle.count().abandoned == 0);
+    assert!(handle.health().degraded.is_empty());
 }
 
 #[test]
