@@ -82,18 +82,22 @@ pub(super) struct Reserved {
 pub(super) fn admit(name: &str, pid: Pid, claim: Option<&Claim>) -> Result<(), Reserved> {
     loop {
         let mut all = reservations();
-        let own = |it: &Reservation| claim.is_some_and(|claim| it.claim.is(claim));
-        let other = all.get(name).filter(|it| !own(it)).cloned();
-        let Some(other) = other else {
-            if let Some(claim) = claim {
+        let other = match (all.get_mut(name), claim) {
+            (Some(present), Some(claim)) if present.claim.is(claim) => {
+                present.last = pid;
+                return Ok(());
+            }
+            (Some(present), _) => present.clone(),
+            (None, Some(claim)) => {
                 let fresh = Reservation {
                     claim: claim.clone(),
                     last: pid,
                     held: None,
                 };
-                all.entry(Box::from(name)).or_insert(fresh).last = pid;
+                all.insert(Box::from(name), fresh);
+                return Ok(());
             }
-            return Ok(());
+            (None, None) => return Ok(()),
         };
         drop(all);
         match other.claim.standing(name) {

@@ -6,23 +6,22 @@ use crate::process::ExitReason;
 use crate::sync::Arc;
 use bedplate_core::clock::Instant;
 use bedplate_core::supervision::{
-    Action, ChildKey, ChildState, End, Event, IncarnationId, Phase, Ready, Stale,
+    Action, ChildKey, ChildState, End, Event, IncarnationId, Phase, Ready,
 };
 use core::time::Duration;
 
-/// Tells the machine what happened, and says what it decides.
-pub(super) fn tell(
-    machine: &mut Decisions,
-    now: Instant,
-    news: &News,
-) -> Result<Vec<Action>, Stale> {
-    match news {
-        News::ShutdownBy(by) => Ok(machine.shutdown_by(now, *by).collect()),
+/// Tells the machine what happened, and says what it decides. `None` if that came too late for anything to follow: a confirmation
+/// that its own exit has overtaken, or of an abandoned incarnation that it has ended, or never begun.
+pub(super) fn tell(machine: &mut Decisions, now: Instant, news: &News) -> Option<Vec<Action>> {
+    let event = match news {
+        News::ShutdownBy(by) => return Some(machine.shutdown_by(now, *by).collect()),
         News::Exited(id, ExitReason::Declined) if is_getting_ready(machine, *id) => {
-            machine.step(now, Event::Declined(*id)).map(Vec::from_iter)
+            Event::Declined(*id)
         }
-        _ => machine.step(now, news.event()).map(Vec::from_iter),
-    }
+        _ => news.event(),
+    };
+    let actions: Vec<_> = machine.step(now, event).ok()?.collect();
+    (!matches!(actions[..], [Action::LateExit(_)])).then_some(actions)
 }
 
 pub(super) fn is_stopping(machine: &Decisions) -> bool {

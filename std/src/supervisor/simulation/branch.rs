@@ -254,11 +254,7 @@ impl Branch {
             News::Exited(id, _) => self.is_unready(*id),
             _ => false,
         };
-        let actions = reading::tell(&mut self.machine, now, &news);
-        let late = actions
-            .as_deref()
-            .map_or(true, |actions| matches!(actions, [Action::LateExit(_)]));
-        let (Ok(actions), false) = (actions, late) else {
+        let Some(actions) = reading::tell(&mut self.machine, now, &news) else {
             // The machine does not know all that were abandoned.
             let over = news.over().and_then(|id| self.ended_late(id));
             return over.into_iter().collect();

@@ -133,12 +133,7 @@ impl State {
             News::Exited(id, _) => self.is_unready(*id),
             _ => false,
         };
-        let actions = reading::tell(&mut self.machine, now, &news);
-        let late = actions
-            .as_deref()
-            .map_or(true, |actions| matches!(actions, [Action::LateExit(_)]));
-        let (Ok(actions), false) = (actions, late) else {
-            // A confirmation that its own exit has overtaken, or the end of an abandoned incarnation, or that it never began.
+        let Some(actions) = reading::tell(&mut self.machine, now, &news) else {
             if let Some(id) = news.over() {
                 self.find_again(id);
             }
