@@ -1,6 +1,8 @@
 //! Live, ready, degraded: what a supervisor answers about all below it, from what is known. The rule itself is a state machine's, and tested
 //! there; numbers are those of the project's list of failure cases.
 
+mod until;
+
 use bedplate::supervisor::health::{Health, Problem};
 use bedplate::supervisor::{
     Application, Backoff, ChildSpec, ChildState, Incarnation, Ready, Stop, Strategy, SupRef,
@@ -11,24 +13,14 @@ use core::time::Duration;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
-use std::time::Instant;
+use until::{PATIENCE, until};
 
-const PATIENCE: Duration = Duration::from_secs(120);
 const HOUR: Duration = Duration::from_secs(3_600);
 const SOON: Duration = Duration::from_millis(50);
 const MOMENT: Duration = Duration::from_millis(10);
 
 fn obedient(me: &Incarnation) {
     while !me.stop().wait(PATIENCE) {}
-}
-
-/// Waits for it.
-fn until(mut it_is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !it_is_so() {
-        assert!(began.elapsed() < PATIENCE);
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 fn troubles(health: &Health) -> Vec<String> {

@@ -2,6 +2,8 @@
 //! Numbers are those of the project's list of failure cases.
 #![cfg(all(unix, feature = "process"))]
 
+mod until;
+
 use bedplate::monitor::Inbox;
 use bedplate::process::{CommandFailed, ExitReason};
 use bedplate::supervisor::{
@@ -17,8 +19,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, mpsc};
 use std::time::Instant;
 use tempfile::TempDir;
+use until::{PATIENCE, until};
 
-const PATIENCE: Duration = Duration::from_secs(120);
 const HOUR: Duration = Duration::from_secs(3_600);
 const SOON: Duration = Duration::from_millis(50);
 
@@ -46,12 +48,6 @@ fn place() -> (TempDir, impl Fn(&str) -> (PathBuf, String)) {
         (file, said)
     };
     (folder, file)
-}
-
-fn until(mut there: impl FnMut() -> bool) {
-    while !there() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// The number in a file, when it is there.

@@ -1,5 +1,9 @@
 //! Threads that wait for children. Numbers are those of the project's list of failure cases.
 
+mod alone;
+mod counted;
+
+use alone::alone;
 use bedplate::context::{self, Key};
 use bedplate::process::{self, ExitReason};
 use bedplate::supervisor::{
@@ -8,17 +12,14 @@ use bedplate::supervisor::{
 };
 use bedplate::telemetry::{self, span};
 use core::cell::{Cell, RefCell};
-use core::fmt;
 use core::time::Duration;
+use counted::Counted;
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread::{self, ThreadId};
 use std::time::Instant;
-
-mod alone;
-use alone::alone;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_millis(20);
@@ -340,31 +341,6 @@ fn f99_the_context_is_as_new_on_it() {
     assert!(used_again > 0);
     assert_eq!(supervisor.shutdown().clean, ["child"]);
 }
-
-/// An error that is counted as long as it is there.
-#[derive(Debug)]
-struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    fn new(there: &Arc<AtomicUsize>) -> Self {
-        there.fetch_add(1, Ordering::Relaxed);
-        Self(there.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl fmt::Display for Counted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("counted")
-    }
-}
-
-impl core::error::Error for Counted {}
 
 #[test]
 fn one_that_waits_holds_nothing_of_what_it_ran() {

@@ -1,6 +1,8 @@
 //! Children that say when they work and when they wait, and are told of when they say nothing. What a look tells is decided by a
 //! state machine, which is tested on a clock of its own; numbers are those of the project's list of failure cases.
 
+mod until;
+
 use bedplate::process::ExitReason;
 use bedplate::supervisor::{
     ChildInfo, ChildSpec, Incarnation, OnStuck, Ready, Restart, Stop, Supervisor, Watch,
@@ -9,23 +11,13 @@ use bedplate::telemetry::{EventName, OwnedEvent, Pattern, Probe};
 use core::time::Duration;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
-use std::time::Instant;
+use until::{PATIENCE, until};
 
-const PATIENCE: Duration = Duration::from_secs(120);
 const HOUR: Duration = Duration::from_secs(3_600);
 const SOON: Duration = Duration::from_millis(100);
 
 fn obedient(me: &Incarnation) {
     while !me.stop().wait(PATIENCE) {}
-}
-
-/// Waits for it.
-fn until(mut it_is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !it_is_so() {
-        assert!(began.elapsed() < PATIENCE);
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// What is told of one supervisor.

@@ -1,5 +1,7 @@
 //! On which thread the next incarnation runs. Numbers are those of the project's list of failure cases.
 
+mod counted;
+
 use bedplate::context::{self, Key};
 use bedplate::monitor::Inbox;
 use bedplate::process::ExitReason;
@@ -10,8 +12,8 @@ use bedplate::supervisor::{
 };
 use bedplate::telemetry::{self, Event, EventName};
 use core::cell::{Cell, RefCell};
-use core::fmt;
 use core::time::Duration;
+use counted::Counted;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread::{self, ThreadId};
@@ -149,31 +151,6 @@ fn the_stack_does_not_grow_with_restarts() {
     assert_eq!(second, last);
     assert_eq!(supervisor.shutdown().clean, ["child"]);
 }
-
-/// An error that is counted as long as it is there.
-#[derive(Debug)]
-struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    fn new(there: &Arc<AtomicUsize>) -> Self {
-        there.fetch_add(1, Ordering::Relaxed);
-        Self(there.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl fmt::Display for Counted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("counted")
-    }
-}
-
-impl core::error::Error for Counted {}
 
 #[test]
 fn nothing_of_the_old_one_is_held() {
