@@ -1,9 +1,9 @@
 //! Where things are, and running other programs.
 
 use crate::failure::Failure;
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::{env, fs};
 
 /// The directory of the workspace.
 pub(crate) fn root() -> &'static Path {
@@ -18,6 +18,21 @@ pub(crate) fn target_dir(purpose: &str) -> PathBuf {
     env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root().join("target"), |dir| root().join(dir))
         .join(purpose)
+}
+
+/// The integration tests in a directory of the workspace, by name and in order.
+pub(crate) fn tests(directory: &str) -> Result<Vec<String>, Failure> {
+    let unreadable = |error| Failure::failed(format!("{directory}: {error}"));
+    let mut tests = Vec::new();
+    for entry in fs::read_dir(root().join(directory)).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let is_file = path.extension().is_some_and(|extension| extension == "rs");
+        let is_directory = path.join("main.rs").is_file();
+        tests.extend(stem.filter(|_| is_file || is_directory).map(str::to_owned));
+    }
+    tests.sort_unstable();
+    Ok(tests)
 }
 
 /// The cargo that runs this program.

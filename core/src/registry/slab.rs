@@ -116,6 +116,13 @@ impl<K: Stored, V: Stored> Clone for Seen<K, V> {
 
 impl<K: Stored, V: Stored> Copy for Seen<K, V> {}
 
+/// Slots that are not used any more, and not given back yet: all of one word.
+#[derive(Default)]
+pub(super) struct Vacated {
+    word: usize,
+    bits: usize,
+}
+
 pub(super) struct Slab<K: Stored, V: Stored> {
     slots: Steps<Slot<K, V>>,
     beside: Steps<[AtomicUsize; 1 + LONG]>,
@@ -220,10 +227,31 @@ impl<K: Stored, V: Stored> Slab<K, V> {
 
     /// Gives a slot back, which no lane refers to.
     pub(super) fn free(&self, slot: Spot) {
+        let mut vacated = Vacated::default();
+        self.free_soon(slot, &mut vacated);
+        self.free_now(&mut vacated);
+    }
+
+    /// Gives a slot back together with others that share its word, by [`free_now`](Self::free_now) at the latest.
+    #[inline]
+    pub(super) fn free_soon(&self, slot: Spot, vacated: &mut Vacated) {
         let number = slot.number();
         let (word, bit) = (number / WORD, 1 << (number % WORD));
-        // Release: this use of the slot is over; pairs with Acquire in `allocate` [S2].
-        let before = self.used.ensure(word).fetch_and(!bit, Ordering::Release);
+        if vacated.word != word {
+            self.free_now(vacated);
+            vacated.word = word;
+        }
+        vacated.bits |= bit;
+    }
+
+    /// Gives back what was to be given back soon.
+    pub(super) fn free_now(&self, vacated: &mut Vacated) {
+        let Vacated { word, bits } = core::mem::take(vacated);
+        if bits == 0 {
+            return;
+        }
+        // Release: these uses of the slots are over; pairs with Acquire in `allocate` [S2].
+        let before = self.used.ensure(word).fetch_and(!bits, Ordering::Release);
         if before == usize::MAX {
             self.mark_vacant(word);
         }

@@ -3,7 +3,7 @@
 use super::Owner;
 use crate::registry::epoch::{Entry, Guard, Shared};
 use crate::registry::index::{Lane, Sequence, Slots, Spot};
-use crate::registry::slab::{Seen, Slab};
+use crate::registry::slab::{Seen, Slab, Vacated};
 use crate::registry::stored::sealed;
 use crate::registry::tally::Retired;
 use crate::registry::watch::{Reason, Telling, ToTell};
@@ -12,6 +12,9 @@ use crate::sync::epoch::LazyPin;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
+
+/// Of how many registrations memory is fetched at a time while all are released.
+const AHEAD: usize = 8;
 
 impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// Gives up `key`. Returns whether this owner held it; another's registration is not touched.
@@ -119,6 +122,15 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         }
     }
 
+    /// Has the memory fetched of a registration that is soon to be released.
+    #[inline]
+    fn fetch(&self, position: usize) {
+        if let Some(&lane) = self.held.get(position) {
+            self.shared.index.fetch(lane.place());
+            self.shared.slab.fetch(lane.slot());
+        }
+    }
+
     /// Whether an entry of one's own owns anything.
     #[inline]
     fn owns(&self, lane: Lane) -> bool {
@@ -156,6 +168,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Drop for Owner<K, V, S> {
         let pin = local.as_ref().map(LazyPin::new);
         let mut rest = Rest {
             claimed: Vec::new(),
+            vacated: Vacated::default(),
             gone: 0,
             pin: pin.as_ref(),
             owner: self,
@@ -170,7 +183,9 @@ struct Rest<'r, K: Key, V: Stored, S: BuildHasher> {
     pin: Option<&'r LazyPin<'r>>,
     /// How many entries are gone and still counted.
     gone: usize,
-    /// Slots to be given back later.
+    /// Slots to be given back soon.
+    vacated: Vacated,
+    /// Slots to be given back later, when all who are pinned now are gone.
     claimed: Vec<Spot>,
 }
 
@@ -178,7 +193,14 @@ impl<K: Key, V: Stored, S: BuildHasher> Rest<'_, K, V, S> {
     /// Releases all registrations.
     fn release(&mut self, telling: Telling) {
         let owner = &mut *self.owner;
+        for position in owner.held.len().saturating_sub(AHEAD)..owner.held.len() {
+            owner.fetch(position);
+        }
         while let Some(&lane) = owner.held.last() {
+            // They lie anywhere, and each would be waited for.
+            if let Some(position) = owner.held.len().checked_sub(1 + AHEAD) {
+                owner.fetch(position);
+            }
             let withdrawn = owner.withdraw(self.pin, lane, Reason::OwnerDied, telling);
             owner.held.pop();
             self.gone += usize::from(withdrawn.removed);
@@ -186,7 +208,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Rest<'_, K, V, S> {
                 if owner.shared.slab.is_claimed(lane.slot()) {
                     self.claimed.push(lane.slot());
                 } else {
-                    owner.shared.slab.free(lane.slot());
+                    let Shared { slab, .. } = &*owner.shared;
+                    slab.free_soon(lane.slot(), &mut self.vacated);
                 }
             }
             if withdrawn.told.is_some() {
@@ -209,8 +232,9 @@ impl<K: Key, V: Stored, S: BuildHasher> Drop for Rest<'_, K, V, S> {
         self.release(Telling::Loss);
         let shared = &self.owner.shared;
         for slot in self.owner.spare.drain(..) {
-            shared.slab.free(slot);
+            shared.slab.free_soon(slot, &mut self.vacated);
         }
+        shared.slab.free_now(&mut self.vacated);
         if !self.claimed.is_empty() {
             let local = shared.collector.register();
             let pin = local.pin();
