@@ -68,6 +68,32 @@ fn an_audit_that_always_panics_leaves_no_name_behind() {
 }
 
 #[test]
+fn an_audit_that_panics_loses_no_slot() {
+    let ends = AtomicUsize::new(0);
+    let registry = EpochRegistry::<u64, u64, _>::builder(RandomState::new())
+        .audit(move |change| {
+            if change.reason == Reason::OwnerDied
+                && ends.fetch_add(1, Ordering::Relaxed).is_multiple_of(7)
+            {
+                panic!("now and then");
+            }
+        })
+        .build();
+    let handle = registry.handle();
+    let mut after_the_first = None;
+    // More often than there are slots at first.
+    for _ in 0..1_000 {
+        let mut owner = registry.owner(pid(1));
+        for key in 0..12 {
+            owner.register(&handle.pin(), key, key).expect("free");
+        }
+        assert!(panics(|| drop(owner)));
+        let bytes = registry.memory().entries_bytes;
+        assert_eq!(*after_the_first.get_or_insert(bytes), bytes);
+    }
+}
+
+#[test]
 fn a_clone_that_panics_leaves_no_name_behind_when_its_owner_goes() {
     let touchy = Arc::new(AtomicBool::new(false));
     let registry = EpochRegistry::<u64, Box<Touchy>, _>::builder(RandomState::new())
