@@ -45,6 +45,28 @@ pub(crate) use core::cell::Cell;
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) use core::cell::UnsafeCell;
 
+/// Several words compared at once, where that can be done.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+#[cfg_attr(
+    all(
+        target_arch = "x86_64",
+        target_pointer_width = "64",
+        target_feature = "sse2",
+        not(any(bedplate_loom, miri))
+    ),
+    path = "at_once.rs"
+)]
+#[cfg_attr(
+    not(all(
+        target_arch = "x86_64",
+        target_pointer_width = "64",
+        target_feature = "sse2",
+        not(any(bedplate_loom, miri))
+    )),
+    path = "one_by_one.rs"
+)]
+pub(crate) mod at_once;
+
 /// Here where the target has what crossbeam-epoch needs.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
 pub(crate) mod epoch;

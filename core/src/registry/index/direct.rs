@@ -26,9 +26,8 @@ impl Index {
     /// The lane in which an entry is, if it still is.
     pub(in crate::registry) fn lane_of(&self, entry: Lane) -> Option<LaneRef> {
         let head = self.bucket(entry.place().bucket(self.size()));
-        let mut lanes = self.lanes(head);
-        let lane = lanes.find(|lane| load(lane) == entry)?;
-        Some(LaneRef(NonNull::from(lane)))
+        let (_, lane) = self.position(head, entry)?;
+        (load(lane) == entry).then(|| LaneRef(NonNull::from(lane)))
     }
 
     /// The bucket of a place, fetched.
@@ -52,7 +51,8 @@ impl Fetched<'_> {
     /// The slot to which it leads first; others may be right.
     #[inline]
     pub(in crate::registry) fn slot(self) -> Option<Spot> {
-        let word = load(self.head.lane_at(self.place)?);
+        let (_, lane) = self.head.lane_at(self.place)?;
+        let word = load(lane);
         word.is_at(self.place).then(|| word.slot())
     }
 }

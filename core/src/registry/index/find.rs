@@ -1,8 +1,7 @@
 //! How an entry is found. See [`index`](super).
 
 use super::{Bucket, Index, Lane, Place, Spot, load, meta, parent};
-use crate::sync::{AtomicUsize, BUCKET_LANES, Ordering, fence};
-use core::hint::select_unpredictable;
+use crate::sync::{AtomicUsize, Ordering, fence};
 
 /// How the index looks at the caller's slots.
 pub(in crate::registry) trait Slots: Copy {
@@ -97,7 +96,7 @@ impl Index {
         let is_ready = meta(head).is_ready();
         let mut bucket = head;
         loop {
-            if let Some(lane) = bucket.lane_at(place) {
+            if let Some((_, lane)) = bucket.lane_at(place) {
                 let word = load(lane);
                 let slot = slots.slot(word.slot());
                 let (sequence, seen) = slots.read(slot);
@@ -157,23 +156,6 @@ impl Index {
     ) -> Option<Found<S::Seen>> {
         self.lanes(head)
             .find_map(|lane| look(lane, |word| word.is_at(place), slots))
-    }
-}
-
-impl Bucket {
-    /// The first lane that has an entry at `place`. All are compared, without a branch for each: which one it
-    /// is nobody can predict. Small processors predict nothing, so for them that would only be more work.
-    #[inline(always)]
-    pub(super) fn lane_at(&self, place: Place) -> Option<&AtomicUsize> {
-        if usize::BITS == 32 {
-            return self.lanes.iter().find(|lane| load(lane).is_at(place));
-        }
-        let mut at = BUCKET_LANES;
-        for (number, lane) in self.lanes.iter().enumerate().rev() {
-            let is_at = load(lane).is_at(place);
-            at = select_unpredictable(is_at, number, at);
-        }
-        self.lanes.get(at)
     }
 }
 

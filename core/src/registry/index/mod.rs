@@ -68,6 +68,7 @@
 //!
 //! Literature: W. Litwin, *Linear hashing* (VLDB 1980). The protocol is our own.
 
+mod compare;
 mod direct;
 mod find;
 mod split;
@@ -78,6 +79,7 @@ mod word;
 
 use crate::sync::zeroed::Zeroed;
 use crate::sync::{AtomicUsize, BUCKET_LANES, Ordering};
+use compare::Masks;
 pub(in crate::registry) use direct::{Fetched, LaneRef, fetch};
 use find::look;
 pub(in crate::registry) use find::{Found, Pending, Sequence, Slots};
@@ -287,9 +289,7 @@ impl Index {
     fn exchange(&self, entry: Lane, next: Lane, witness: &mut impl Witness) -> bool {
         loop {
             let (number, head, _) = self.head_to_change(entry.place());
-            let mut lanes = self.lanes(head).enumerate();
-            let Some((position, lane)) = lanes.find(|(_, lane)| load(lane).settled() == entry)
-            else {
+            let Some((position, lane)) = self.position(head, entry) else {
                 if self.is_still(number, entry.place()) {
                     return false;
                 }
@@ -318,6 +318,15 @@ impl Index {
                 return true;
             }
         }
+    }
+
+    /// Where an entry is in its chain, if it is; it may be moving.
+    #[inline]
+    fn position<'i>(&'i self, head: &'i Bucket, entry: Lane) -> Option<(usize, &'i AtomicUsize)> {
+        head.guess(entry).or_else(|| {
+            let mut lanes = self.lanes(head).enumerate();
+            lanes.find(|(_, lane)| load(lane).settled() == entry)
+        })
     }
 
     /// The bucket of `place`, ready to be changed, and what it knew of itself.
@@ -349,13 +358,10 @@ impl Index {
             last: head,
         };
         for bucket in self.chain(head) {
-            // All lanes first, without a branch for each, a bit for each, the lowest for the first.
-            let (mut free, mut matching) = (0_usize, 0_usize);
-            for lane in bucket.lanes.iter().rev() {
-                let word = load(lane);
-                free = 2 * free + usize::from(!word.is_taken());
-                matching = 2 * matching + usize::from(word.is_at(place));
-            }
+            let Masks {
+                mut free,
+                mut matching,
+            } = bucket.masks(place);
             while let Some(lane) = bucket.lanes.get(matching.trailing_zeros() as usize) {
                 if let Some(found) = look(lane, |word| word.is_at(place), slots) {
                     return Err(found);

@@ -18,6 +18,7 @@
 //! visited lies above what is not: one comparison tells.
 
 use super::steps::Spot;
+use core::hint::select_unpredictable;
 
 const WIDE: bool = usize::BITS == 64;
 
@@ -50,13 +51,11 @@ impl Place {
     /// The bucket it belongs to: by as many low bits as there are buckets for, and one fewer if that one
     /// is not there yet.
     #[inline]
-    pub(super) const fn bucket(self, size: Size) -> usize {
+    pub(super) fn bucket(self, size: Size) -> usize {
         let bucket = self.0 & size.mask();
-        if bucket < size.buckets() {
-            bucket
-        } else {
-            bucket & (size.mask() >> 1)
-        }
+        // Neither waits for the other.
+        let parent = self.0 & (size.mask() >> 1);
+        select_unpredictable(bucket < size.buckets(), bucket, parent)
     }
 
     /// Whether a bucket of this level is its own.

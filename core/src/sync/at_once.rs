@@ -1,0 +1,109 @@
+//! Several words compared at once, by their upper halves, where the processor can.
+//!
+//! ```text
+//! words                    ┌── upper half ──┬── lower half ──┐      six of them
+//! upper halves             [0][1][2][3]  [4][5][4][5]               compared with the one that is looked for
+//! two bits for each         ▪▪ ▪▪ ▪▪ ▪▪   ▪▪ ▪▪ ▪▪ ▪▪
+//! ```
+//!
+//! Whoever looks something up waits for one thing after another, and how many such chains a processor has under way depends
+//! on how many instructions wait in it: six comparisons and choices are thirty of them, these are ten, in another queue.
+//!
+//! It is written in assembly since a vector that is loaded in Rust is not loaded atomically. What is read here is read as
+//! the processor reads any word: a half is what it was at some moment, after whatever was loaded before, and before
+//! whatever is loaded later, as with Acquire. The compiler moves nothing across, since it has to assume that memory is
+//! written to. Some processors read a vector in parts, but none in parts that are smaller than a word.
+
+use super::AtomicUsize;
+use core::arch::asm;
+use core::num::NonZeroU32;
+
+/// As many words are compared.
+pub(crate) const WORDS: usize = 6;
+
+/// Whether the functions of this module may be called.
+pub(crate) const AT_ONCE: bool = true;
+
+/// The first of the words with this upper half, and its number.
+///
+/// # Safety
+/// The address of the words is a multiple of 16.
+#[inline(always)]
+pub(crate) unsafe fn first_with_half(
+    words: &[AtomicUsize; WORDS],
+    half: u32,
+) -> Option<(usize, &AtomicUsize)> {
+    debug_assert!(words.as_ptr().addr().is_multiple_of(16));
+    let mask: u32;
+    // SAFETY: it reads the words, which are borrowed, and lie as the instructions need it (the caller's promise); as the
+    // module's head says; and it changes the registers that are named.
+    unsafe {
+        asm!(
+            "movd {wanted}, {half:e}",
+            "pshufd {wanted}, {wanted}, 0",
+            "movaps {first}, [{words}]",
+            "shufps {first}, [{words} + 16], 0xdd",
+            "pshufd {last}, [{words} + 32], 0xdd",
+            "pcmpeqd {first}, {wanted}",
+            "pcmpeqd {last}, {wanted}",
+            "packssdw {first}, {last}",
+            "pmovmskb {mask:e}, {first}",
+            words = in(reg) words.as_ptr(),
+            half = in(reg) half,
+            wanted = out(xmm_reg) _,
+            first = out(xmm_reg) _,
+            last = out(xmm_reg) _,
+            mask = lateout(reg) mask,
+            options(nostack, preserves_flags),
+        );
+    }
+    let bit = NonZeroU32::new(mask)?.trailing_zeros() as usize;
+    // SAFETY: two bits for each of the words, the last two of which are compared twice, and come first: it is one of
+    // the six, and half a word lies before it for each bit before its own.
+    let word = unsafe {
+        words
+            .as_ptr()
+            .byte_add(bit * (size_of::<AtomicUsize>() / 2))
+    };
+    // SAFETY: as above, and borrowed as long as the words are.
+    Some((bit / 2, unsafe { &*word }))
+}
+
+/// A bit for each word, the lowest for the first: whether its uppermost bit is set; and whether its upper half is this one.
+///
+/// # Safety
+/// The address of the words is a multiple of 16.
+#[inline(always)]
+pub(crate) unsafe fn tops_and_halves(words: &[AtomicUsize; WORDS], half: u32) -> (usize, usize) {
+    debug_assert!(words.as_ptr().addr().is_multiple_of(16));
+    let [tops, last_tops, equal, last_equal]: [u32; 4];
+    // SAFETY: as in `first_with_half`.
+    unsafe {
+        asm!(
+            "movd {wanted}, {half:e}",
+            "pshufd {wanted}, {wanted}, 0",
+            "movaps {first}, [{words}]",
+            "shufps {first}, [{words} + 16], 0xdd",
+            "pshufd {last}, [{words} + 32], 0xdd",
+            "movmskps {tops:e}, {first}",
+            "movmskps {last_tops:e}, {last}",
+            "pcmpeqd {first}, {wanted}",
+            "pcmpeqd {last}, {wanted}",
+            "movmskps {equal:e}, {first}",
+            "movmskps {last_equal:e}, {last}",
+            words = in(reg) words.as_ptr(),
+            half = in(reg) half,
+            wanted = out(xmm_reg) _,
+            first = out(xmm_reg) _,
+            last = out(xmm_reg) _,
+            tops = lateout(reg) tops,
+            last_tops = lateout(reg) last_tops,
+            equal = lateout(reg) equal,
+            last_equal = lateout(reg) last_equal,
+            options(nostack, preserves_flags),
+        );
+    }
+    let all = (1 << WORDS) - 1;
+    let together = |first: u32, last: u32| (first | last << 4) as usize & all;
+    (together(tops, last_tops), together(equal, last_equal))
+}
