@@ -156,7 +156,7 @@ fn f121_one_that_does_not_obey_is_killed_and_its_descendants_with_it() {
     let (grandchild, said) = file("grandchild");
     // Both ignore it: what is ignored is inherited.
     let script = format!(
-        "trap '' TERM; sh -c 'trap \"\" TERM; echo $$ > {said}; while :; do sleep 1; done' & \
+        "trap '' TERM; sh -c 'trap \"\" TERM; echo $$ > \"$0\"; while :; do sleep 1; done' {said} & \
          while :; do sleep 1; done"
     );
     let child = shell("deaf", script).stop(Stop::Within(SOON));
