@@ -2,6 +2,8 @@
 
 mod alone;
 mod counted;
+#[cfg(target_os = "linux")]
+mod no_room;
 
 use alone::alone;
 use bedplate::context::{self, Key};
@@ -651,36 +653,11 @@ fn f29_at_the_limit_children_of_spares_are_restarted_as_others_are() {
 #[cfg(target_os = "linux")]
 #[test]
 fn f29_who_is_refused_by_the_system_begins_on_a_spare() {
+    use no_room::{STACK, used, with_large_stacks};
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-    /// In bytes.
-    fn in_use() -> u64 {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmSize:"));
-        let kibibytes = line.unwrap().split_whitespace().nth(1).unwrap();
-        kibibytes.parse::<u64>().unwrap() << 10
-    }
-
-    /// Of every thread: so much that what is left when no other fits in is enough for all else.
-    const STACK: u64 = 64 << 20;
-    /// Tells the process that it is the one in which all threads have stacks of that size.
-    const MARK: &str = "BEDPLATE_TEST_STACKS";
-
     let name = "f29_who_is_refused_by_the_system_begins_on_a_spare";
-    alone(name, || {
-        if std::env::var_os(MARK).is_none() {
-            let mut again = std::process::Command::new(std::env::current_exe().unwrap());
-            again.args([name, "--exact", "--nocapture", "--test-threads=1"]);
-            again.env(MARK, "").env("RUST_MIN_STACK", STACK.to_string());
-            // A thread that has just begun would reserve room for an allocator of its own, and give most of it back.
-            again.env("MALLOC_ARENA_MAX", "1");
-            assert!(again.status().unwrap().success());
-            return;
-        }
-        if in_use() > 1 << 40 {
-            println!("left out: a sanitizer has reserved all there is");
-            return;
-        }
+    with_large_stacks(name, || {
         let (fresh, crash_fresh, told_fresh) = told_to_crash("fresh");
         let (spare, crash_spare, told_spare) = told_to_crash("spare");
         let supervisor = unlimited("app").spares(2).child(fresh);
@@ -689,7 +666,7 @@ fn f29_who_is_refused_by_the_system_begins_on_a_spare() {
         let mut last = next(&told_fresh);
         let first_of_spare = next(&told_spare);
         let before = getrlimit(Resource::As);
-        let current = Some(in_use() + STACK / 2);
+        let current = Some(used() + STACK / 2);
         setrlimit(Resource::As, Rlimit { current, ..before }).unwrap();
         let (release, held) = mpsc::channel::<()>();
         let held = Arc::new(Mutex::new(held));
