@@ -16,7 +16,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Instant;
 use tempfile::TempDir;
 use until::{PATIENCE, until};
@@ -472,8 +472,12 @@ fn crowd_as_program(size: usize, folder: &Path) {
     until_told();
 }
 
+/// One crowd at a time: a system may not let all have so many processes and threads.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// Such a program as its test sees it.
 struct Crowd {
+    _turn: MutexGuard<'static, ()>,
     folder: TempDir,
     program: std::process::Child,
     sleepers: Vec<u32>,
@@ -481,6 +485,8 @@ struct Crowd {
 
 impl Crowd {
     fn start(name: &str, size: usize) -> Self {
+        // Also after one that has failed.
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
         let mut program = program(name, folder.path());
         until(|| {
@@ -494,6 +500,7 @@ impl Crowd {
             sleepers.len() == size
         });
         Self {
+            _turn: turn,
             folder,
             program,
             sleepers,
