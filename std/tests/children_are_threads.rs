@@ -110,7 +110,7 @@ fn f80_who_takes_a_resource_along_is_waited_for_with_delays() {
     let supervisor = Supervisor::builder("app")
         .strategy(Strategy::OneForAll)
         .limit(128, Duration::from_secs(3_600))
-        .child(server)
+        .child(server.clone())
         .child(sibling)
         .start()
         .unwrap();
@@ -124,6 +124,9 @@ fn f80_who_takes_a_resource_along_is_waited_for_with_delays() {
     assert!(told.try_recv().is_err(), "the address is taken");
     release.send(()).unwrap();
     assert!(told.recv_timeout(PATIENCE).unwrap() > 2);
+    // Who obeys has time enough.
+    let server = server.stop(Stop::Within(PATIENCE));
+    supervisor.handle().change_child(server).unwrap();
     let report = supervisor.shutdown();
     assert_eq!(report.abandoned, ["server"]);
 }
@@ -147,12 +150,15 @@ fn f77_one_that_was_abandoned_may_hold_nothing_any_more() {
             .unwrap();
     });
     let supervisor = Supervisor::builder("app")
-        .child(child.stop(Stop::Within(LIMIT)))
+        .child(child.clone().stop(Stop::Within(LIMIT)))
         .start()
         .unwrap();
     let handle = supervisor.handle();
     handle.terminate("late").unwrap();
     assert_eq!(handle.count().abandoned, 1);
+    // Who obeys has time enough.
+    let child = child.stop(Stop::Within(PATIENCE));
+    handle.change_child(child).unwrap();
     handle.restart("late").unwrap();
     assert_eq!(told.recv_timeout(PATIENCE), Ok(None));
     let owner = registry::whereis("children.threads").unwrap();

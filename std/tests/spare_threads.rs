@@ -173,9 +173,11 @@ fn whoever_crashes_on_an_empty_pool_has_a_fresh_thread_and_fills_it() {
                 obedient(me);
             }
         });
-        let deaf = deaf.reuse(Reuse::Spare).stop(Stop::Within(SOON));
+        // Who obeys has time enough.
+        let deaf = deaf.reuse(Reuse::Spare).stop(Stop::Within(PATIENCE));
+        let hurried = deaf.clone().stop(Stop::Within(SOON));
         let (child, crash, runs) = told_to_crash("child");
-        let supervisor = unlimited("app").spares(1).child(deaf);
+        let supervisor = unlimited("app").spares(1).child(deaf.clone());
         let supervisor = supervisor.child(child.reuse(Reuse::Spare)).start().unwrap();
         let handle = supervisor.handle();
         let first = next(&told).thread;
@@ -188,8 +190,10 @@ fn whoever_crashes_on_an_empty_pool_has_a_fresh_thread_and_fills_it() {
         assert_ne!(on_spare, first);
         assert_eq!(spares(&handle), 0);
         // That goes with who is abandoned.
+        handle.change_child(hurried).unwrap();
         handle.terminate("deaf").unwrap();
         assert_eq!(handle.count().abandoned, 1);
+        handle.change_child(deaf).unwrap();
 
         let old = next(&runs).thread;
         process::limit_threads(3);

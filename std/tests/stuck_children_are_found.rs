@@ -247,7 +247,7 @@ fn and_is_abandoned_if_it_does_not_stop() {
         .watch(Watch::new(HOUR, SOON).on_stuck(OnStuck::Restart))
         .stop(Stop::Within(Duration::from_millis(20)));
     let supervisor = Supervisor::builder("stuck deaf")
-        .child(child)
+        .child(child.clone())
         .start()
         .unwrap();
     assert_eq!(begun.recv_timeout(PATIENCE), Ok(1));
@@ -257,6 +257,9 @@ fn and_is_abandoned_if_it_does_not_stop() {
     assert_eq!(supervisor.handle().count().abandoned, 1);
     drop(release);
     until(|| supervisor.handle().count().abandoned == 0);
+    // Who obeys has time enough.
+    let child = child.stop(Stop::Within(PATIENCE));
+    supervisor.handle().change_child(child).unwrap();
     assert!(supervisor.shutdown().clean.ends_with(&["child".to_owned()]));
 }
 
