@@ -66,23 +66,25 @@ fn f91_who_dies_in_its_first_instruction_is_told_of_as_any_other() {
 /// address until it is released.
 #[test]
 fn f80_who_takes_a_resource_along_is_waited_for_with_delays() {
-    let address = {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        free.local_addr().unwrap()
-    };
+    // The first one's, so that nobody else on the machine takes it meanwhile.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
     let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(Some(released));
+    let first = Mutex::new(Some((listener, released)));
     let (tell, told) = mpsc::channel();
     let tries = Arc::new(AtomicUsize::new(0));
     let tried = tries.clone();
     let server = ChildSpec::worker("server", move |me| -> std::io::Result<()> {
         // Relaxed: a count.
         tried.fetch_add(1, Ordering::Relaxed);
-        let listener = TcpListener::bind(address)?;
+        let first = first.lock().unwrap().take();
+        let (listener, released) = match first {
+            Some((listener, released)) => (listener, Some(released)),
+            None => (TcpListener::bind(address)?, None),
+        };
         me.ready();
         tell.send(me.number()).unwrap();
-        let first = released.lock().unwrap().take();
-        match first {
+        match released {
             // Deaf.
             Some(released) => drop(released.recv()),
             None => while !me.stop().wait(PATIENCE) {},
@@ -108,7 +110,7 @@ fn f80_who_takes_a_resource_along_is_waited_for_with_delays() {
     let supervisor = Supervisor::builder("app")
         .strategy(Strategy::OneForAll)
         .limit(128, Duration::from_secs(3_600))
-        .child(server)
+        .child(server.clone())
         .child(sibling)
         .start()
         .unwrap();
@@ -122,6 +124,9 @@ fn f80_who_takes_a_resource_along_is_waited_for_with_delays() {
     assert!(told.try_recv().is_err(), "the address is taken");
     release.send(()).unwrap();
     assert!(told.recv_timeout(PATIENCE).unwrap() > 2);
+    // Who obeys has time enough.
+    let server = server.stop(Stop::Within(PATIENCE));
+    supervisor.handle().change_child(server).unwrap();
     let report = supervisor.shutdown();
     assert_eq!(report.abandoned, ["server"]);
 }
@@ -145,12 +150,15 @@ fn f77_one_that_was_abandoned_may_hold_nothing_any_more() {
             .unwrap();
     });
     let supervisor = Supervisor::builder("app")
-        .child(child.stop(Stop::Within(LIMIT)))
+        .child(child.clone().stop(Stop::Within(LIMIT)))
         .start()
         .unwrap();
     let handle = supervisor.handle();
     handle.terminate("late").unwrap();
     assert_eq!(handle.count().abandoned, 1);
+    // Who obeys has time enough.
+    let child = child.stop(Stop::Within(PATIENCE));
+    handle.change_child(child).unwrap();
     handle.restart("late").unwrap();
     assert_eq!(told.recv_timeout(PATIENCE), Ok(None));
     let owner = registry::whereis("children.threads").unwrap();

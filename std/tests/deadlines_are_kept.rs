@@ -155,14 +155,14 @@ fn a_name_is_free_for_the_one_after_an_abandoned_one() {
     let child = ChildSpec::worker("child", move |me| {
         tell.send(me.number()).unwrap();
         if me.number() == 1 {
+            me.parked();
             // Until the test is over.
             let _over = released.lock().unwrap().recv();
             return;
         }
-        me.parked();
         while !me.stop().wait(PATIENCE) {}
     });
-    let watch = Watch::new(ms(200), Duration::MAX).on_stuck(OnStuck::Restart);
+    let watch = Watch::new(Duration::MAX, ms(50)).on_stuck(OnStuck::Restart);
     let child = child.register("deadlines.name").stop(Stop::Within(ms(5)));
     let supervisor = Supervisor::builder("app")
         .limit(1, PATIENCE)

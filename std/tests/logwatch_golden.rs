@@ -400,10 +400,9 @@ fn a_closed_pipe_ends_it_and_what_was_not_written_is_lost() {
 
 #[cfg(unix)]
 fn interrupt(child: &std::process::Child) {
-    let kill = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(kill.is_ok_and(|status| status.success()));
+    use rustix::process::{Pid, Signal, kill_process};
+
+    kill_process(Pid::from_child(child), Signal::INT).expect("it is there");
 }
 
 /// What comes in is shown while more may come, and an interrupt still gives a report.

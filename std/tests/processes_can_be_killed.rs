@@ -16,7 +16,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Instant;
 use tempfile::TempDir;
 use until::{PATIENCE, until};
@@ -44,10 +44,26 @@ fn place() -> (TempDir, impl Fn(&str) -> (PathBuf, String)) {
     let path = folder.path().to_owned();
     let file = move |name: &str| {
         let file = path.join(name);
-        let said = file.display().to_string();
+        let said = quoted(&file);
         (file, said)
     };
     (folder, file)
+}
+
+/// A path as a script is to say it: whoever runs this says where temporary files are.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.to_str().unwrap().replace('\'', r"'\''"))
+}
+
+/// What `ps` says, with these columns, of the processes that are chosen: all of it, however wide whoever runs this says that
+/// the screen is.
+fn listed(columns: &str, chosen: [&str; 2]) -> String {
+    let listed = Command::new("ps")
+        .args(["-ww", "-o", columns])
+        .args(chosen)
+        .output()
+        .expect("ps is there");
+    String::from_utf8_lossy(&listed.stdout).into_owned()
 }
 
 /// The number in a file, when it is there.
@@ -63,11 +79,8 @@ fn number(file: &Path) -> u32 {
 
 /// Whether a process of this number is there and is no corpse.
 fn lives(process: u32) -> bool {
-    let state = Command::new("ps")
-        .args(["-o", "stat=", "-p", &process.to_string()])
-        .output()
-        .unwrap();
-    let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
+    let state = listed("stat=", ["-p", &process.to_string()]);
+    let state = state.trim();
     !state.is_empty() && !state.starts_with('Z')
 }
 
@@ -143,7 +156,7 @@ fn f121_one_that_does_not_obey_is_killed_and_its_descendants_with_it() {
     let (grandchild, said) = file("grandchild");
     // Both ignore it: what is ignored is inherited.
     let script = format!(
-        "trap '' TERM; sh -c 'trap \"\" TERM; echo $$ > {said}; while :; do sleep 1; done' & \
+        "trap '' TERM; sh -c 'trap \"\" TERM; echo $$ > \"$0\"; while :; do sleep 1; done' {said} & \
          while :; do sleep 1; done"
     );
     let child = shell("deaf", script).stop(Stop::Within(SOON));
@@ -315,6 +328,11 @@ fn program(name: &str, folder: &Path) -> std::process::Child {
         .unwrap()
 }
 
+/// Leaves the mark that a program has come so far, with its own number.
+fn mark(folder: &Path, name: &str) {
+    fs::write(folder.join(name), format!("{}\n", std::process::id())).unwrap();
+}
+
 /// Where such a program is to leave its marks, if this is one.
 fn as_program() -> Option<PathBuf> {
     std::env::var_os(PROGRAM).map(PathBuf::from)
@@ -322,10 +340,11 @@ fn as_program() -> Option<PathBuf> {
 
 /// A process with one of its own, whose numbers it leaves in `folder`.
 fn family(id: &str, folder: &Path) -> ChildSpec {
-    let folder = folder.display();
+    let child = quoted(&folder.join(id));
+    let grandchild = quoted(&folder.join(format!("{id}-grandchild")));
     shell(
         id,
-        format!("sleep 3600 & echo $! > {folder}/{id}-grandchild; echo $$ > {folder}/{id}; wait"),
+        format!("sleep 3600 & echo $! > {grandchild}; echo $$ > {child}; wait"),
     )
 }
 
@@ -334,11 +353,7 @@ const KEEPER: &str = "bedplate-keeper";
 
 /// The children of a program that are no corpses and have this in their command line.
 fn children(program: u32, called: &str) -> Vec<u32> {
-    let listed = Command::new("ps")
-        .args(["-o", "pid=,args=", "--ppid", &program.to_string()])
-        .output()
-        .unwrap();
-    let listed = String::from_utf8(listed.stdout).unwrap();
+    let listed = listed("pid=,args=", ["--ppid", &program.to_string()]);
     let called = listed.lines().filter(|line| line.contains(called));
     let called = called.filter(|line| !line.contains("<defunct>"));
     let number = |line: &str| line.split_whitespace().next().unwrap().parse().unwrap();
@@ -365,6 +380,8 @@ fn f123_a_program_that_is_killed_leaves_no_process() {
             supervisor = supervisor.child(family(id, &folder));
         }
         let _supervisor = supervisor.start().unwrap();
+        // The processes may have left their numbers before the keeper was told of them.
+        mark(&folder, "kept");
         until_told();
         return;
     }
@@ -372,6 +389,7 @@ fn f123_a_program_that_is_killed_leaves_no_process() {
     let mut program = program(NAME, folder.path());
     let family = ["first", "first-grandchild", "second", "second-grandchild"];
     let family = family.map(|name| number(&folder.path().join(name)));
+    assert_eq!(number(&folder.path().join("kept")), program.id());
     assert!(family.into_iter().all(lives));
     program.kill().unwrap();
     program.wait().unwrap();
@@ -402,15 +420,18 @@ fn f123_a_keeper_that_was_killed_is_replaced() {
     const NAME: &str = "f123_a_keeper_that_was_killed_is_replaced";
     if let Some(folder) = as_program() {
         let supervisor = app().child(family("before", &folder)).start().unwrap();
+        mark(&folder, "kept");
         until(|| folder.join("killed").exists());
         let after = family("after", &folder);
         supervisor.handle().start_child(after).unwrap();
+        mark(&folder, "kept-again");
         until_told();
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let mut program = program(NAME, folder.path());
     let before = ["before", "before-grandchild"].map(|name| number(&folder.path().join(name)));
+    assert_eq!(number(&folder.path().join("kept")), program.id());
     let keepers = || children(program.id(), KEEPER);
     let [keeper] = keepers()[..] else {
         panic!("not one keeper: {:?}", keepers())
@@ -419,7 +440,8 @@ fn f123_a_keeper_that_was_killed_is_replaced() {
     until(|| keepers().is_empty());
     fs::write(folder.path().join("killed"), "").unwrap();
     let after = ["after", "after-grandchild"].map(|name| number(&folder.path().join(name)));
-    until(|| keepers().len() == 1);
+    assert_eq!(number(&folder.path().join("kept-again")), program.id());
+    assert_eq!(keepers().len(), 1);
     assert!(before.into_iter().chain(after).all(lives));
     program.kill().unwrap();
     program.wait().unwrap();
@@ -443,14 +465,19 @@ fn crowd_as_program(size: usize, folder: &Path) {
     for _ in 0..size {
         pool.handle().start_child(sleeper()).unwrap();
     }
-    fs::write(folder.join("all"), "").unwrap();
+    mark(folder, "all");
     until(|| folder.join("more").exists());
     pool.handle().start_child(sleeper()).unwrap();
+    mark(folder, "kept-again");
     until_told();
 }
 
+/// One crowd at a time: a system may not let all have so many processes and threads.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// Such a program as its test sees it.
 struct Crowd {
+    _turn: MutexGuard<'static, ()>,
     folder: TempDir,
     program: std::process::Child,
     sleepers: Vec<u32>,
@@ -458,6 +485,8 @@ struct Crowd {
 
 impl Crowd {
     fn start(name: &str, size: usize) -> Self {
+        // Also after one that has failed.
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
         let mut program = program(name, folder.path());
         until(|| {
@@ -471,6 +500,7 @@ impl Crowd {
             sleepers.len() == size
         });
         Self {
+            _turn: turn,
             folder,
             program,
             sleepers,
@@ -485,14 +515,13 @@ impl Crowd {
         keeper
     }
 
-    /// Ends so many of the processes at once, and waits until the program has seen it.
+    /// Ends so many of the processes at once, and waits until the program has reaped all of them: it tells the keeper before.
     fn end(&mut self, many: usize) {
-        for sleeper in self.sleepers.drain(..many) {
-            send(sleeper, Signal::KILL);
+        let ended: Vec<u32> = self.sleepers.drain(..many).collect();
+        for sleeper in &ended {
+            send(*sleeper, Signal::KILL);
         }
-        // And the keeper.
-        let left = self.sleepers.len() + 1;
-        until(|| children_and_corpses(self.program.id()) == left);
+        until(|| with_states(&ended).is_empty());
     }
 
     /// Kills the program: all of its processes end.
@@ -521,26 +550,22 @@ impl Drop for Crowd {
     }
 }
 
-/// How many children a program has that it has not reaped.
-fn children_and_corpses(program: u32) -> usize {
-    let listed = Command::new("ps")
-        .args(["-o", "pid=", "--ppid", &program.to_string()])
-        .output()
-        .unwrap();
-    String::from_utf8(listed.stdout).unwrap().lines().count()
+/// Those of the processes that are not reaped, and the state of each.
+fn with_states(processes: &[u32]) -> Vec<(u32, String)> {
+    let chosen: Vec<String> = processes.iter().map(u32::to_string).collect();
+    let listed = listed("pid=,stat=", ["-p", &chosen.join(",")]);
+    let both = |line: &str| {
+        let (process, state) = line.trim().split_once(' ').unwrap();
+        (process.parse().unwrap(), state.to_owned())
+    };
+    listed.lines().map(both).collect()
 }
 
 /// Those of the processes that are there and are no corpses.
 fn living(processes: &[u32]) -> Vec<u32> {
-    let listed: Vec<String> = processes.iter().map(u32::to_string).collect();
-    let listed = Command::new("ps")
-        .args(["-o", "pid=,stat=", "-p", &listed.join(",")])
-        .output()
-        .unwrap();
-    let listed = String::from_utf8(listed.stdout).unwrap();
-    let living = listed.lines().filter(|line| !line.contains('Z'));
-    let number = |line: &str| line.split_whitespace().next().unwrap().parse().unwrap();
-    living.map(number).collect()
+    let all = with_states(processes).into_iter();
+    let living = all.filter(|(_, state)| !state.contains('Z'));
+    living.map(|(process, _)| process).collect()
 }
 
 #[test]
@@ -567,7 +592,8 @@ fn f123_a_keeper_of_many_that_was_killed_is_replaced() {
     send(keeper, Signal::KILL);
     until(|| children(crowd.program.id(), KEEPER).is_empty());
     fs::write(crowd.folder.path().join("more"), "").unwrap();
-    until(|| children(crowd.program.id(), KEEPER).len() == 1);
+    number(&crowd.folder.path().join("kept-again"));
+    assert_ne!(crowd.keeper(), keeper);
     until(|| {
         crowd.sleepers = children(crowd.program.id(), "sleep 3600");
         crowd.sleepers.len() == SIZE + 1

@@ -75,6 +75,8 @@ fn f75_one_is_an_orderly_end() {
             assert_eq!(ended.signal, Some(number));
             assert!(matches!(ended.reason, ExitReason::Shutdown));
             assert_eq!(ended.report.clean, ["b", "a"]);
+            // Else the next one would take it for its own.
+            until_nobody_listens();
         }
     });
 }

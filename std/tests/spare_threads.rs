@@ -2,6 +2,8 @@
 
 mod alone;
 mod counted;
+#[cfg(target_os = "linux")]
+mod no_room;
 
 use alone::alone;
 use bedplate::context::{self, Key};
@@ -171,9 +173,11 @@ fn whoever_crashes_on_an_empty_pool_has_a_fresh_thread_and_fills_it() {
                 obedient(me);
             }
         });
-        let deaf = deaf.reuse(Reuse::Spare).stop(Stop::Within(SOON));
+        // Who obeys has time enough.
+        let deaf = deaf.reuse(Reuse::Spare).stop(Stop::Within(PATIENCE));
+        let hurried = deaf.clone().stop(Stop::Within(SOON));
         let (child, crash, runs) = told_to_crash("child");
-        let supervisor = unlimited("app").spares(1).child(deaf);
+        let supervisor = unlimited("app").spares(1).child(deaf.clone());
         let supervisor = supervisor.child(child.reuse(Reuse::Spare)).start().unwrap();
         let handle = supervisor.handle();
         let first = next(&told).thread;
@@ -186,8 +190,10 @@ fn whoever_crashes_on_an_empty_pool_has_a_fresh_thread_and_fills_it() {
         assert_ne!(on_spare, first);
         assert_eq!(spares(&handle), 0);
         // That goes with who is abandoned.
+        handle.change_child(hurried).unwrap();
         handle.terminate("deaf").unwrap();
         assert_eq!(handle.count().abandoned, 1);
+        handle.change_child(deaf).unwrap();
 
         let old = next(&runs).thread;
         process::limit_threads(3);
@@ -372,6 +378,8 @@ fn one_that_waits_holds_nothing_of_what_it_ran() {
 #[test]
 fn the_stack_does_not_grow_with_what_runs_on_it() {
     const RESTARTS: u64 = 5_000;
+    /// After so many each, somebody is told that it goes on.
+    const PART: usize = 100;
     let places = Arc::new(Mutex::new(BTreeMap::new()));
     let (tell, told) = mpsc::channel();
     let seen = places.clone();
@@ -389,15 +397,18 @@ fn the_stack_does_not_grow_with_what_runs_on_it() {
             places.get(2).copied()
         };
         assert!(third.is_none_or(|third| third == place));
-        if me.number() < RESTARTS {
-            return;
+        if me.number().is_multiple_of(PART as u64) {
+            tell.send(me.number()).unwrap();
         }
-        tell.send(()).unwrap();
-        obedient(me);
+        if me.number() == RESTARTS {
+            obedient(me);
+        }
     });
     let supervisor = unlimited("app").spares(1);
     let supervisor = supervisor.child(child.reuse(Reuse::Spare)).start().unwrap();
-    next(&told);
+    for number in (0..=RESTARTS).step_by(PART).skip(1) {
+        assert_eq!(next(&told), number);
+    }
     let info = supervisor.handle().children().remove(0);
     assert_eq!(info.incarnation, RESTARTS, "it has not crashed");
     assert!(places.lock().unwrap().values().any(|it| it.len() > 2));
@@ -651,34 +662,11 @@ fn f29_at_the_limit_children_of_spares_are_restarted_as_others_are() {
 #[cfg(target_os = "linux")]
 #[test]
 fn f29_who_is_refused_by_the_system_begins_on_a_spare() {
+    use no_room::{STACK, used, with_large_stacks};
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-    /// In bytes.
-    fn in_use() -> u64 {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmSize:"));
-        let kibibytes = line.unwrap().split_whitespace().nth(1).unwrap();
-        kibibytes.parse::<u64>().unwrap() << 10
-    }
-
-    /// Of every thread: so much that what is left when no other fits in is enough for all else.
-    const STACK: u64 = 64 << 20;
-
     let name = "f29_who_is_refused_by_the_system_begins_on_a_spare";
-    alone(name, || {
-        if std::env::var_os("RUST_MIN_STACK").is_none() {
-            let mut again = std::process::Command::new(std::env::current_exe().unwrap());
-            again.args([name, "--exact", "--nocapture", "--test-threads=1"]);
-            again.env("RUST_MIN_STACK", STACK.to_string());
-            // A thread that has just begun would reserve room for an allocator of its own, and give most of it back.
-            again.env("MALLOC_ARENA_MAX", "1");
-            assert!(again.status().unwrap().success());
-            return;
-        }
-        if in_use() > 1 << 40 {
-            println!("left out: a sanitizer has reserved all there is");
-            return;
-        }
+    with_large_stacks(name, || {
         let (fresh, crash_fresh, told_fresh) = told_to_crash("fresh");
         let (spare, crash_spare, told_spare) = told_to_crash("spare");
         let supervisor = unlimited("app").spares(2).child(fresh);
@@ -687,7 +675,7 @@ fn f29_who_is_refused_by_the_system_begins_on_a_spare() {
         let mut last = next(&told_fresh);
         let first_of_spare = next(&told_spare);
         let before = getrlimit(Resource::As);
-        let current = Some(in_use() + STACK / 2);
+        let current = Some(used() + STACK / 2);
         setrlimit(Resource::As, Rlimit { current, ..before }).unwrap();
         let (release, held) = mpsc::channel::<()>();
         let held = Arc::new(Mutex::new(held));

@@ -11,6 +11,7 @@ use bedplate::telemetry::{EventName, OwnedEvent, Pattern, Probe};
 use core::time::Duration;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
+use std::time::Instant;
 use until::{PATIENCE, until};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -168,16 +169,24 @@ fn who_is_not_watched_may_say_what_it_likes() {
 
 #[test]
 fn one_that_takes_long_to_become_ready_is_not_stuck() {
-    let mut told = Told::of("stuck starting");
+    let mut tries = 0..20;
+    let shown = tries.any(|_| one_that_takes_long_to_become_ready_was_in_time());
+    assert!(shown, "suspended all the time");
+}
+
+/// Whether the child was within its limit from when it was ready on; if it was suspended for too long, this shows nothing.
+fn one_that_takes_long_to_become_ready_was_in_time() -> bool {
     const LIMIT: Duration = Duration::from_secs(2);
+    let mut told = Told::of("stuck starting");
     let (parks, parked) = mpsc::channel();
     let child = ChildSpec::worker("child", move |me| {
         thread::sleep(LIMIT + SOON);
+        let before = Instant::now();
         me.ready();
         // Its limit begins now; somebody looks in between.
         thread::sleep(LIMIT * 3 / 8);
         me.parked();
-        parks.send(()).unwrap();
+        parks.send(before.elapsed() < LIMIT).unwrap();
         obedient(me);
     });
     let child = child
@@ -187,9 +196,10 @@ fn one_that_takes_long_to_become_ready_is_not_stuck() {
         .child(child)
         .start()
         .unwrap();
-    parked.recv_timeout(PATIENCE).unwrap();
+    let was_in_time = parked.recv_timeout(PATIENCE).unwrap();
     assert_eq!(supervisor.shutdown().clean, ["child"]);
-    assert_eq!(told.count("stuck"), 0);
+    assert!(!was_in_time || told.count("stuck") == 0);
+    was_in_time
 }
 
 #[test]
@@ -198,15 +208,15 @@ fn one_that_is_to_be_restarted_is_asked_to_stop_first() {
     let child = ChildSpec::worker("child", move |me| {
         let last = me.last_exit().cloned();
         begins.send((me.number(), last)).unwrap();
-        me.working();
-        if me.number() > 1 {
+        // The next one works, for which there is time enough on any machine.
+        if me.number() == 1 {
             me.parked();
         }
         obedient(me);
     });
     // However cleanly it obeys, it is restarted.
     let child = child
-        .watch(Watch::new(SOON * 4, HOUR).on_stuck(OnStuck::Restart))
+        .watch(Watch::new(HOUR, SOON).on_stuck(OnStuck::Restart))
         .restart(Restart::Transient);
     let supervisor = Supervisor::builder("stuck restarted")
         .child(child)
@@ -215,7 +225,7 @@ fn one_that_is_to_be_restarted_is_asked_to_stop_first() {
     let next = || begun.recv_timeout(PATIENCE).unwrap();
     assert!(matches!(next(), (1, None)));
     assert!(matches!(next(), (2, Some(ExitReason::Shutdown))));
-    assert!(info(&supervisor).restarts >= 1);
+    assert_eq!(info(&supervisor).restarts, 1);
     assert_eq!(supervisor.shutdown().clean, ["child"]);
 }
 
@@ -227,17 +237,17 @@ fn and_is_abandoned_if_it_does_not_stop() {
     let child = ChildSpec::worker("child", move |me| {
         begins.send(me.number()).unwrap();
         if me.number() == 1 {
+            me.parked();
             held.lock().unwrap().recv().unwrap_err();
         } else {
-            me.parked();
             obedient(me);
         }
     });
     let child = child
-        .watch(Watch::new(SOON * 4, HOUR).on_stuck(OnStuck::Restart))
+        .watch(Watch::new(HOUR, SOON).on_stuck(OnStuck::Restart))
         .stop(Stop::Within(Duration::from_millis(20)));
     let supervisor = Supervisor::builder("stuck deaf")
-        .child(child)
+        .child(child.clone())
         .start()
         .unwrap();
     assert_eq!(begun.recv_timeout(PATIENCE), Ok(1));
@@ -247,6 +257,9 @@ fn and_is_abandoned_if_it_does_not_stop() {
     assert_eq!(supervisor.handle().count().abandoned, 1);
     drop(release);
     until(|| supervisor.handle().count().abandoned == 0);
+    // Who obeys has time enough.
+    let child = child.stop(Stop::Within(PATIENCE));
+    supervisor.handle().change_child(child).unwrap();
     assert!(supervisor.shutdown().clean.ends_with(&["child".to_owned()]));
 }
 

@@ -292,9 +292,12 @@ fn one_that_was_abandoned_is_not_used_again() {
         }
     });
     let child = child.reuse(Reuse::SameThread).stop(Stop::Within(SOON));
-    let supervisor = unlimited().child(child).start().unwrap();
+    let supervisor = unlimited().child(child.clone()).start().unwrap();
     let (_, abandoned) = next(&told);
     supervisor.handle().terminate("child").unwrap();
+    // Who obeys has time enough.
+    let child = child.stop(Stop::Within(PATIENCE));
+    supervisor.handle().change_child(child).unwrap();
     supervisor.handle().restart("child").unwrap();
     let (number, fresh) = next(&told);
     assert_eq!(number, 2);
@@ -561,7 +564,7 @@ fn whose_group_is_restarted_while_it_waits_does_not_begin_beside_its_successor()
     let supervisor = unlimited()
         .strategy(Strategy::OneForAll)
         .child(sibling)
-        .child(child.stop(Stop::Within(SOON)))
+        .child(child.stop(Stop::Within(PATIENCE)))
         .start()
         .unwrap();
     release.send(()).unwrap();
@@ -701,6 +704,9 @@ fn one_that_was_abandoned_is_not_waited_for_whatever_it_was_started_as() {
     handle.change_child(spec(Reuse::FreshAfterJoin)).unwrap();
     handle.terminate("child").unwrap();
     assert_eq!(handle.count().abandoned, 1);
+    // Who obeys has time enough.
+    let obeys = spec(Reuse::FreshAfterJoin).stop(Stop::Within(PATIENCE));
+    handle.change_child(obeys).unwrap();
     let restarting = thread::spawn(move || handle.restart("child").map(drop));
     let (number, third) = next(&told);
     assert_eq!(number, 3);
