@@ -273,9 +273,8 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
     where
         S: BuildHasher,
     {
-        let owner = match K::inline_words(key) {
-            Some(words) => {
-                let whose = Whose::new(&self.shared.slab, words);
+        let owner = match Whose::new(&self.shared.slab, key) {
+            Some(whose) => {
                 let place = self.shared.place(key);
                 self.shared.index.find(place, whose)?.seen
             }

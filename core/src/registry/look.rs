@@ -6,11 +6,11 @@ use super::slab::{Seen, Slab, Slot};
 use super::stored::sealed;
 use super::{Key, Stored};
 
-/// Looks for a key. If that is not inline and may own, its user is pinned.
+/// Looks for a key. If that is not inline and may own, its user is pinned. The words of one that is inline are made when there
+/// is something to compare them with: whoever looks for what is not there need not wait for them.
 pub(super) struct Probe<'k, K: Key, V: Stored> {
     slab: &'k Slab<K, V>,
     key: &'k K::Borrowed,
-    inline: Option<K::Words>,
 }
 
 impl<K: Key, V: Stored> Clone for Probe<'_, K, V> {
@@ -23,26 +23,13 @@ impl<K: Key, V: Stored> Copy for Probe<'_, K, V> {}
 
 impl<'k, K: Key, V: Stored> Probe<'k, K, V> {
     #[inline]
-    pub(super) fn new(slab: &'k Slab<K, V>, key: &'k K::Borrowed) -> Self {
-        Self {
-            slab,
-            key,
-            inline: K::inline_words(key),
-        }
-    }
-
-    /// For the key of an offer, whose words are known.
-    pub(super) fn of(slab: &'k Slab<K, V>, offer: &'k Offer<K>) -> Self {
-        Self {
-            slab,
-            key: offer.seen(),
-            inline: offer.inline_words(),
-        }
+    pub(super) const fn new(slab: &'k Slab<K, V>, key: &'k K::Borrowed) -> Self {
+        Self { slab, key }
     }
 
     #[inline]
-    pub(super) const fn is_inline(&self) -> bool {
-        self.inline.is_some()
+    pub(super) fn is_inline(&self) -> bool {
+        K::is_inline(self.key)
     }
 }
 
@@ -58,7 +45,7 @@ impl<'k, K: Key, V: Stored> Slots for Probe<'k, K, V> {
     #[inline]
     fn read(self, slot: &'k Slot<K, V>) -> (Sequence, Option<Seen<K, V>>) {
         let seen = Slab::read_slot(slot);
-        let matches = self.inline.is_none_or(|words| words == seen.key);
+        let matches = K::inline_words(self.key).is_none_or(|words| words == seen.key);
         (seen.sequence, matches.then_some(seen))
     }
 
@@ -69,7 +56,7 @@ impl<'k, K: Key, V: Stored> Slots for Probe<'k, K, V> {
 
     #[inline]
     fn confirm(self, seen: &Seen<K, V>) -> bool {
-        self.inline.is_some() || {
+        self.is_inline() || {
             // SAFETY: validly read words of an entry; the user is pinned since before they were read.
             let key = unsafe { <K as sealed::Stored>::see(&seen.key) };
             key == self.key
@@ -103,7 +90,7 @@ impl<K: Key, V: Stored> Copy for Rival<'_, K, V> {}
 impl<'k, K: Key, V: Stored> Rival<'k, K, V> {
     pub(super) fn of(slab: &'k Slab<K, V>, offer: &'k Offer<K>, leader: Option<Spot>) -> Self {
         Self {
-            probe: Probe::of(slab, offer),
+            probe: Probe::new(slab, offer.seen()),
             leader,
         }
     }
@@ -143,44 +130,51 @@ impl<'k, K: Key, V: Stored> Slots for Rival<'k, K, V> {
 }
 
 /// Looks for whom a key that is inline belongs to, and reads no more than that.
-pub(super) struct Whose<'s, K: Stored, V: Stored>(&'s Slab<K, V>, K::Words);
+pub(super) struct Whose<'k, K: Key, V: Stored> {
+    slab: &'k Slab<K, V>,
+    key: &'k K::Borrowed,
+}
 
-impl<K: Stored, V: Stored> Clone for Whose<'_, K, V> {
+impl<K: Key, V: Stored> Clone for Whose<'_, K, V> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<K: Stored, V: Stored> Copy for Whose<'_, K, V> {}
+impl<K: Key, V: Stored> Copy for Whose<'_, K, V> {}
 
-impl<'s, K: Stored, V: Stored> Whose<'s, K, V> {
+impl<'k, K: Key, V: Stored> Whose<'k, K, V> {
+    /// `None` if the key is not inline.
     #[inline]
-    pub(super) const fn new(slab: &'s Slab<K, V>, key: K::Words) -> Self {
-        Self(slab, key)
+    pub(super) fn new(slab: &'k Slab<K, V>, key: &'k K::Borrowed) -> Option<Self> {
+        K::is_inline(key).then_some(Self { slab, key })
     }
 }
 
-impl<'s, K: Stored, V: Stored> Slots for Whose<'s, K, V> {
+impl<'k, K: Key, V: Stored> Slots for Whose<'k, K, V> {
     type Seen = u64;
-    type Slot = &'s Slot<K, V>;
+    type Slot = &'k Slot<K, V>;
 
     #[inline(always)]
-    fn slot(self, spot: Spot) -> &'s Slot<K, V> {
-        self.0.slot(spot)
+    fn slot(self, spot: Spot) -> &'k Slot<K, V> {
+        self.slab.slot(spot)
     }
 
     #[inline(always)]
-    fn read(self, slot: &'s Slot<K, V>) -> (Sequence, Option<u64>) {
-        Slab::read_owner(slot, &self.1)
+    fn read(self, slot: &'k Slot<K, V>) -> (Sequence, Option<u64>) {
+        match K::inline_words(self.key) {
+            Some(words) => Slab::read_owner(slot, &words),
+            None => (Slab::sequence_of(slot), None),
+        }
     }
 
     #[inline(always)]
-    fn sequence(self, slot: &'s Slot<K, V>) -> Sequence {
+    fn sequence(self, slot: &'k Slot<K, V>) -> Sequence {
         Slab::sequence_of(slot)
     }
 
     fn pending(self, spot: Spot) -> Pending {
-        self.0.pending(spot)
+        self.slab.pending(spot)
     }
 }
 

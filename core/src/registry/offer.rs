@@ -27,9 +27,9 @@ impl<T: Stored> Offer<T> {
         &self.words
     }
 
-    /// The words, if they are all of it.
-    pub(super) fn inline_words(&self) -> Option<T::Words> {
-        self.original.is_some().then_some(self.words)
+    /// Whether the words are all of it.
+    pub(super) const fn is_inline(&self) -> bool {
+        self.original.is_some()
     }
 
     pub(super) fn seen(&self) -> &T::Seen {

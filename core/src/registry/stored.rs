@@ -48,6 +48,11 @@ pub(super) mod sealed {
         fn as_seen(&self) -> &Self::Seen;
         /// The words of what is looked up, if they are all of it: equal words then mean equal things.
         fn inline_words(seen: &Self::Seen) -> Option<Self::Words>;
+        /// Whether there are such.
+        #[inline]
+        fn is_inline(seen: &Self::Seen) -> bool {
+            Self::inline_words(seen).is_some()
+        }
         fn into_words(self) -> Self::Words;
         fn words_own(words: &Self::Words) -> bool;
         /// How many bytes they own, without what those own in turn.
@@ -476,6 +481,11 @@ macro_rules! seen_as_text {
         #[inline]
         fn inline_words(seen: &str) -> Option<TextWords> {
             text_inline(seen)
+        }
+
+        #[inline]
+        fn is_inline(seen: &str) -> bool {
+            seen.len() < TEXT
         }
 
         #[inline]

@@ -6,7 +6,6 @@ use super::shared::{SeenGroup, Shared};
 use crate::id::Pid;
 use crate::registry::index::{Sequence, Slots, Spot};
 use crate::registry::look::{Everything, Probe};
-use crate::registry::offer::Offer;
 use crate::registry::slab::{Seen, Slab, Slot};
 use crate::registry::stored::sealed;
 use crate::registry::{Key, Stored};
@@ -370,11 +369,6 @@ impl<K: Key> Copy for Present<'_, K> {}
 impl<'k, K: Key> Present<'k, K> {
     pub(super) fn new(groups: &'k Slab<K, Box<Roster>>, key: &'k K::Borrowed) -> Self {
         Self(Probe::new(groups, key))
-    }
-
-    /// For the key of an offer, whose words are known.
-    pub(super) fn of(groups: &'k Slab<K, Box<Roster>>, offer: &'k Offer<K>) -> Self {
-        Self(Probe::of(groups, offer))
     }
 }
 

@@ -365,7 +365,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Attempt<'_, K, V, S> {
         let member = &*self.member;
         let shared = &*member.shared;
         let place = shared.place(key.seen());
-        let present = Present::of(&shared.groups, key);
+        let present = Present::new(&shared.groups, key.seen());
         let mut found = shared.index.find(place, present);
         loop {
             if let Some(Found { lane: group, seen }) = found {

@@ -337,7 +337,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
             guard.epoch();
         }
         let place = self.shared.place(key.seen());
-        if K::MAY_OWN && key.inline_words().is_none() {
+        if K::MAY_OWN && !key.is_inline() {
             guard.epoch();
         }
         loop {
