@@ -25,7 +25,13 @@ pub(crate) fn run(mut arguments: Parser) -> Result<(), Failure> {
     // apart.
     shell::run(
         shell::cargo()
-            .args(["test", "--workspace", "--exclude=xtask", "--lib"])
+            .args([
+                "test",
+                "--workspace",
+                "--exclude=xtask",
+                "--lib",
+                "--examples",
+            ])
             .args(tests()?)
             .args(["--target", &host, "--target-dir"])
             .arg(shell::target_dir("asan"))
@@ -47,11 +53,10 @@ pub(crate) fn run(mut arguments: Parser) -> Result<(), Failure> {
 
 /// An argument for each integration test to be built.
 fn tests() -> Result<Vec<String>, Failure> {
-    let mut run = Vec::new();
+    let mut all = Vec::new();
     for directory in ["core/tests", "std/tests", "loom-tests/tests"] {
-        let tests = shell::tests(directory)?.into_iter();
-        let tests = tests.filter(|test| !LEFT_OUT.contains(&test.as_str()));
-        run.extend(tests.map(|test| format!("--test={test}")));
+        all.extend(shell::tests(directory)?);
     }
-    Ok(run)
+    let run = shell::without(all, LEFT_OUT)?.into_iter();
+    Ok(run.map(|test| format!("--test={test}")).collect())
 }

@@ -35,6 +35,18 @@ pub(crate) fn tests(directory: &str) -> Result<Vec<String>, Failure> {
     Ok(tests)
 }
 
+/// The tests but those left out, each of which must be there.
+pub(crate) fn without(mut tests: Vec<String>, left_out: &[&str]) -> Result<Vec<String>, Failure> {
+    for name in left_out {
+        let before = tests.len();
+        tests.retain(|test| test != name);
+        if tests.len() == before {
+            return Err(Failure::failed(format!("there is no test `{name}`")));
+        }
+    }
+    Ok(tests)
+}
+
 /// The cargo that runs this program.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -26,6 +26,11 @@
 //! * Every registration is numbered. A [`Registration`] that is gone never stands for a later one
 //!   of the same key.
 //!
+//! # Under a sanitizer
+//! On x86-64, an [`EpochRegistry`] compares several words at once, of which ThreadSanitizer sees nothing: it would call a race
+//! what is none. Build what it is to look at with `RUSTFLAGS="--cfg bedplate_one_by_one"`, which compares one by one;
+//! likewise what is to run on an emulator that reorders loads of vectors. Miri has that by itself.
+//!
 // What is not there cannot be linked to.
 #![cfg_attr(
     not(all(feature = "alloc", target_has_atomic = "ptr")),

@@ -12,11 +12,34 @@
 //! It is written in assembly since a vector that is loaded in Rust is not loaded atomically. What is read here is read as
 //! the processor reads any word: a half is what it was at some moment, after whatever was loaded before, and before
 //! whatever is loaded later, as with Acquire. The compiler moves nothing across, since it has to assume that memory is
-//! written to. Some processors read a vector in parts, but none in parts that are smaller than a word.
+//! written to. A processor may read a vector in parts; that halves of words are not torn is all that is needed.
+//!
+//! What does not execute it, but observes or translates it, may know less: see `bedplate_one_by_one` in `docs/ORDERINGS.md`.
 
 use super::AtomicUsize;
 use core::arch::asm;
 use core::num::NonZeroU32;
+
+/// An instruction of the kind that the rest of the program is compiled to: to change kinds costs some processors much.
+#[cfg(target_feature = "avx")]
+macro_rules! instruction {
+    ($name:literal, $operands:literal) => {
+        concat!("v", $name, " ", $operands)
+    };
+    // With what it changes.
+    ($name:literal, $changed:literal, $operands:literal) => {
+        concat!("v", $name, " ", $changed, ", ", $changed, ", ", $operands)
+    };
+}
+#[cfg(not(target_feature = "avx"))]
+macro_rules! instruction {
+    ($name:literal, $operands:literal) => {
+        concat!($name, " ", $operands)
+    };
+    ($name:literal, $changed:literal, $operands:literal) => {
+        concat!($name, " ", $changed, ", ", $operands)
+    };
+}
 
 /// As many words are compared.
 pub(crate) const WORDS: usize = 6;
@@ -39,15 +62,15 @@ pub(crate) unsafe fn first_with_half(
     // module's head says; and it changes the registers that are named.
     unsafe {
         asm!(
-            "movd {wanted}, {half:e}",
-            "pshufd {wanted}, {wanted}, 0",
-            "movaps {first}, [{words}]",
-            "shufps {first}, [{words} + 16], 0xdd",
-            "pshufd {last}, [{words} + 32], 0xdd",
-            "pcmpeqd {first}, {wanted}",
-            "pcmpeqd {last}, {wanted}",
-            "packssdw {first}, {last}",
-            "pmovmskb {mask:e}, {first}",
+            instruction!("movd", "{wanted}, {half:e}"),
+            instruction!("pshufd", "{wanted}, {wanted}, 0"),
+            instruction!("movaps", "{first}, [{words}]"),
+            instruction!("shufps", "{first}", "[{words} + 16], 0xdd"),
+            instruction!("pshufd", "{last}, [{words} + 32], 0xdd"),
+            instruction!("pcmpeqd", "{first}", "{wanted}"),
+            instruction!("pcmpeqd", "{last}", "{wanted}"),
+            instruction!("packssdw", "{first}", "{last}"),
+            instruction!("pmovmskb", "{mask:e}, {first}"),
             words = in(reg) words.as_ptr(),
             half = in(reg) half,
             wanted = out(xmm_reg) _,
@@ -80,17 +103,17 @@ pub(crate) unsafe fn tops_and_halves(words: &[AtomicUsize; WORDS], half: u32) ->
     // SAFETY: as in `first_with_half`.
     unsafe {
         asm!(
-            "movd {wanted}, {half:e}",
-            "pshufd {wanted}, {wanted}, 0",
-            "movaps {first}, [{words}]",
-            "shufps {first}, [{words} + 16], 0xdd",
-            "pshufd {last}, [{words} + 32], 0xdd",
-            "movmskps {tops:e}, {first}",
-            "movmskps {last_tops:e}, {last}",
-            "pcmpeqd {first}, {wanted}",
-            "pcmpeqd {last}, {wanted}",
-            "movmskps {equal:e}, {first}",
-            "movmskps {last_equal:e}, {last}",
+            instruction!("movd", "{wanted}, {half:e}"),
+            instruction!("pshufd", "{wanted}, {wanted}, 0"),
+            instruction!("movaps", "{first}, [{words}]"),
+            instruction!("shufps", "{first}", "[{words} + 16], 0xdd"),
+            instruction!("pshufd", "{last}, [{words} + 32], 0xdd"),
+            instruction!("movmskps", "{tops:e}, {first}"),
+            instruction!("movmskps", "{last_tops:e}, {last}"),
+            instruction!("pcmpeqd", "{first}", "{wanted}"),
+            instruction!("pcmpeqd", "{last}", "{wanted}"),
+            instruction!("movmskps", "{equal:e}, {first}"),
+            instruction!("movmskps", "{last_equal:e}, {last}"),
             words = in(reg) words.as_ptr(),
             half = in(reg) half,
             wanted = out(xmm_reg) _,

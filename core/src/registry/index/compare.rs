@@ -73,7 +73,7 @@ impl Bucket {
 }
 
 /// The upper half of the word of an entry at this place. A lane that has it nearly has an entry at the place: three bits of the
-/// hash lie below.
+/// hash lie below, those that tell buckets apart: from eight buckets on, two entries of one chain agree in them.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "half of a word")]
 fn upper_half_at(place: Place) -> u32 {
@@ -116,7 +116,8 @@ mod tests {
         for round in 0..100_000 {
             let place = hashed(round);
             let words = core::array::from_fn(|lane| {
-                let chosen = round.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (8 + 3 * lane) & 7;
+                let random = (round as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let chosen = random >> (8 + 3 * lane) & 7;
                 let word = Lane::taken(place, Spot::of(round));
                 match chosen {
                     0 => word,
