@@ -1,5 +1,8 @@
 //! Which span is current, whatever order guards are dropped in; what is listed; and what has a limit.
 
+mod alone;
+
+use alone::alone;
 use bedplate::clock;
 use bedplate::context::{self, Context};
 use bedplate::telemetry;
@@ -8,11 +11,8 @@ use bedplate::telemetry::span::{
 };
 use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{LazyLock, Mutex, mpsc};
+use std::sync::{LazyLock, mpsc};
 use std::thread;
-
-/// Tests that look at what all threads have left, or fill what they share, one at a time.
-static ALONE: Mutex<()> = Mutex::new(());
 
 fn open_called(name: &str) -> Vec<Open> {
     let mut open = span::open();
@@ -362,8 +362,7 @@ fn a_span_that_belongs_to_no_thread() {
 
 #[test]
 fn more_than_is_listed_is_recorded_all_the_same() {
-    let _alone = ALONE.lock();
-    thread::spawn(|| {
+    alone("more_than_is_listed_is_recorded_all_the_same", || {
         let before = span::counts().untracked;
         let root = telemetry::span!("many.root");
         let own = root.traceparent().unwrap().trace_id;
@@ -377,43 +376,34 @@ fn more_than_is_listed_is_recorded_all_the_same() {
         let mut taken = span::take_ended();
         taken.spans.retain(|span| span.trace_id == own);
         assert_eq!(taken.spans.len(), span::MAX_OPEN + 1);
-    })
-    .join()
-    .unwrap();
+    });
 }
 
+/// In a process of its own: what others end counts among the newest.
 #[test]
 fn the_newest_that_have_ended_are_kept_and_the_others_counted() {
-    let _alone = ALONE.lock();
-    let _others = span::take_ended();
-    let trace = thread::spawn(|| {
-        let root = telemetry::span!("ended.root");
-        for _ in 0..1_000 {
-            telemetry::span!("ended.work").end();
-        }
-        root.traceparent().unwrap().trace_id
-    })
-    .join()
-    .unwrap();
-    let taken = span::take_ended();
-    let own: Vec<_> = taken
-        .spans
-        .iter()
-        .filter(|span| span.trace_id == trace)
-        .collect();
-    assert_eq!(own.len(), 256);
-    assert!(taken.lost >= 1_001 - 256);
-    let root = own.last().unwrap();
-    assert_eq!(
-        (root.name, root.parent_id, root.status),
-        ("ended.root", None, SpanStatus::Ended)
+    const KEPT: usize = 256;
+    alone(
+        "the_newest_that_have_ended_are_kept_and_the_others_counted",
+        || {
+            let root = telemetry::span!("ended.root");
+            for _ in 0..1_000 {
+                telemetry::span!("ended.work").end();
+            }
+            drop(root);
+            let taken = span::take_ended();
+            assert_eq!(taken.spans.len(), KEPT);
+            assert_eq!(taken.lost, 1_001 - KEPT as u64);
+            let (root, work) = taken.spans.split_last().unwrap();
+            assert_eq!(
+                (root.name, root.parent_id, root.status),
+                ("ended.root", None, SpanStatus::Ended)
+            );
+            assert!(work.iter().all(|span| span.parent_id == Some(root.span_id)));
+            let both = taken.spans.windows(2);
+            assert!(both.into_iter().all(|pair| pair[0].ended <= pair[1].ended));
+        },
     );
-    assert!(
-        own[..255]
-            .iter()
-            .all(|span| span.parent_id == Some(root.span_id))
-    );
-    assert!(own.windows(2).all(|pair| pair[0].ended <= pair[1].ended));
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<(), Failure> {
                 "--workspace",
                 "--exclude=xtask",
                 "--lib",
-                "--examples",
+                "--example=logwatch",
             ])
             .args(tests()?)
             .args(["--target", &host, "--target-dir"])
