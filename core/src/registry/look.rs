@@ -130,10 +130,7 @@ impl<'k, K: Key, V: Stored> Slots for Rival<'k, K, V> {
 }
 
 /// Looks for whom a key that is inline belongs to, and reads no more than that.
-pub(super) struct Whose<'k, K: Key, V: Stored> {
-    slab: &'k Slab<K, V>,
-    key: &'k K::Borrowed,
-}
+pub(super) struct Whose<'k, K: Key, V: Stored>(Probe<'k, K, V>);
 
 impl<K: Key, V: Stored> Clone for Whose<'_, K, V> {
     fn clone(&self) -> Self {
@@ -147,7 +144,8 @@ impl<'k, K: Key, V: Stored> Whose<'k, K, V> {
     /// `None` if the key is not inline.
     #[inline]
     pub(super) fn new(slab: &'k Slab<K, V>, key: &'k K::Borrowed) -> Option<Self> {
-        K::is_inline(key).then_some(Self { slab, key })
+        let probe = Probe::new(slab, key);
+        probe.is_inline().then_some(Self(probe))
     }
 }
 
@@ -157,12 +155,12 @@ impl<'k, K: Key, V: Stored> Slots for Whose<'k, K, V> {
 
     #[inline(always)]
     fn slot(self, spot: Spot) -> &'k Slot<K, V> {
-        self.slab.slot(spot)
+        self.0.slot(spot)
     }
 
     #[inline(always)]
     fn read(self, slot: &'k Slot<K, V>) -> (Sequence, Option<u64>) {
-        match K::inline_words(self.key) {
+        match K::inline_words(self.0.key) {
             Some(words) => Slab::read_owner(slot, &words),
             None => (Slab::sequence_of(slot), None),
         }
@@ -170,11 +168,11 @@ impl<'k, K: Key, V: Stored> Slots for Whose<'k, K, V> {
 
     #[inline(always)]
     fn sequence(self, slot: &'k Slot<K, V>) -> Sequence {
-        Slab::sequence_of(slot)
+        self.0.sequence(slot)
     }
 
     fn pending(self, spot: Spot) -> Pending {
-        self.slab.pending(spot)
+        self.0.pending(spot)
     }
 }
 

@@ -41,6 +41,35 @@ macro_rules! instruction {
     };
 }
 
+/// Loads the words and compares their upper halves; and what else is to be done between, and afterwards.
+macro_rules! compare {
+    (
+        $words:ident, $half:ident,
+        loaded: [$($loaded:expr),*], compared: [$($compared:expr),*],
+        $($name:ident = $out:ident),*
+    ) => {
+        asm!(
+            instruction!("movd", "{wanted}, {half:e}"),
+            instruction!("pshufd", "{wanted}, {wanted}, 0"),
+            instruction!("movaps", "{first}, [{words}]"),
+            instruction!("shufps", "{first}", "[{words} + 16], 0xdd"),
+            instruction!("pshufd", "{last}, [{words} + 32], 0xdd"),
+            $($loaded,)*
+            instruction!("pcmpeqd", "{first}", "{wanted}"),
+            instruction!("pcmpeqd", "{last}", "{wanted}"),
+            $($compared,)*
+            words = in(reg) $words.as_ptr(),
+            half = in(reg) $half,
+            wanted = out(xmm_reg) _,
+            first = out(xmm_reg) _,
+            last = out(xmm_reg) _,
+            // Written to when the words have been loaded.
+            $($name = lateout(reg) $out,)*
+            options(nostack, preserves_flags),
+        )
+    };
+}
+
 /// As many words are compared.
 pub(crate) const WORDS: usize = 6;
 
@@ -61,23 +90,14 @@ pub(crate) unsafe fn first_with_half(
     // SAFETY: it reads the words, which are borrowed, and lie as the instructions need it (the caller's promise); as the
     // module's head says; and it changes the registers that are named.
     unsafe {
-        asm!(
-            instruction!("movd", "{wanted}, {half:e}"),
-            instruction!("pshufd", "{wanted}, {wanted}, 0"),
-            instruction!("movaps", "{first}, [{words}]"),
-            instruction!("shufps", "{first}", "[{words} + 16], 0xdd"),
-            instruction!("pshufd", "{last}, [{words} + 32], 0xdd"),
-            instruction!("pcmpeqd", "{first}", "{wanted}"),
-            instruction!("pcmpeqd", "{last}", "{wanted}"),
-            instruction!("packssdw", "{first}", "{last}"),
-            instruction!("pmovmskb", "{mask:e}, {first}"),
-            words = in(reg) words.as_ptr(),
-            half = in(reg) half,
-            wanted = out(xmm_reg) _,
-            first = out(xmm_reg) _,
-            last = out(xmm_reg) _,
-            mask = lateout(reg) mask,
-            options(nostack, preserves_flags),
+        compare!(
+            words, half,
+            loaded: [],
+            compared: [
+                instruction!("packssdw", "{first}", "{last}"),
+                instruction!("pmovmskb", "{mask:e}, {first}")
+            ],
+            mask = mask
         );
     }
     let bit = NonZeroU32::new(mask)?.trailing_zeros() as usize;
@@ -102,28 +122,17 @@ pub(crate) unsafe fn tops_and_halves(words: &[AtomicUsize; WORDS], half: u32) ->
     let [tops, last_tops, equal, last_equal]: [u32; 4];
     // SAFETY: as in `first_with_half`.
     unsafe {
-        asm!(
-            instruction!("movd", "{wanted}, {half:e}"),
-            instruction!("pshufd", "{wanted}, {wanted}, 0"),
-            instruction!("movaps", "{first}, [{words}]"),
-            instruction!("shufps", "{first}", "[{words} + 16], 0xdd"),
-            instruction!("pshufd", "{last}, [{words} + 32], 0xdd"),
-            instruction!("movmskps", "{tops:e}, {first}"),
-            instruction!("movmskps", "{last_tops:e}, {last}"),
-            instruction!("pcmpeqd", "{first}", "{wanted}"),
-            instruction!("pcmpeqd", "{last}", "{wanted}"),
-            instruction!("movmskps", "{equal:e}, {first}"),
-            instruction!("movmskps", "{last_equal:e}, {last}"),
-            words = in(reg) words.as_ptr(),
-            half = in(reg) half,
-            wanted = out(xmm_reg) _,
-            first = out(xmm_reg) _,
-            last = out(xmm_reg) _,
-            tops = lateout(reg) tops,
-            last_tops = lateout(reg) last_tops,
-            equal = lateout(reg) equal,
-            last_equal = lateout(reg) last_equal,
-            options(nostack, preserves_flags),
+        compare!(
+            words, half,
+            loaded: [
+                instruction!("movmskps", "{tops:e}, {first}"),
+                instruction!("movmskps", "{last_tops:e}, {last}")
+            ],
+            compared: [
+                instruction!("movmskps", "{equal:e}, {first}"),
+                instruction!("movmskps", "{last_equal:e}, {last}")
+            ],
+            tops = tops, last_tops = last_tops, equal = equal, last_equal = last_equal
         );
     }
     let all = (1 << WORDS) - 1;

@@ -147,10 +147,8 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         // A registry that is full refuses what is there for being there.
         if shared.entries.limit() < usize::MAX {
             for (at, ((key, _), &place)) in offers.iter().zip(&places).enumerate() {
-                if let Some(found) = shared
-                    .index
-                    .find(place, Probe::new(&shared.slab, key.seen()))
-                {
+                let probe = Probe::new(&shared.slab, key.seen());
+                if let Some(found) = shared.index.find(place, probe) {
                     let holder = guard.entry(found).owner();
                     return Err(Why::AlreadyRegistered { at, holder });
                 }
