@@ -91,7 +91,7 @@ impl Index {
         slots: S,
     ) -> Option<Found<S::Seen>> {
         let size = self.size();
-        let head = self.bucket(place.bucket(size));
+        let head = self.bucket_or_parent(place, size);
         // Before the lanes: what was in the parent is here, or is looked for there.
         let is_ready = meta(head).is_ready();
         let mut bucket = head;

@@ -83,7 +83,7 @@ use compare::Masks;
 pub(in crate::registry) use direct::{Fetched, LaneRef, fetch};
 use find::look;
 pub(in crate::registry) use find::{Found, Pending, Sequence, Slots};
-use steps::Flat;
+use steps::{Flat, GROUP};
 pub(in crate::registry) use steps::{LONGEST, Spot, Steps};
 pub(in crate::registry) use walk::Walk;
 pub(in crate::registry) use witness::Witness;
@@ -138,13 +138,15 @@ pub(in crate::registry) struct Index {
 impl Index {
     pub(in crate::registry) fn new() -> Self {
         let buckets = Flat::<Bucket>::new();
-        // Relaxed: not shared yet.
-        buckets
-            .ensure(0)
-            .meta
-            .store(Meta::ready(0, 0).0, Ordering::Relaxed);
+        for number in 0..GROUP {
+            // Relaxed: not shared yet.
+            buckets
+                .ensure(number)
+                .meta
+                .store(Meta::ready(GROUP.ilog2(), 0).0, Ordering::Relaxed);
+        }
         Self {
-            size: AtomicUsize::new(Size::of(1).0),
+            size: AtomicUsize::new(Size::of(GROUP).0),
             buckets,
             overflow: Steps::new(),
             overflowed: AtomicUsize::new(0),
@@ -394,6 +396,14 @@ impl Index {
         // SAFETY: buckets are ensured before `size` says that they are there [I5], which says so of one after
         // another, and of none again that is not.
         unsafe { self.buckets.at(number) }
+    }
+
+    /// The bucket of a place when there were so many, told without a comparison; or one that is not ready, in the same group as
+    /// the last.
+    #[inline(always)]
+    fn bucket_or_parent(&self, place: Place, size: Size) -> &Bucket {
+        // SAFETY: as in `bucket`; a mask is less than twice the number of buckets.
+        unsafe { self.buckets.near(place.bucket_or_later(size)) }
     }
 
     /// As [`bucket`](Self::bucket), with those that lie behind it, a few.

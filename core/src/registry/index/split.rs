@@ -1,6 +1,6 @@
 //! How the index grows: one bucket at a time, by whoever comes by. See [`index`](super).
 
-use super::{Bucket, HASH_BITS, Index, LOAD, LONGEST, Lane, Meta, Size, load, meta, parent};
+use super::{Bucket, GROUP, HASH_BITS, Index, LOAD, LONGEST, Lane, Meta, Size, load, meta, parent};
 use crate::sync::{AtomicUsize, Ordering};
 
 /// How many buckets there can be at most: each is a hash's low bits. Where words are wide, some are left
@@ -17,7 +17,9 @@ impl Index {
     pub(in crate::registry) fn grow(&self, entries: usize) {
         for _ in 0..16 {
             let size = self.size().buckets();
-            if entries / LOAD <= size || size >= MOST_BUCKETS {
+            // Whole groups: who looks for a bucket that is in the group of the last, and not there yet, is slow.
+            let is_even = size.is_multiple_of(GROUP);
+            if (entries / LOAD <= size && is_even) || size >= MOST_BUCKETS {
                 return;
             }
             let is_long = self.next(self.bucket(parent(size))).is_some();

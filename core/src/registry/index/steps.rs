@@ -180,13 +180,17 @@ unsafe impl<T: Zeroed + Send> Send for Flat<T> {}
 // SAFETY: as for `Steps`.
 unsafe impl<T: Zeroed + Send + Sync> Sync for Flat<T> {}
 
-/// Elements in a group: as many as the shortest step has.
-const GROUP: usize = FIRST_STEP / 4;
+/// Elements in a group: some of those of the shortest step.
+pub(super) const GROUP: usize = if FIRST_STEP / 4 < 8 {
+    FIRST_STEP / 4
+} else {
+    8
+};
 
 /// As many elements lie side by side, from each number that is a multiple of it.
-pub(super) const RUN: usize = if GROUP < 8 { GROUP } else { 8 };
+pub(super) const RUN: usize = GROUP;
 
-const _: () = assert!(GROUP.is_multiple_of(RUN));
+const _: () = assert!((FIRST_STEP / 4).is_multiple_of(GROUP));
 
 /// As many lengths as a table can have: powers of two, up to one that has all groups.
 const TABLES: usize = LONGEST.div_ceil(GROUP).next_power_of_two().ilog2() as usize + 1;
@@ -232,6 +236,21 @@ impl<T: Zeroed> Flat<T> {
             // as a whole [I1], and neither moved nor freed while `self` is borrowed.
             Some(element) => unsafe { slice::from_raw_parts(element.as_ptr(), RUN - number % RUN) },
             None => slice::from_ref(self.at_elsewhere(number)),
+        }
+    }
+
+    /// The element, or while its group is not there that of its parent: whose number lacks the highest bit, or several of
+    /// the highest.
+    ///
+    /// # Safety
+    /// A number that is less than a power of two, of which more than a half were ensured, as [`at`](Self::at) says.
+    #[inline(always)]
+    pub(in crate::registry) unsafe fn near(&self, number: usize) -> &T {
+        // SAFETY: the table is at least as long as the power of two says (the caller's promise), since its length is one.
+        match unsafe { self.in_group(number) } {
+            // SAFETY: a group, initialised as a whole, of an element that was ensured.
+            Some(element) => unsafe { element.as_ref() },
+            None => self.at_elsewhere(number),
         }
     }
 
@@ -298,21 +317,25 @@ impl<T: Zeroed> Flat<T> {
     }
 
     fn lengthen(&self, least: usize) {
-        let wanted = least.next_power_of_two().max(4);
+        let wanted = least.next_power_of_two();
         let kept = &self.tables[wanted.ilog2() as usize];
         // Acquire: the table is initialised; pairs with Release below [I7].
         let mut table = kept.load(Ordering::Acquire);
         if table.is_null() {
             let new = allocate::<AtomicPtr<T>>(wanted);
             for group in 0..wanted {
-                if let Some(first) = self.steps.get(group * GROUP) {
-                    // SAFETY: within the table just allocated.
-                    let cell = unsafe { new.add(group) };
-                    // SAFETY: as above; nobody else sees it yet.
-                    let cell = unsafe { cell.as_ref() };
-                    // Relaxed: published with the table.
-                    cell.store(ptr::from_ref(first).cast_mut(), Ordering::Relaxed);
+                // Those that are not ensured yet are their parents.
+                let mut there = group;
+                while there >= least {
+                    there &= !(1 << there.ilog2());
                 }
+                let first = ptr::from_ref(self.steps.ensure(there * GROUP)).cast_mut();
+                // SAFETY: within the table just allocated.
+                let cell = unsafe { new.add(group) };
+                // SAFETY: as above; nobody else sees it yet.
+                let cell = unsafe { cell.as_ref() };
+                // Relaxed: published with the table.
+                cell.store(first, Ordering::Relaxed);
             }
             // Release: publish the table; pairs with Acquire where one is loaded [I7].
             // Acquire on failure: somebody else's is initialised [I7].

@@ -295,13 +295,17 @@ impl Index {
     }
 }
 
-/// So many are of one bucket before there are two, half of them of the other one then.
+/// So many are of one bucket before it is split, half of them of the other one then.
 const CROWD: usize = 2 * BUCKET_LANES;
+
+/// Of the buckets there are at first.
+const FIRST_LEVEL: u32 = GROUP.ilog2();
 
 fn crowd(key: usize) -> Place {
     (0..)
         .map(Place::of_hash)
-        .filter(|place| place.moves_at(0) == (key % 2 == 1))
+        .filter(|place| place.belongs_to(0, FIRST_LEVEL))
+        .filter(|place| place.moves_at(FIRST_LEVEL) == (key % 2 == 1))
         .nth(key / 2)
         .expect("there are many")
 }
@@ -330,7 +334,7 @@ fn insertions_are_refused_when_overflow_buckets_are_used_up() {
     }
     // Nor does the bucket split, for which another could be needed.
     table.index.grow(100 * CROWD);
-    assert_eq!(table.index.size().buckets(), 1);
+    assert_eq!(table.index.size().buckets(), GROUP);
     assert!(matches!(insert(), Err(Refused::Crowded)));
     let gone = Lane::taken(crowd(3), Spot::of(3));
     assert!(table.index.remove(gone, table.sequence(3), &mut ()));
@@ -343,11 +347,11 @@ fn insertions_are_refused_when_overflow_buckets_are_used_up() {
 #[test]
 fn a_split_under_way_gets_the_overflow_bucket_it_needs() {
     let table = crowded();
-    table.index.add_bucket(1); // as by one who found that there were some left
-    assert_eq!(table.index.size().buckets(), 2);
+    table.index.add_bucket(GROUP); // as by one who found that there were some left
+    assert_eq!(table.index.size().buckets(), GROUP + 1);
     for key in 0..CROWD {
         assert_eq!(table.find(crowd(key), key), Some((key, key)));
     }
-    let new = table.index.bucket(1);
+    let new = table.index.bucket(GROUP);
     assert!(meta(new).is_ready() && table.index.next(new).is_some());
 }

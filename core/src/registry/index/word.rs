@@ -58,6 +58,12 @@ impl Place {
         select_unpredictable(bucket < size.buckets(), bucket, parent)
     }
 
+    /// The bucket it belongs to, or will when there are as many as a power of two.
+    #[inline]
+    pub(super) const fn bucket_or_later(self, size: Size) -> usize {
+        self.0 & size.mask()
+    }
+
     /// Whether a bucket of this level is its own.
     pub(super) const fn belongs_to(self, bucket: usize, level: u32) -> bool {
         self.0 & ((1 << level) - 1) == bucket
@@ -78,7 +84,7 @@ pub(super) struct Size(pub(super) usize);
 
 impl Size {
     pub(super) const fn of(buckets: usize) -> Self {
-        let mask = (2 << buckets.ilog2()) - 1;
+        let mask = buckets.next_power_of_two() - 1;
         Self(mask << HALF | buckets)
     }
 
@@ -92,9 +98,15 @@ impl Size {
         self.0 >> HALF
     }
 
+    /// As many buckets as were there before the youngest level began.
+    #[inline]
+    const fn half(self) -> usize {
+        1 << self.buckets().ilog2()
+    }
+
     /// The level of one of the buckets.
     pub(super) const fn level_of(self, bucket: usize) -> u32 {
-        let half = (self.mask() >> 1) + 1;
+        let half = self.half();
         let is_split = bucket >= half || bucket + half < self.buckets();
         half.ilog2() + is_split as u32
     }
@@ -102,7 +114,7 @@ impl Size {
     /// The first bucket behind this one that has another level, or is not there.
     #[inline]
     pub(super) const fn level_end(self, bucket: usize) -> usize {
-        let half = (self.mask() >> 1) + 1;
+        let half = self.half();
         let split = self.buckets() - half;
         if bucket < split {
             split
