@@ -100,8 +100,8 @@ impl Index {
                 let word = load(lane);
                 let slot = slots.slot(word.slot());
                 let (sequence, seen) = slots.read(slot);
+                // What matches is at this place, whatever else is nearly there.
                 if let Some(seen) = seen
-                    && word.is_at(place)
                     && is_unchanged(lane, word, slot, sequence, slots)
                     && slots.confirm(&seen)
                 {

@@ -15,12 +15,19 @@
 //! ```
 //! Lanes of a chain are counted through. `meta` has the *cursor*: which lane is the next to be taken.
 //!
+//! Buckets are reached through a table of groups of eight, as long as a power of two. A cell whose group is not there
+//! yet leads to that of its parents. So who looks for something takes as many bits of the hash as number the cells, and
+//! compares with nothing; only where a group is there in part it may come to a bucket that was not added. Buckets
+//! are therefore added by the group.
+//!
 //! # Paths
 //! *Find.* Visit the lanes of the chain; where the hash agrees, read the slot, and then the lane and
 //! the slot's sequence again: unchanged, the slot held this entry all the while, and the entry was in the
 //! index (the linearization point). Absent everywhere: at some moment it was, since entries change
 //! lanes only through being absent, except by a split; therefore the number of buckets is read
-//! once more. While a new bucket is not *ready*, its parent's chain is visited before its own.
+//! once more. While a new bucket is not *ready*, its parent's chain is visited before its own. What was found is
+//! there whichever bucket that was in; who found nothing in the bucket to which the table led knows that it was the right one
+//! if it is ready and the number of buckets is what it was.
 //!
 //! *Insert.* Read `meta`, the lane under the cursor (free), `meta` again (unchanged); look for the key
 //! in the whole chain; then CAS the lane from what it was to the entry: the linearization point. Then
@@ -58,6 +65,7 @@
 //! | I5 | `size` grows, CAS Release | its load, Acquire | the bucket's step is there |
 //! | I6 | a link is set, CAS Release | its load, Acquire | the overflow bucket's step is there |
 //! | I7 | a flat table and its length are set, Release | their loads, Acquire | the table is initialised and as long as said |
+//! | I8 | a group is put into its cell, Release | load of a cell, Acquire | the group's step is there |
 //!
 //! # Limits
 //! A chain has no more lanes than a cursor can name, and there are only so many overflow buckets: an insertion
@@ -248,22 +256,19 @@ impl Index {
 
     /// Whether the lane of an entry still refers to its slot.
     pub(in crate::registry) fn contains(&self, entry: Lane) -> bool {
-        #[derive(Clone, Copy)]
-        struct Same(Lane);
-        impl Slots for Same {
-            type Seen = ();
-            type Slot = Spot;
-            fn slot(self, spot: Spot) -> Spot {
-                spot
+        let place = entry.place();
+        loop {
+            let number = place.bucket(self.size());
+            let head = self.bucket(number);
+            let is_there = |head| self.position(head, entry).is_some();
+            // Before its own lanes: what was in the parent is here, or is looked for there.
+            if !meta(head).is_ready() && is_there(self.bucket(parent(number))) || is_there(head) {
+                return true;
             }
-            fn read(self, slot: Spot) -> (Sequence, Option<()>) {
-                (Sequence(0), (slot == self.0.slot()).then_some(()))
-            }
-            fn sequence(self, _: Spot) -> Sequence {
-                Sequence(0)
+            if self.is_still(number, place) {
+                return false;
             }
         }
-        self.find(entry.place(), Same(entry)).is_some()
     }
 
     /// Bytes of the buckets there are, overflow included.
@@ -398,11 +403,11 @@ impl Index {
         unsafe { self.buckets.at(number) }
     }
 
-    /// The bucket of a place when there were so many, told without a comparison; or one that is not ready, in the same group as
-    /// the last.
+    /// The bucket of a place when there were so many, told without a comparison; or one behind the last, in its group,
+    /// which was not ready then.
     #[inline(always)]
     fn bucket_or_parent(&self, place: Place, size: Size) -> &Bucket {
-        // SAFETY: as in `bucket`; a mask is less than twice the number of buckets.
+        // SAFETY: as in `bucket`; what a mask leaves is less than the next power of two.
         unsafe { self.buckets.near(place.bucket_or_later(size)) }
     }
 

@@ -13,13 +13,13 @@ const MOST_BUCKETS: usize = 1
     };
 
 impl Index {
-    /// Adds buckets, a few at most, if `entries` are too many for those there are.
+    /// Adds buckets, a few at most and whole groups, if `entries` are too many for those there are.
     pub(in crate::registry) fn grow(&self, entries: usize) {
         for _ in 0..16 {
             let size = self.size().buckets();
-            // Whole groups: who looks for a bucket that is in the group of the last, and not there yet, is slow.
-            let is_even = size.is_multiple_of(GROUP);
-            if (entries / LOAD <= size && is_even) || size >= MOST_BUCKETS {
+            // By the group: who comes to a bucket beside the last one, that was not added, has to look further.
+            let is_enough = entries / LOAD <= size && size.is_multiple_of(GROUP);
+            if is_enough || size >= MOST_BUCKETS {
                 return;
             }
             let is_long = self.next(self.bucket(parent(size))).is_some();

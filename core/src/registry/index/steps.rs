@@ -28,13 +28,17 @@ const STEPS_BEFORE: usize = (OFFSET_BITS as usize + 2 - FIRST_BITS) * 4;
 pub(in crate::registry) const LONGEST: usize =
     LEVEL_FROM - FIRST_STEP + ((STEPS - STEPS_BEFORE) << OFFSET_BITS);
 
-/// Where an element is: which step, and where in it.
+const STEP_BITS: u32 = STEPS.ilog2();
+
+const _: () = assert!(STEPS.is_power_of_two());
+
+/// Where an element is: which step, in the lowest bits, whence that is told quickest; and where in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::registry) struct Spot(usize);
 
 impl Spot {
     /// Bits it takes to name any.
-    pub(in crate::registry) const BITS: u32 = STEPS.ilog2() + OFFSET_BITS;
+    pub(in crate::registry) const BITS: u32 = STEP_BITS + OFFSET_BITS;
 
     /// The spot named by as many bits.
     #[inline]
@@ -49,12 +53,18 @@ impl Spot {
     pub(in crate::registry) const fn of(number: usize) -> Self {
         let from = number + FIRST_STEP;
         if from >= LEVEL_FROM {
-            return Self((STEPS_BEFORE << OFFSET_BITS) + from - LEVEL_FROM);
+            let behind = from - LEVEL_FROM;
+            let step = STEPS_BEFORE + (behind >> OFFSET_BITS);
+            return Self::at(step, behind & ((1 << OFFSET_BITS) - 1));
         }
         let top = from.ilog2() as usize;
         let quarter = top - 2;
         let step = (top - FIRST_BITS) * 4 + (from >> quarter & 3);
-        Self(step << OFFSET_BITS | from & ((1 << quarter) - 1))
+        Self::at(step, from & ((1 << quarter) - 1))
+    }
+
+    const fn at(step: usize, offset: usize) -> Self {
+        Self(offset << STEP_BITS | step)
     }
 
     pub(in crate::registry) const fn number(self) -> usize {
@@ -68,12 +78,12 @@ impl Spot {
 
     #[inline]
     const fn step(self) -> usize {
-        self.0 >> OFFSET_BITS
+        self.0 & (STEPS - 1)
     }
 
     #[inline]
     const fn offset(self) -> usize {
-        self.0 & ((1 << OFFSET_BITS) - 1)
+        self.0 >> STEP_BITS
     }
 }
 
@@ -106,7 +116,7 @@ impl<T: Zeroed> Steps<T> {
     #[inline]
     pub(in crate::registry) fn at(&self, spot: Spot) -> Option<&T> {
         // Acquire: the array is initialised; pairs with Release in `ensure` [I1].
-        let array = NonNull::new(self.steps[spot.step() % STEPS].load(Ordering::Acquire))?;
+        let array = NonNull::new(self.steps[spot.step()].load(Ordering::Acquire))?;
         debug_assert!(spot.offset() < length_of(spot.step()));
         // SAFETY: a spot is only made `of` a number, or from the bits of one, so its offset is less
         // than the length of its step.
@@ -157,12 +167,17 @@ impl<T: Zeroed> Drop for Steps<T> {
     }
 }
 
-/// Elements reached by number, through a flat table of pointers to groups of them, which is replaced by a
-/// longer one when it is too short. What is not in it (yet) is in the steps.
+/// Elements reached by number, through a flat table of pointers to groups of them, which is replaced by one twice as
+/// long when it is too short: the same twice over.
 ///
 /// ```text
-/// flat   [·][·][·][ ]      one pointer for each group of F/4 elements, within one step
+/// table of 2   [a][b]
+/// table of 4   [a][b][a][b]     group c comes: [a][b][c][b]     and d: [a][b][c][d]
 /// ```
+///
+/// So no cell is ever empty, and one whose group is not there yet leads to that of its *parent*, the group whose number
+/// lacks the highest bit. That is where linear hashing has what belongs to it until then, so who looks for something need
+/// not ask how many there are.
 ///
 /// The length grows after the table [I7], so a table is at least as long as a length that was read first.
 /// Tables that were replaced are kept, since somebody may be reading them: together they are as long as
@@ -180,16 +195,10 @@ unsafe impl<T: Zeroed + Send> Send for Flat<T> {}
 // SAFETY: as for `Steps`.
 unsafe impl<T: Zeroed + Send + Sync> Sync for Flat<T> {}
 
-/// Elements in a group: some of those of the shortest step.
-pub(super) const GROUP: usize = if FIRST_STEP / 4 < 8 {
-    FIRST_STEP / 4
-} else {
-    8
-};
+/// Elements in a group, which lie side by side.
+pub(super) const GROUP: usize = if FIRST_STEP < 32 { FIRST_STEP / 4 } else { 8 };
 
-/// As many elements lie side by side, from each number that is a multiple of it.
-pub(super) const RUN: usize = GROUP;
-
+// A group lies within one step, of which the shortest are a quarter of this.
 const _: () = assert!((FIRST_STEP / 4).is_multiple_of(GROUP));
 
 /// As many lengths as a table can have: powers of two, up to one that has all groups.
@@ -214,73 +223,55 @@ impl<T: Zeroed> Flat<T> {
     /// while the shorter one is in use.)
     #[inline]
     pub(in crate::registry) unsafe fn at(&self, number: usize) -> &T {
-        // SAFETY: the caller's promise is the same.
-        match unsafe { self.in_group(number) } {
-            // SAFETY: initialised before `ensure` returned for this number [I1], and neither moved nor freed
-            // while `self` is borrowed.
-            Some(element) => unsafe { element.as_ref() },
-            None => self.at_elsewhere(number),
-        }
+        // SAFETY: the caller's promise is more than is needed: the group is the element's own.
+        unsafe { self.near(number) }
     }
 
-    /// As [`at`](Self::at), with the elements that lie behind it, up to a multiple of [`RUN`]. Those that were not
+    /// As [`at`](Self::at), with the elements that lie behind it, up to a multiple of [`GROUP`]. Those that were not
     /// ensured are as they were made.
     ///
     /// # Safety
     /// As for [`at`](Self::at).
     #[inline]
     pub(in crate::registry) unsafe fn run(&self, number: usize) -> &[T] {
-        // SAFETY: the caller's promise is the same.
-        match unsafe { self.in_group(number) } {
-            // SAFETY: a group has a multiple of `RUN` elements and lies within one step, which is initialised
-            // as a whole [I1], and neither moved nor freed while `self` is borrowed.
-            Some(element) => unsafe { slice::from_raw_parts(element.as_ptr(), RUN - number % RUN) },
-            None => slice::from_ref(self.at_elsewhere(number)),
-        }
+        // SAFETY: the caller's promise is more than is needed.
+        let first = unsafe { self.pointer(number) };
+        // SAFETY: a group lies within one step, which is initialised as a whole [I1], and neither moved nor freed
+        // while `self` is borrowed.
+        unsafe { slice::from_raw_parts(first.as_ptr(), GROUP - number % GROUP) }
     }
 
-    /// The element, or while its group is not there that of its parent: whose number lacks the highest bit, or several of
-    /// the highest.
+    /// The element, or while its group is not there, the one in its place in the group of its parent. Beside one that was ensured
+    /// it may be one that was not, which is as it was made.
     ///
     /// # Safety
     /// A number that is less than a power of two, of which more than a half were ensured, as [`at`](Self::at) says.
     #[inline(always)]
     pub(in crate::registry) unsafe fn near(&self, number: usize) -> &T {
-        // SAFETY: the table is at least as long as the power of two says (the caller's promise), since its length is one.
-        match unsafe { self.in_group(number) } {
-            // SAFETY: a group, initialised as a whole, of an element that was ensured.
-            Some(element) => unsafe { element.as_ref() },
-            None => self.at_elsewhere(number),
-        }
+        // SAFETY: the caller's promise is the same.
+        let element = unsafe { self.pointer(number) };
+        // SAFETY: of a step that was initialised [I1] before a table led there, and is neither moved nor freed while
+        // `self` is borrowed.
+        unsafe { element.as_ref() }
     }
 
-    /// Where an element that is there lies, if the table knows of it.
-    ///
     /// # Safety
-    /// As for [`at`](Self::at).
+    /// As for [`near`](Self::near).
     #[inline(always)]
-    unsafe fn in_group(&self, number: usize) -> Option<NonNull<T>> {
+    unsafe fn pointer(&self, number: usize) -> NonNull<T> {
         // Acquire: the table is initialised; pairs with Release in `lengthen` [I7].
         let table = self.table.load(Ordering::Acquire);
-        // SAFETY: when `ensure` returned (the caller's promise), a table as long as that was set: no shorter one
-        // was being set at the time, since numbers come one after another. Later ones are longer.
+        // SAFETY: when `ensure` returned for half of a power of two (the caller's promise), a table as long as that was
+        // set: no shorter one was being set at the time, since numbers come one after another. Later ones are longer.
         let cell = unsafe { table.add(number / GROUP) };
         // SAFETY: as above; tables are not freed while `self` is borrowed.
         let cell = unsafe { &*cell };
-        // Relaxed: whoever stored it, there is one array for the group, which was initialised before `ensure`
-        // returned for this number (the caller's promise).
-        let group = NonNull::new(cell.load(Ordering::Relaxed))?;
+        // Acquire: the group is initialised; pairs with Release in `ensure` [I8].
+        let group = cell.load(Ordering::Acquire);
+        // SAFETY: cells are filled before their table is set, and only groups are stored in them.
+        let group = unsafe { NonNull::new_unchecked(group) };
         // SAFETY: the group has `GROUP` elements.
-        Some(unsafe { group.add(number % GROUP) })
-    }
-
-    /// While a longer table is being filled.
-    #[cold]
-    fn at_elsewhere(&self, number: usize) -> &T {
-        match self.steps.get(number) {
-            Some(element) => element,
-            None => unreachable!("a step is there before the table knows of it"),
-        }
+        unsafe { group.add(number % GROUP) }
     }
 
     /// The element, its step allocated if it is not there. `number` is below [`LONGEST`], and `at` says in which
@@ -290,17 +281,21 @@ impl<T: Zeroed> Flat<T> {
         let group = number / GROUP;
         // Relaxed: `cell` loads it again, with Acquire, and sees no less.
         if group >= self.length.load(Ordering::Relaxed) {
-            self.lengthen(group + 1);
+            self.lengthen(group);
         }
         if let Some(cell) = self.cell(group) {
-            let first = ptr::from_ref(self.steps.ensure(group * GROUP)).cast_mut();
-            // Relaxed: as where it is loaded, in `at`. Everybody stores the same.
-            cell.store(first, Ordering::Relaxed);
+            // Release: the group is initialised; pairs with Acquire in `pointer` [I8]. Everybody stores the same.
+            cell.store(self.first(group), Ordering::Release);
         }
         element
     }
 
-    /// Where the flat table has this group.
+    fn first(&self, group: usize) -> *mut T {
+        ptr::from_ref(self.steps.ensure(group * GROUP)).cast_mut()
+    }
+
+    /// Where the flat table has this group. `None` while a longer table is being set by those who ensure what lies behind, whose
+    /// groups were in the shorter one before.
     #[inline]
     fn cell(&self, group: usize) -> Option<&AtomicPtr<T>> {
         // Acquire: the table is at least as long; pairs with Release in `lengthen` [I7].
@@ -316,27 +311,46 @@ impl<T: Zeroed> Flat<T> {
         Some(unsafe { &*cell })
     }
 
-    fn lengthen(&self, least: usize) {
-        let wanted = least.next_power_of_two();
+    /// A table of `length` cells: the shorter one twice, but for `group`, the first that was not in that.
+    fn longer(&self, length: usize, group: usize) -> NonNull<AtomicPtr<T>> {
+        let half = length / 2;
+        debug_assert_eq!(group, half, "groups come one after another");
+        let new = allocate::<AtomicPtr<T>>(length);
+        let put = |group: usize, first| {
+            // SAFETY: all groups that are put are less than `length`.
+            let cell = unsafe { new.add(group) };
+            // SAFETY: as above; nobody else sees it yet.
+            let cell = unsafe { cell.as_ref() };
+            // Relaxed: published with the table.
+            cell.store(first, Ordering::Relaxed);
+        };
+        if let Some(shorter) = half.checked_ilog2() {
+            // Acquire: the table is initialised; pairs with Release in `lengthen` [I7].
+            let shorter = self.tables[shorter as usize].load(Ordering::Acquire);
+            for group in 0..half {
+                // SAFETY: the table of half the length was set before `ensure` returned for its last group, and that was
+                // before this group comes.
+                let cell = unsafe { shorter.add(group) };
+                // SAFETY: as above; tables are not freed while `self` is borrowed.
+                let cell = unsafe { &*cell };
+                // Acquire: the group is initialised, and handed on with the table; pairs with Release in `ensure` [I8].
+                let first = cell.load(Ordering::Acquire);
+                put(group, first);
+                put(half + group, first);
+            }
+        }
+        put(group, self.first(group));
+        new
+    }
+
+    /// Sees to it that there is a table with this group.
+    fn lengthen(&self, group: usize) {
+        let wanted = (group + 1).next_power_of_two();
         let kept = &self.tables[wanted.ilog2() as usize];
         // Acquire: the table is initialised; pairs with Release below [I7].
         let mut table = kept.load(Ordering::Acquire);
         if table.is_null() {
-            let new = allocate::<AtomicPtr<T>>(wanted);
-            for group in 0..wanted {
-                // Those that are not ensured yet are their parents.
-                let mut there = group;
-                while there >= least {
-                    there &= !(1 << there.ilog2());
-                }
-                let first = ptr::from_ref(self.steps.ensure(there * GROUP)).cast_mut();
-                // SAFETY: within the table just allocated.
-                let cell = unsafe { new.add(group) };
-                // SAFETY: as above; nobody else sees it yet.
-                let cell = unsafe { cell.as_ref() };
-                // Relaxed: published with the table.
-                cell.store(first, Ordering::Relaxed);
-            }
+            let new = self.longer(wanted, group);
             // Release: publish the table; pairs with Acquire where one is loaded [I7].
             // Acquire on failure: somebody else's is initialised [I7].
             let set = kept.compare_exchange(
@@ -365,7 +379,7 @@ impl<T: Zeroed> Flat<T> {
                 // Acquire: as above [I7].
                 _ => self.tables[current.ilog2() as usize].load(Ordering::Acquire),
             };
-            // Release: publish the table; pairs with Acquire in `cell` [I7]. It fails if the table is
+            // Release: publish the table; pairs with Acquire in `pointer` and `cell` [I7]. It fails if the table is
             // already this one, or a longer one; Acquire on failure: so that is seen before the length.
             let _ =
                 self.table
@@ -438,12 +452,35 @@ mod tests {
             let run = unsafe { array.run(number) };
             // SAFETY: as above.
             let one = unsafe { array.at(number) };
-            assert!(run.len() <= RUN && ptr::eq(&raw const run[0], one));
-            let first = number - number % RUN;
+            assert!(run.len() <= GROUP && ptr::eq(&raw const run[0], one));
+            let first = number - number % GROUP;
             // SAFETY: as above, of a number that is no greater.
             let run = unsafe { array.run(first) };
             &run[number - first]
         });
+    }
+
+    /// What is not there yet is found where its parent is, and what is beside something that is there is new.
+    #[test]
+    fn near_what_is_not_there_is_its_parent() {
+        let array = Flat::<AtomicUsize>::new();
+        for there in 1..=10_000_usize {
+            // Relaxed, here and below: one thread.
+            array.ensure(there - 1).store(there, Ordering::Relaxed);
+            let end = there.next_power_of_two();
+            let samples = (0..end).step_by(end / 16 + 1);
+            for number in samples.chain([there - 1, (there).min(end - 1), end - 1]) {
+                // SAFETY: more than half of what is below `end` was ensured.
+                let near = unsafe { array.near(number) }.load(Ordering::Relaxed);
+                let group = there.next_multiple_of(GROUP);
+                let expected = match number {
+                    _ if number < there => number + 1,
+                    _ if number < group => 0,
+                    _ => number - end / 2 + 1,
+                };
+                assert_eq!(near, expected, "{number} of {there}");
+            }
+        }
     }
 
     fn stay<A>(

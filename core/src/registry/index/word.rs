@@ -58,7 +58,7 @@ impl Place {
         select_unpredictable(bucket < size.buckets(), bucket, parent)
     }
 
-    /// The bucket it belongs to, or will when there are as many as a power of two.
+    /// The bucket it will belong to when there are as many as the next power of two.
     #[inline]
     pub(super) const fn bucket_or_later(self, size: Size) -> usize {
         self.0 & size.mask()
@@ -78,24 +78,24 @@ impl Place {
 /// Half of a word.
 const HALF: u32 = usize::BITS / 2;
 
-/// How many buckets there are, in the lower half; in the upper one the mask of as many bits as number them.
+/// How many buckets there are, in the upper half; in the lower one the mask of as many bits as number them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size(pub(super) usize);
 
 impl Size {
     pub(super) const fn of(buckets: usize) -> Self {
         let mask = buckets.next_power_of_two() - 1;
-        Self(mask << HALF | buckets)
+        Self(buckets << HALF | mask)
     }
 
     #[inline]
     pub(super) const fn buckets(self) -> usize {
-        self.0 & ((1 << HALF) - 1)
+        self.0 >> HALF
     }
 
     #[inline]
     const fn mask(self) -> usize {
-        self.0 >> HALF
+        self.0 & ((1 << HALF) - 1)
     }
 
     /// As many buckets as were there before the youngest level began.
