@@ -6,8 +6,7 @@ use super::slab::{Seen, Slab, Slot};
 use super::stored::sealed;
 use super::{Key, Stored};
 
-/// Looks for a key. If that is not inline and may own, its user is pinned. The words of one that is inline are made when there
-/// is something to compare them with: whoever looks for what is not there need not wait for them.
+/// Looks for a key. If that is not inline and may own, its user is pinned.
 pub(super) struct Probe<'k, K: Key, V: Stored> {
     slab: &'k Slab<K, V>,
     key: &'k K::Borrowed,
@@ -44,9 +43,7 @@ impl<'k, K: Key, V: Stored> Slots for Probe<'k, K, V> {
 
     #[inline]
     fn read(self, slot: &'k Slot<K, V>) -> (Sequence, Option<Seen<K, V>>) {
-        let seen = Slab::read_slot(slot);
-        let matches = K::inline_words(self.key).is_none_or(|words| words == seen.key);
-        (seen.sequence, matches.then_some(seen))
+        Slab::read_if(slot, |cells| !self.is_inline() || K::is_in(cells, self.key))
     }
 
     #[inline]
@@ -160,10 +157,7 @@ impl<'k, K: Key, V: Stored> Slots for Whose<'k, K, V> {
 
     #[inline(always)]
     fn read(self, slot: &'k Slot<K, V>) -> (Sequence, Option<u64>) {
-        match K::inline_words(self.0.key) {
-            Some(words) => Slab::read_owner(slot, &words),
-            None => (Slab::sequence_of(slot), None),
-        }
+        Slab::read_owner(slot, |cells| K::is_in(cells, self.0.key))
     }
 
     #[inline(always)]

@@ -62,7 +62,7 @@ const WRITTEN: usize = 128;
 
 const WORD: usize = usize::BITS as usize;
 
-type CellsOf<T> = <<T as Stored>::Words as Words>::Cells;
+pub(super) type CellsOf<T> = <<T as Stored>::Words as Words>::Cells;
 
 #[repr(C)]
 pub(super) struct Slot<K: Stored, V: Stored> {
@@ -375,12 +375,30 @@ impl<K: Stored, V: Stored> Slab<K, V> {
         }
     }
 
-    /// As [`read`](Self::read), without the value: whose it is, if the key is this one.
+    /// As [`read`](Self::read), if it has the right key.
     #[inline]
-    pub(super) fn read_owner(slot: &Slot<K, V>, key: &K::Words) -> (Sequence, Option<u64>) {
+    pub(super) fn read_if(
+        slot: &Slot<K, V>,
+        is_it: impl FnOnce(&CellsOf<K>) -> bool,
+    ) -> (Sequence, Option<Seen<K, V>>) {
         let sequence = slot.sequence(); // before the words
-        let is_it = slot.key.are(key);
-        (sequence, is_it.then(|| slot.owner()))
+        let seen = is_it(&slot.key).then(|| Seen {
+            sequence,
+            owner: slot.owner(),
+            key: slot.key.load(),
+            value: slot.value.load(),
+        });
+        (sequence, seen)
+    }
+
+    /// As [`read_if`](Self::read_if), and no more than whose it is.
+    #[inline(always)]
+    pub(super) fn read_owner(
+        slot: &Slot<K, V>,
+        is_it: impl FnOnce(&CellsOf<K>) -> bool,
+    ) -> (Sequence, Option<u64>) {
+        let sequence = slot.sequence(); // before the words
+        (sequence, is_it(&slot.key).then(|| slot.owner()))
     }
 
     /// The sequence of a slot, after an Acquire fence or of one's own.

@@ -1,4 +1,4 @@
-//! Several words compared at once, by their upper halves, where the processor can.
+//! Several words compared at once, by their upper halves or with a text, where the processor can.
 //!
 //! ```text
 //! words                    ┌── upper half ──┬── lower half ──┐      six of them
@@ -70,6 +70,38 @@ macro_rules! compare {
     };
 }
 
+/// Compares what begins at `$words` with what begins at `$bytes`: what this instruction loads from the beginning, from `$second`
+/// bytes on and from `$last` bytes on.
+macro_rules! same {
+    ($load:literal, $words:ident, $bytes:ident, $second:ident, $last:ident) => {{
+        let mask: u32;
+        asm!(
+            instruction!($load, "{first}, [{words}]"),
+            instruction!($load, "{other}, [{bytes}]"),
+            instruction!("pcmpeqb", "{first}", "{other}"),
+            instruction!($load, "{next}, [{words} + {second}]"),
+            instruction!($load, "{other}, [{bytes} + {second}]"),
+            instruction!("pcmpeqb", "{next}", "{other}"),
+            instruction!("pand", "{first}", "{next}"),
+            instruction!($load, "{next}, [{words} + {last}]"),
+            instruction!($load, "{other}, [{bytes} + {last}]"),
+            instruction!("pcmpeqb", "{next}", "{other}"),
+            instruction!("pand", "{first}", "{next}"),
+            instruction!("pmovmskb", "{mask:e}, {first}"),
+            words = in(reg) $words,
+            bytes = in(reg) $bytes,
+            second = in(reg) $second,
+            last = in(reg) $last,
+            first = out(xmm_reg) _,
+            next = out(xmm_reg) _,
+            other = out(xmm_reg) _,
+            mask = lateout(reg) mask,
+            options(nostack, preserves_flags),
+        );
+        mask == 0xffff
+    }};
+}
+
 /// As many words are compared.
 pub(crate) const WORDS: usize = 6;
 
@@ -138,4 +170,31 @@ pub(crate) unsafe fn tops_and_halves(words: &[AtomicUsize; WORDS], half: u32) ->
     let all = (1 << WORDS) - 1;
     let together = |first: u32, last: u32| (first | last << 4) as usize & all;
     (together(tops, last_tops), together(equal, last_equal))
+}
+
+/// Whether the first bytes of the words are these; `None` if they are too few or too many for that to be told here. Each byte of
+/// the words is what it was at some moment, and the bytes of one word not of the same.
+///
+/// # Safety
+/// There are at least as many bytes of words.
+#[inline(always)]
+pub(crate) unsafe fn begin_with(words: &[AtomicUsize], bytes: &[u8]) -> Option<bool> {
+    debug_assert!(bytes.len() <= size_of_val(words));
+    let (words, length, bytes) = (words.as_ptr(), bytes.len(), bytes.as_ptr());
+    // As many as are loaded at a time, or three times as many at most: those from the beginning, from the end, and between.
+    match length {
+        16..=48 => {
+            let last = length - 16;
+            let second = last.min(16);
+            // SAFETY: it reads as many bytes as the borrowed slice has, and of the words, which have no fewer (the caller's
+            // promise): 16 from places that are 16 before the end at most. It changes the registers that are named.
+            Some(unsafe { same!("movdqu", words, bytes, second, last) })
+        }
+        8..16 => {
+            let last = length - 8;
+            // SAFETY: as above, eight at a time. The registers' other halves are zero.
+            Some(unsafe { same!("movq", words, bytes, last, last) })
+        }
+        _ => None,
+    }
 }
