@@ -100,8 +100,10 @@ impl Index {
                 let word = load(lane);
                 let slot = slots.slot(word.slot());
                 let (sequence, seen) = slots.read(slot);
-                // What matches is at this place, whatever else is nearly there.
+                // The lane may have been freed since it was found. What matches is at this place, whatever else is nearly
+                // there.
                 if let Some(seen) = seen
+                    && word.is_taken()
                     && is_unchanged(lane, word, slot, sequence, slots)
                     && slots.confirm(&seen)
                 {
