@@ -119,16 +119,17 @@ impl Index {
                 None => break,
             }
         }
-        // In memory of its own: what is found above would else go through memory, too.
+        // In memory of its own, and of a copy: what is found above, and what it is looked for with, would else go through
+        // memory, too.
         let mut found = None;
-        self.find_anyway(place, slots, &mut found);
+        self.find_anyway(place, &{ slots }, &mut found);
         found
     }
 
     #[cold]
     #[inline(never)]
-    fn find_anyway<S: Slots>(&self, place: Place, slots: S, found: &mut Option<Found<S::Seen>>) {
-        *found = self.find_thoroughly(place, slots);
+    fn find_anyway<S: Slots>(&self, place: Place, slots: &S, found: &mut Option<Found<S::Seen>>) {
+        *found = self.find_thoroughly(place, *slots);
     }
 
     #[inline]
