@@ -280,7 +280,8 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
             }
             None => self.find(key)?.seen.owner,
         };
-        Pid::from_bits(owner)
+        // SAFETY: validly read words of an entry, of which the owner's were written from a pid.
+        Some(unsafe { Pid::from_bits(owner).unwrap_unchecked() })
     }
 
     /// All entries, in no useful order, each with what it had when the iterator came by.
