@@ -15,7 +15,7 @@
 //! ```
 //! Lanes of a chain are counted through. `meta` has the *cursor*: which lane is the next to be taken.
 //!
-//! Buckets are reached through a table of groups of eight, as long as a power of two. A cell whose group is not there
+//! Buckets are reached through a table of groups of sixteen, as long as a power of two. A cell whose group is not there
 //! yet leads to that of its parents. So who looks for something takes as many bits of the hash as number the cells, and
 //! compares with nothing; only where a group is there in part it may come to a bucket that was not added. Buckets
 //! are therefore added by the group.

@@ -196,7 +196,7 @@ unsafe impl<T: Zeroed + Send> Send for Flat<T> {}
 unsafe impl<T: Zeroed + Send + Sync> Sync for Flat<T> {}
 
 /// Elements in a group, which lie side by side.
-pub(super) const GROUP: usize = if FIRST_STEP < 32 { FIRST_STEP / 4 } else { 8 };
+pub(super) const GROUP: usize = if FIRST_STEP < 64 { FIRST_STEP / 4 } else { 16 };
 
 // A group lies within one step, of which the shortest are a quarter of this.
 const _: () = assert!((FIRST_STEP / 4).is_multiple_of(GROUP));
