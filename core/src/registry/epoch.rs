@@ -273,13 +273,7 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
     where
         S: BuildHasher,
     {
-        let owner = match Whose::new(&self.shared.slab, key) {
-            Some(whose) => {
-                let place = self.shared.place(key);
-                self.shared.index.find(place, whose)?.seen
-            }
-            None => self.find(key)?.seen.owner,
-        };
+        let owner = self.find_owner(key)?.seen;
         // SAFETY: validly read words of an entry, of which the owner's were written from a pid.
         Some(unsafe { Pid::from_bits(owner).unwrap_unchecked() })
     }
@@ -308,6 +302,20 @@ impl<K: Key, V: Stored, S> Guard<'_, K, V, S> {
     /// The pin, made if need be. It protects what is read *afterwards*.
     pub(super) fn epoch(&self) -> &epoch::Guard {
         self.pin.guard()
+    }
+
+    /// The entry of `key`, of which no more is read than whose it is.
+    #[inline(always)]
+    pub(super) fn find_owner(&self, key: &K::Borrowed) -> Option<Found<u64>>
+    where
+        S: BuildHasher,
+    {
+        if let Some(whose) = Whose::new(&self.shared.slab, key) {
+            return self.shared.index.find(self.shared.place(key), whose);
+        }
+        let Found { lane, seen } = self.find(key)?;
+        let seen = seen.owner;
+        Some(Found { lane, seen })
     }
 
     #[inline]

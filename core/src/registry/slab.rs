@@ -375,6 +375,13 @@ impl<K: Stored, V: Stored> Slab<K, V> {
         }
     }
 
+    /// Whether an entry of one's own owns anything.
+    #[inline]
+    pub(super) fn owns(&self, slot: Spot) -> bool {
+        let slot = self.slot(slot);
+        K::cells_own(&slot.key) || V::cells_own(&slot.value)
+    }
+
     /// As [`read`](Self::read), if it has the right key.
     #[inline]
     pub(super) fn read_if(

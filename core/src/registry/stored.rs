@@ -59,6 +59,11 @@ pub(super) mod sealed {
         }
         fn into_words(self) -> Self::Words;
         fn words_own(words: &Self::Words) -> bool;
+        /// Whether words in cells do that nobody else writes to.
+        #[inline]
+        fn cells_own(cells: &<Self::Words as Words>::Cells) -> bool {
+            Self::MAY_OWN && Self::words_own(&cells.load())
+        }
         /// How many bytes they own, without what those own in turn.
         fn bytes_owned(words: &Self::Words) -> usize;
 

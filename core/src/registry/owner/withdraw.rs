@@ -20,7 +20,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
     /// Gives up `key`. Returns whether this owner held it; another's registration is not touched.
     pub fn unregister(&mut self, guard: &Guard<'_, K, V, S>, key: &K::Borrowed) -> bool {
         self.checked(guard);
-        let found = guard.find(key);
+        let found = guard.find_owner(key);
         let mine = found.and_then(|found| self.position(found.lane));
         mine.is_some_and(|position| self.let_go(guard, position))
     }
@@ -92,7 +92,7 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         telling: Telling,
     ) -> Withdrawn<K, V> {
         if let Some(pin) = pin
-            && self.owns(lane)
+            && self.shared.slab.owns(lane.slot())
         {
             pin.guard();
         }
@@ -131,24 +131,13 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
         }
     }
 
-    /// Whether an entry of one's own owns anything.
-    #[inline]
-    fn owns(&self, lane: Lane) -> bool {
-        if !K::MAY_OWN && !V::MAY_OWN {
-            return false;
-        }
-        let Seen { key, value, .. } = self.shared.slab.read(lane.slot());
-        <K as sealed::Stored>::words_own(&key) || <V as sealed::Stored>::words_own(&value)
-    }
-
     /// Drops what a slot owns, once nobody can see it. The slot is in no lane. There is a pin if there is
     /// anything owned.
     pub(super) fn retire(&self, pin: Option<&LazyPin<'_>>, slot: Spot, with_key: bool) {
-        if !K::MAY_OWN && !V::MAY_OWN {
-            return;
-        }
-        let Seen { key, value, .. } = self.shared.slab.read(slot);
-        if let Some(pin) = pin {
+        if let Some(pin) = pin
+            && self.shared.slab.owns(slot)
+        {
+            let Seen { key, value, .. } = self.shared.slab.read(slot);
             if with_key && <K as sealed::Stored>::words_own(&key) {
                 retire::<K>(pin, key, &self.shared.retired);
             }
@@ -161,8 +150,9 @@ impl<K: Key, V: Stored, S: BuildHasher> Owner<K, V, S> {
 
 impl<K: Key, V: Stored, S: BuildHasher> Drop for Owner<K, V, S> {
     fn drop(&mut self) {
-        let something =
-            self.shared.watch.is_some() || self.held.iter().any(|&lane| self.owns(lane));
+        let slab = &self.shared.slab;
+        let owns = |lane: &Lane| (K::MAY_OWN || V::MAY_OWN) && slab.owns(lane.slot());
+        let something = self.shared.watch.is_some() || self.held.iter().any(owns);
         // Something of its own to pin, since the thread may have no handle (any more).
         let local = something.then(|| self.shared.collector.register());
         let pin = local.as_ref().map(LazyPin::new);

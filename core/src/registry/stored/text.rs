@@ -67,6 +67,11 @@ macro_rules! owned_text {
                 text_is_elsewhere(words)
             }
 
+            #[inline]
+            fn cells_own(cells: &Array<WORDS>) -> bool {
+                text_length_in(cells) == usize::from(ELSEWHERE)
+            }
+
             fn bytes_owned(words: &TextWords) -> usize {
                 if text_is_elsewhere(words) { words[1] } else { 0 }
             }
@@ -219,12 +224,18 @@ fn text_is_in(cells: &Array<WORDS>, text: &str) -> bool {
     }
     // SAFETY: the cells are `TEXT` bytes, more than the text has.
     if let Some(begins) = unsafe { at_once::begin_with(&cells.0, text.as_bytes()) } {
-        // Relaxed: as in `load`.
-        let last = cells.0[WORDS - 1].load(Ordering::Relaxed);
         // The text and no more, since it is as long; the bytes behind it are zero.
-        return begins & (last >> (usize::BITS - 8) == text.len());
+        return begins & (text_length_in(cells) == text.len());
     }
     text_inline(text).is_some_and(|words| cells.are(&words))
+}
+
+/// The length of the inline text in these cells.
+#[inline]
+fn text_length_in(cells: &Array<WORDS>) -> usize {
+    // Relaxed: as in `load`.
+    let last = cells.0[WORDS - 1].load(Ordering::Relaxed);
+    last.to_le() >> (usize::BITS - 8)
 }
 
 fn text_words_elsewhere(first: *mut u8, length: usize) -> TextWords {
