@@ -49,7 +49,7 @@ use super::stored::sealed::{Cells, Stored, Words};
 use super::stored::{LONG, join, split};
 use crate::id::Pid;
 use crate::sync::zeroed::Zeroed;
-use crate::sync::{AtomicUsize, FIRST_STEP, Ordering, fence, overwrite};
+use crate::sync::{AtomicU32, AtomicUsize, FIRST_STEP, Ordering, fence, overwrite};
 
 const WRITING: usize = Sequence::WRITING;
 const PENDING: usize = Sequence::PENDING;
@@ -63,6 +63,12 @@ const WRITTEN: usize = 128;
 const WORD: usize = usize::BITS as usize;
 
 pub(super) type CellsOf<T> = <<T as Stored>::Words as Words>::Cells;
+
+/// The position, and both halves of the number.
+type Beside = [AtomicU32; 3];
+
+/// More than any number of a slot, so than any position.
+const _: () = assert!(LONGEST < u32::MAX as usize);
 
 #[repr(C)]
 pub(super) struct Slot<K: Stored, V: Stored> {
@@ -125,7 +131,7 @@ pub(super) struct Vacated {
 
 pub(super) struct Slab<K: Stored, V: Stored> {
     slots: Steps<Slot<K, V>>,
-    beside: Steps<[AtomicUsize; 1 + LONG]>,
+    beside: Steps<Beside>,
     used: Steps<AtomicUsize>,
     full: Steps<AtomicUsize>,
     /// One bit for each word of `full`.
@@ -152,7 +158,7 @@ impl<K: Stored, V: Stored> Slab<K, V> {
     }
 
     pub(super) const fn slot_size() -> usize {
-        size_of::<Slot<K, V>>() + size_of::<[AtomicUsize; 1 + LONG]>()
+        size_of::<Slot<K, V>>() + size_of::<Beside>()
     }
 
     /// How many slots there is memory for, in whole words of bits.
@@ -507,21 +513,23 @@ impl<K: Stored, V: Stored> Slab<K, V> {
     /// Where the owner counts it.
     pub(super) fn position(&self, slot: Spot) -> usize {
         // Relaxed: of one's own slot; of another's, any number will do.
-        self.beside(slot)[0].load(Ordering::Relaxed)
+        self.beside(slot)[0].load(Ordering::Relaxed) as usize
     }
 
     pub(super) fn set_position(&self, slot: Spot, position: usize) {
+        debug_assert!(position <= LONGEST, "there are no more slots");
+        #[expect(clippy::cast_possible_truncation, reason = "see `LONGEST`")]
+        let position = position as u32;
         // Relaxed: as in `position`.
         self.beside(slot)[0].store(position, Ordering::Relaxed);
     }
 
     /// Which registration it holds.
     pub(super) fn number(&self, slot: Spot) -> u64 {
-        let [_, number @ ..] = self.beside(slot);
-        // Relaxed: valid if the sequence does not change [S1].
-        join(core::array::from_fn(|at| {
-            number[at].load(Ordering::Relaxed)
-        }))
+        let [_, low, high] = self.beside(slot);
+        // Relaxed, both: valid if the sequence does not change [S1].
+        let low = u64::from(low.load(Ordering::Relaxed));
+        low | u64::from(high.load(Ordering::Relaxed)) << 32
     }
 
     /// The number of the registration of which `seen` was read, if the slot has not been written since.
@@ -536,11 +544,12 @@ impl<K: Stored, V: Stored> Slab<K, V> {
 
     /// Of a slot that is being prepared, in no lane.
     pub(super) fn set_number(&self, slot: Spot, number: u64) {
-        let [_, cells @ ..] = self.beside(slot);
-        for (cell, word) in cells.iter().zip(split(number)) {
-            // Relaxed: published by the lane [I2].
-            cell.store(word, Ordering::Relaxed);
-        }
+        let [_, low, high] = self.beside(slot);
+        #[expect(clippy::cast_possible_truncation, reason = "half by half")]
+        let halves = [number as u32, (number >> 32) as u32];
+        // Relaxed, both: published by the lane [I2].
+        low.store(halves[0], Ordering::Relaxed);
+        high.store(halves[1], Ordering::Relaxed);
     }
 
     /// Fetches a slot, to have its memory at hand.
@@ -571,7 +580,7 @@ impl<K: Stored, V: Stored> Slab<K, V> {
         full_words.store(usize::MAX, Ordering::Relaxed);
     }
 
-    fn beside(&self, slot: Spot) -> &[AtomicUsize; 1 + LONG] {
+    fn beside(&self, slot: Spot) -> &Beside {
         match self.beside.at(slot) {
             Some(beside) => beside,
             None => unreachable!("allocated before anybody could name it"),

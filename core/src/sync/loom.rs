@@ -1,10 +1,10 @@
 //! The same names, instrumented.
 
-#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
-pub(crate) use ::loom::sync::atomic::AtomicPtr;
 #[cfg(target_has_atomic = "64")]
 pub(crate) use ::loom::sync::atomic::AtomicU64;
 pub(crate) use ::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) use ::loom::sync::atomic::{AtomicPtr, AtomicU32};
 
 /// Reads a pointer that nobody else can reach.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]

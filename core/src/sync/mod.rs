@@ -29,13 +29,13 @@ pub(crate) use self::native::{AtomicU64, DEDUP_PATIENCE};
 
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr", bedplate_loom))]
 pub(crate) use self::loom::{
-    AtomicPtr, BUCKET_LANES, CALLER_LEVELS, CHUNK_SEATS, COUNTERS, FIRST_STEP, OFFSET_BITS,
-    ROSTER_LANES, STEPS, Watched, exclusively, overwrite,
+    AtomicPtr, AtomicU32, BUCKET_LANES, CALLER_LEVELS, CHUNK_SEATS, COUNTERS, FIRST_STEP,
+    OFFSET_BITS, ROSTER_LANES, STEPS, Watched, exclusively, overwrite,
 };
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr", not(bedplate_loom)))]
 pub(crate) use self::native::{
-    AtomicPtr, BUCKET_LANES, CALLER_LEVELS, CHUNK_SEATS, COUNTERS, FIRST_STEP, OFFSET_BITS,
-    ROSTER_LANES, STEPS, Watched, exclusively, overwrite,
+    AtomicPtr, AtomicU32, BUCKET_LANES, CALLER_LEVELS, CHUNK_SEATS, COUNTERS, FIRST_STEP,
+    OFFSET_BITS, ROSTER_LANES, STEPS, Watched, exclusively, overwrite,
 };
 
 /// For one thread only, so the same under loom.

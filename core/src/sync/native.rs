@@ -1,10 +1,10 @@
 //! The real thing.
 
-#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
-pub(crate) use portable_atomic::AtomicPtr;
 #[cfg(target_has_atomic = "64")]
 pub(crate) use portable_atomic::AtomicU64;
 pub(crate) use portable_atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]
+pub(crate) use portable_atomic::{AtomicPtr, AtomicU32};
 
 /// Reads a pointer that nobody else can reach.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))]

@@ -21,6 +21,13 @@ unsafe impl Zeroed for super::AtomicUsize {
     }
 }
 
+// SAFETY: as above.
+unsafe impl Zeroed for super::AtomicU32 {
+    fn zeroed() -> Self {
+        Self::new(0)
+    }
+}
+
 // SAFETY: an atomic has the representation of its pointer, and the null pointer is all zero.
 unsafe impl<T> Zeroed for super::AtomicPtr<T> {
     fn zeroed() -> Self {

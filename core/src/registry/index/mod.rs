@@ -101,10 +101,18 @@ pub(in crate::registry) use word::{Lane, Place};
 /// How many overflow buckets there are for insertions. Splits may have as many again.
 const MOST_OVERFLOW: usize = LONGEST / 2;
 
-/// Entries for each bucket, before there are more buckets.
-const LOAD: usize = if BUCKET_LANES > 2 { 3 } else { 2 };
+/// Entries for each bucket, before there are more buckets. Overflow is what nobody can predict; where memory is dearer than
+/// that, there is more of it.
+const LOAD: usize = if BUCKET_LANES > 2 && usize::BITS == 32 {
+    3
+} else {
+    2
+};
 
-#[repr(C, align(64))]
+/// As long as a cache line, or half of one where words are half as long.
+#[repr(C)]
+#[cfg_attr(target_pointer_width = "64", repr(align(64)))]
+#[cfg_attr(not(target_pointer_width = "64"), repr(align(32)))]
 struct Bucket {
     meta: AtomicUsize,
     /// The overflow bucket's spot plus one, or zero. Set once.
@@ -112,7 +120,7 @@ struct Bucket {
     lanes: [AtomicUsize; BUCKET_LANES],
 }
 
-// SAFETY: three fields of atomics; padding, where a word is small, is never read.
+// SAFETY: three fields of atomics.
 unsafe impl Zeroed for Bucket {
     fn zeroed() -> Self {
         Self {

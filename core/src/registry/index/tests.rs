@@ -355,3 +355,34 @@ fn a_split_under_way_gets_the_overflow_bucket_it_needs() {
     let new = table.index.bucket(GROUP);
     assert!(meta(new).is_ready() && table.index.next(new).is_some());
 }
+
+/// Buckets are told by the low bits of a place. Whatever a hasher leaves as it was, nearly all entries are among the first six of
+/// their bucket.
+#[test]
+fn weak_hashers_do_not_crowd_buckets() {
+    let n = if usize::BITS == 64 { 100_000 } else { 10_000 };
+    let fnv = |key: u64| {
+        let bytes = key.to_le_bytes().into_iter();
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    };
+    let hashers: [(&str, &dyn Fn(u64) -> u64); 8] = [
+        ("identity", &|key| key),
+        ("pointers", &|key| 0x7f12_3456_0000 + 48 * key),
+        ("pages", &|key| 4096 * key),
+        ("upper half", &|key| key << 32),
+        ("uppermost bits", &|key| key << 44),
+        ("FNV", &fnv),
+        ("Fx", &|key| key.wrapping_mul(0x517c_c1b7_2722_0a95)),
+        ("Fibonacci", &|key| key.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+    ];
+    for (name, hash) in hashers {
+        let size = Size::of(n / 2);
+        let mut lengths = alloc::vec![0_usize; size.buckets()];
+        let places = (0..n as u64).map(|key| Place::of_hash(hash(key)));
+        places.for_each(|place| lengths[place.bucket(size)] += 1);
+        let beyond: usize = lengths.iter().map(|length| length.saturating_sub(6)).sum();
+        assert!(beyond < n / 25, "{name}: {beyond} of {n}");
+    }
+}

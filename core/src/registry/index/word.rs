@@ -37,15 +37,36 @@ const LEVEL: usize = (1 << LEVEL_BITS) - 1;
 const FREED_LEVEL_AT: u32 = usize::BITS - 1 - LEVEL_BITS;
 const SEQUENCE: usize = (1 << (FREED_LEVEL_AT - PLACE_AT)) - 1;
 
+/// With few factors low bits are good for all strides and shifts. Of 500 that were made at random this is the one that is
+/// best where it is worst: of 300 to a million integers with 24 strides or 10 shifts, hashed by nothing, FNV, Fx or Fibonacci, no
+/// more than 2.6 % are beyond the first six of their bucket (0.6 % of random ones).
+const SPREAD: u64 = 0x340f_5859_d592_9ad9;
+
+/// The same for a 32-bit target, up to 10,000 integers, of 10,000 factors: no more than 1 %.
+const SPREAD_NARROW: u32 = 0x76d4_d03b;
+
 /// The part of a hash that the index works with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(in crate::registry) struct Place(usize);
 
 impl Place {
-    /// Spread over all bits, since the hasher may be one that leaves the low ones as they were.
+    /// Spread, since the hasher may be one that leaves bits as they were: buckets are told by the lowest ones.
     #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "half by half, and by the word"
+    )]
     pub(in crate::registry) const fn of_hash(hash: u64) -> Self {
-        Self((hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - HASH_BITS)) as usize)
+        // A half of the product alone has nothing of some bits in its lowest ones.
+        let folded = if WIDE {
+            let product = hash as u128 * SPREAD as u128;
+            (product >> 64) as usize ^ product as usize
+        } else {
+            let hash = (hash >> 32) as u32 ^ hash as u32;
+            let product = hash as u64 * SPREAD_NARROW as u64;
+            (product >> 32) as usize ^ product as u32 as usize
+        };
+        Self(folded & ((1 << HASH_BITS) - 1))
     }
 
     /// The bucket it belongs to: by as many low bits as there are buckets for, and one fewer if that one
