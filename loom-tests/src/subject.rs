@@ -2,7 +2,7 @@
 
 mod hashers;
 
-pub use hashers::{Constant, Mix};
+pub use hashers::{Constant, Halves, Mix};
 
 use bedplate_core::id::Pid;
 use bedplate_core::registry::{

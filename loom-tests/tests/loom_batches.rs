@@ -10,7 +10,7 @@ use bedplate_core::registry::{
 };
 use core::hash::{BuildHasherDefault, Hasher};
 use core::num::NonZeroU32;
-use loom_tests::subject::{Constant, Mix};
+use loom_tests::subject::{Constant, Halves};
 use loom_tests::{check, check_lightly, thread};
 
 type Names<H> = EpochRegistry<u8, u8, BuildHasherDefault<H>>;
@@ -92,13 +92,13 @@ fn all_after_the_first<H: Hasher + Default + Send + Sync + 'static>(order: [u8; 
 /// [B1] The leader is seen, and then the other member, which still names it.
 #[test]
 fn the_leader_is_seen_and_then_the_other() {
-    check(|| all_after_the_first::<Mix>([1, 2]));
+    check(|| all_after_the_first::<Halves>([1, 2]));
 }
 
 /// [B1, B2] The other member is seen, pending or not, and then the leader.
 #[test]
 fn the_other_is_seen_and_then_the_leader() {
-    check(|| all_after_the_first::<Mix>([2, 1]));
+    check(|| all_after_the_first::<Halves>([2, 1]));
 }
 
 /// [B1, B2] The same, where all keys have one hash, so that a look-up comes by the other member as well.
@@ -112,7 +112,7 @@ fn members_with_one_hash_are_seen_together() {
 #[test]
 fn a_batch_that_was_refused_is_never_seen() {
     check(|| {
-        let names = names::<Mix>();
+        let names = names::<Halves>();
         let handle = names.handle();
         let (mut first, mut owner) = (owner(&names, &handle, 1, 1), owner(&names, &handle, 2, 3));
         assert!(first.register(&handle.pin(), 3, 13).is_ok());
@@ -141,7 +141,7 @@ fn a_batch_that_was_refused_is_never_seen() {
 #[test]
 fn a_batch_against_registering_a_member() {
     check_lightly(1, || {
-        let names = names::<Mix>();
+        let names = names::<Halves>();
         let handle = names.handle();
         let (mut owner, mut other) = (owner(&names, &handle, 1, 1), owner(&names, &handle, 2, 1));
         let theirs = names.clone();
@@ -162,7 +162,7 @@ fn a_batch_against_registering_a_member() {
             }
             results => panic!("exactly one has it: {results:?}"),
         }
-        let holds = |owner: &NamesOwner<Mix>| owner.entries(&handle.pin()).count() == 1;
+        let holds = |owner: &NamesOwner<Halves>| owner.entries(&handle.pin()).count() == 1;
         let holder = [&owner, &other].into_iter().find(|owner| holds(owner));
         let expected =
             holder.map(|owner| 10 * u8::try_from(owner.pid().slot()).expect("small") + 2);
@@ -178,7 +178,7 @@ fn a_batch_against_registering_a_member() {
 #[test]
 fn a_batch_against_taking_a_member_over() {
     check_lightly(1, || {
-        let names = names::<Mix>();
+        let names = names::<Halves>();
         let handle = names.handle();
         let (mut owner, mut other) = (owner(&names, &handle, 1, 1), owner(&names, &handle, 2, 1));
         let theirs = names.clone();
@@ -201,13 +201,13 @@ fn a_batch_against_taking_a_member_over() {
 }
 
 /// A key that goes to the second bucket when there is one; smaller ones stay in the first.
-const MOVES: u8 = 11;
+const MOVES: u8 = Halves::SECOND;
 
 /// [I3, B1] A bucket is split, and a pending entry moves: nothing is lost, and who looks sees all or none.
 #[test]
 fn a_batch_against_a_split() {
     check_lightly(1, || {
-        let names = names::<Mix>();
+        let names = names::<Halves>();
         let handle = names.handle();
         let (mut growing, mut owner) = (names.owner(pid(3)), owner(&names, &handle, 1, 2));
         assert!(growing.register(&handle.pin(), 2, 32).is_ok());
@@ -234,7 +234,7 @@ fn a_batch_against_a_split() {
 #[test]
 fn a_batch_whose_owner_goes() {
     check_lightly(1, || {
-        let names = names::<Mix>();
+        let names = names::<Halves>();
         let handle = names.handle();
         let mut owner = names.owner(pid(1));
         let theirs = names.clone();

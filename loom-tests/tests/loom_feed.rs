@@ -14,7 +14,7 @@ use bedplate_core::registry::{Changes, EpochRegistry, Guard, Handle, News, Owner
 use core::hash::BuildHasherDefault;
 use core::num::NonZeroU32;
 use core::sync::atomic::Ordering::Relaxed;
-use loom_tests::subject::Mix;
+use loom_tests::subject::Halves;
 use loom_tests::{check, thread};
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ impl Drop for Tracked {
     }
 }
 
-type Hash = BuildHasherDefault<Mix>;
+type Hash = BuildHasherDefault<Halves>;
 type Names = EpochRegistry<u8, Box<Tracked>, Hash>;
 type NamesOwner = Owner<u8, Box<Tracked>, Hash>;
 type NamesHandle = Handle<u8, Box<Tracked>, Hash>;

@@ -13,7 +13,7 @@ use bedplate_core::registry::groups::{EpochGroups, Handle, Member};
 use core::hash::BuildHasherDefault;
 use core::num::NonZeroU32;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use loom_tests::subject::Mix;
+use loom_tests::subject::Halves;
 use loom_tests::{check, check_deeply, thread, with_room};
 
 struct Tracked {
@@ -60,9 +60,9 @@ impl Drop for Tracked {
     }
 }
 
-type Topics<V> = EpochGroups<u8, V, BuildHasherDefault<Mix>>;
-type TopicsHandle<V> = Handle<u8, V, BuildHasherDefault<Mix>>;
-type TopicsMember<V> = Member<u8, V, BuildHasherDefault<Mix>>;
+type Topics<V> = EpochGroups<u8, V, BuildHasherDefault<Halves>>;
+type TopicsHandle<V> = Handle<u8, V, BuildHasherDefault<Halves>>;
+type TopicsMember<V> = Member<u8, V, BuildHasherDefault<Halves>>;
 
 /// The topic of the models.
 const TOPIC: u8 = 7;

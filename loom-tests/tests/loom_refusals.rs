@@ -4,10 +4,10 @@ use bedplate_core::id::Pid;
 use bedplate_core::registry::EpochRegistry;
 use core::hash::BuildHasherDefault;
 use core::num::NonZeroU32;
-use loom_tests::subject::Mix;
+use loom_tests::subject::Halves;
 use loom_tests::{check, thread, with_room};
 
-type Names = EpochRegistry<u8, u8, BuildHasherDefault<Mix>>;
+type Names = EpochRegistry<u8, u8, BuildHasherDefault<Halves>>;
 
 fn pid(slot: u32) -> Pid {
     Pid::new(slot, NonZeroU32::MIN)

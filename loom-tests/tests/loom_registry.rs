@@ -14,7 +14,7 @@ use bedplate_core::registry::{EpochRegistry, Handle, Owner, RegisterError};
 use core::hash::{BuildHasherDefault, Hasher};
 use core::num::NonZeroU32;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use loom_tests::subject::{Constant, Mix};
+use loom_tests::subject::{Constant, Halves};
 use loom_tests::{check, check_deeply, thread};
 
 struct Tracked {
@@ -70,7 +70,7 @@ fn pid(slot: u32) -> Pid {
 }
 
 /// A registry and a count of the values alive; clones, for the threads of a model, share both.
-struct Scene<H = Mix> {
+struct Scene<H = Halves> {
     registry: Names<H>,
     alive: Arc<AtomicUsize>,
 }
@@ -135,7 +135,7 @@ fn look<H: Hasher + Default>(handle: &NamesHandle<H>, key: u8) -> Option<(Pid, u
 #[test]
 fn register_against_register() {
     check(|| {
-        let scene = Scene::<Mix>::new();
+        let scene = Scene::<Halves>::new();
         // So that there is memory: how that is made is modelled by `growth_against_all`.
         drop(scene.holder(&scene.handle(), 3, 1));
         let contend = |scene: &Scene, slot: u32| {
@@ -175,7 +175,7 @@ fn register_against_register() {
 #[test]
 fn unregister_and_register_against_lookup() {
     check_deeply(3, || {
-        let scene = Scene::<Mix>::new();
+        let scene = Scene::<Halves>::new();
         let handle = scene.handle();
         let mut first = scene.holder(&handle, 1, 7);
         let work = Arc::new(AtomicUsize::new(0));
@@ -224,7 +224,7 @@ fn unregister_and_register_against_lookup() {
 #[test]
 fn owner_drop_before_death_is_known() {
     check_deeply(3, || {
-        let scene = Scene::<Mix>::new();
+        let scene = Scene::<Halves>::new();
         let handle = scene.handle();
         let dying = scene.holder(&handle, 1, 7);
         let (dead, work) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -334,7 +334,7 @@ fn reading_past_neighbours_that_change() {
 #[test]
 fn take_over_against_update_and_lookup() {
     check_deeply(3, || {
-        let scene = Scene::<Mix>::new();
+        let scene = Scene::<Halves>::new();
         let handle = scene.handle();
         let mut first = scene.holder(&handle, 1, 7);
         let theirs = scene.clone();
@@ -380,7 +380,7 @@ fn take_over_against_update_and_lookup() {
 #[test]
 fn take_over_against_death() {
     check_deeply(3, || {
-        let scene = Scene::<Mix>::new();
+        let scene = Scene::<Halves>::new();
         let handle = scene.handle();
         let dying = scene.holder(&handle, 1, 7);
         let dying = thread::spawn(move || drop(dying));
@@ -404,7 +404,7 @@ fn take_over_against_death() {
 #[test]
 fn take_over_if_against_registering_again() {
     check_deeply(3, || {
-        let scene = Scene::<Mix>::new();
+        let scene = Scene::<Halves>::new();
         let handle = scene.handle();
         let mut first = scene.holder(&handle, 1, 7);
         let theirs = scene.clone();
@@ -454,7 +454,7 @@ fn take_over_if_against_registering_again() {
 #[test]
 fn give_away_against_lookup_and_take_over() {
     check_deeply(3, || {
-        let scene = Scene::<Mix>::new();
+        let scene = Scene::<Halves>::new();
         let handle = scene.handle();
         let mut first = scene.holder(&handle, 1, 7);
         let theirs = scene.clone();
@@ -484,7 +484,7 @@ fn give_away_against_lookup_and_take_over() {
 }
 
 /// A key that goes to the second bucket when there is one; smaller ones stay in the first.
-const MOVES: u8 = 11;
+const MOVES: u8 = Halves::SECOND;
 
 /// [I1, I3, I4, I5, I7] A bucket splits while the owner of one that moves gives it up, and somebody looks for another:
 /// what stays is found wherever it is, what was given up never again, and whoever comes is there.
@@ -495,7 +495,7 @@ fn growth_against_all() {
     const STAYING: u8 = MOVES + 1;
     check(|| {
         // Plain words, so that nobody pins.
-        let registry = EpochRegistry::<u8, u8, BuildHasherDefault<Mix>>::with_hasher(
+        let registry = EpochRegistry::<u8, u8, BuildHasherDefault<Halves>>::with_hasher(
             BuildHasherDefault::default(),
         );
         let handle = registry.handle();
@@ -541,7 +541,7 @@ fn listing_against_growth_and_newcomers() {
     const STAYING: [u8; 3] = [11, 1, 2];
     const COMING: [u8; 2] = [3, 6];
     check(|| {
-        let registry = EpochRegistry::<u8, u8, BuildHasherDefault<Mix>>::with_hasher(
+        let registry = EpochRegistry::<u8, u8, BuildHasherDefault<Halves>>::with_hasher(
             BuildHasherDefault::default(),
         );
         let handle = registry.handle();
@@ -573,7 +573,7 @@ fn listing_against_growth_and_newcomers() {
 #[test]
 fn name_ref_against_change_of_hands() {
     check(|| {
-        let registry = EpochRegistry::<u8, u8, BuildHasherDefault<Mix>>::with_hasher(
+        let registry = EpochRegistry::<u8, u8, BuildHasherDefault<Halves>>::with_hasher(
             BuildHasherDefault::default(),
         );
         let name = registry.name_ref(1);

@@ -10,7 +10,7 @@ use bedplate_core::registry::{EpochRegistry, Handle, Owner};
 use core::hash::{BuildHasherDefault, Hasher};
 use core::num::NonZeroU32;
 use core::sync::atomic::Ordering::Relaxed;
-use loom_tests::subject::{Constant, Mix};
+use loom_tests::subject::{Constant, Halves};
 use loom_tests::{check, check_deeply, thread};
 
 #[cfg(bedplate_loom)]
@@ -44,7 +44,7 @@ fn value<H: Hasher + Default>(handle: &NamesHandle<H>, key: u8) -> Option<u8> {
 #[test]
 fn a_step_for_two() {
     check(|| {
-        let names = names::<Mix>();
+        let names = names::<Halves>();
         // The first steps have one slot each; they are left to these, and the index empty.
         let handle = names.handle();
         let mut before = [1, 2, 3, 4].map(|slot| owner(&names, slot));
@@ -74,7 +74,7 @@ fn a_step_for_two() {
 #[test]
 fn an_entry_that_comes() {
     check_deeply(3, || {
-        let names = names::<Mix>();
+        let names = names::<Halves>();
         let handle = names.handle();
         let mut holder = owner(&names, 1);
         let theirs = names.clone();
@@ -91,7 +91,7 @@ fn an_entry_that_comes() {
 #[test]
 fn an_entry_that_takes_anothers_place() {
     check_deeply(3, || {
-        let names = names::<Mix>();
+        let names = names::<Halves>();
         let handle = names.handle();
         let (mut first, mut second) = (owner(&names, 1), owner(&names, 2));
         register(&mut first, &handle, 0);
@@ -110,7 +110,7 @@ fn an_entry_that_takes_anothers_place() {
 #[test]
 fn an_entry_that_goes() {
     check_deeply(3, || {
-        let names = names::<Mix>();
+        let names = names::<Halves>();
         let handle = names.handle();
         let mut holder = owner(&names, 1);
         register(&mut holder, &handle, 1);
@@ -155,7 +155,7 @@ fn one_key_for_two() {
 #[test]
 fn an_overflow_bucket_for_two() {
     check(|| {
-        let names = names::<Mix>();
+        let names = names::<Halves>();
         let handle = names.handle();
         // Two buckets, the second one with its two lanes taken; so there is none to be added for those who come.
         let mut before = owner(&names, 1);
@@ -192,7 +192,7 @@ fn an_overflow_bucket_for_two() {
 #[test]
 fn a_split_against_a_look_up() {
     check_deeply(3, || {
-        let names = names::<Mix>();
+        let names = names::<Halves>();
         let handle = names.handle();
         let mut holder = owner(&names, 1);
         for key in [MOVES, 1, 2] {
@@ -213,13 +213,13 @@ fn a_split_against_a_look_up() {
 }
 
 /// A key that goes to the second bucket when there is one, as do some after it; smaller ones stay in the first.
-const MOVES: u8 = 11;
+const MOVES: u8 = Halves::SECOND;
 
 /// [I7] The flat table of buckets is replaced by a longer one: whoever looks finds what was in the old one.
 #[test]
 fn a_longer_table_against_a_look_up() {
     check(|| {
-        let names = names::<Mix>();
+        let names = names::<Halves>();
         let handle = names.handle();
         let mut holder = owner(&names, 1);
         for key in 1..10 {
@@ -267,7 +267,7 @@ fn a_slot_written_again_behind_the_same_word() {
 #[test]
 fn a_registration_that_is_over() {
     check_deeply(3, || {
-        let names = names::<Mix>();
+        let names = names::<Halves>();
         let handle = names.handle();
         let mut holder = owner(&names, 1);
         register(&mut holder, &handle, 7);
@@ -293,7 +293,7 @@ fn a_registration_that_is_over() {
 #[test]
 fn a_slot_that_was_anothers() {
     check(|| {
-        let names = names::<Mix>();
+        let names = names::<Halves>();
         let handle = names.handle();
         let (mut mine, mut dying) = (owner(&names, 1), owner(&names, 2));
         register(&mut mine, &handle, 2); // in the other lane, so that both get the same
