@@ -10,7 +10,7 @@ use bedplate_core::registry::{EpochRegistry, Handle, Owner};
 use core::hash::{BuildHasherDefault, Hasher};
 use core::num::NonZeroU32;
 use core::sync::atomic::Ordering::Relaxed;
-use loom_tests::subject::{Constant, Halves};
+use loom_tests::subject::{Constant, Halves, Mix};
 use loom_tests::{check, check_deeply, thread};
 
 #[cfg(bedplate_loom)]
@@ -212,6 +212,35 @@ fn a_split_against_a_look_up() {
     });
 }
 
+/// [I8] A fourth bucket comes, for which the table has a cell that leads to the second one until then: whoever goes there before it
+/// is counted finds its memory, and what is looked for.
+#[test]
+fn a_bucket_that_is_not_counted_yet() {
+    // It goes to the fourth bucket when there is one.
+    const MOVES_TWICE: u8 = MOVES + 3;
+    check(|| {
+        let names = names::<Halves>();
+        let handle = names.handle();
+        let mut holder = owner(&names, 1);
+        register(&mut holder, &handle, MOVES_TWICE);
+        for key in 1..7 {
+            register(&mut holder, &handle, key);
+        }
+        let theirs = names.clone();
+        let looking = thread::spawn(move || {
+            let seen = value(&theirs.handle(), MOVES_TWICE);
+            assert_eq!(seen, Some(MOVES_TWICE + 100), "it is always there");
+        });
+        let before = names.memory().index_bytes;
+        register(&mut holder, &handle, 7);
+        // That, and one behind a full one.
+        assert!(!cfg!(bedplate_loom) || names.memory().index_bytes > before);
+        looking.join().expect("no panic");
+        drop(holder);
+        assert!(names.is_empty());
+    });
+}
+
 /// A key that goes to the second bucket when there is one, as do some after it; smaller ones stay in the first.
 const MOVES: u8 = Halves::SECOND;
 
@@ -219,7 +248,7 @@ const MOVES: u8 = Halves::SECOND;
 #[test]
 fn a_longer_table_against_a_look_up() {
     check(|| {
-        let names = names::<Halves>();
+        let names = names::<Mix>();
         let handle = names.handle();
         let mut holder = owner(&names, 1);
         for key in 1..10 {
