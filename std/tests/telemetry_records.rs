@@ -169,7 +169,7 @@ fn losses_are_counted_exactly() {
         },
     )
     .unwrap();
-    let failures = telemetry::stats().failures;
+    let untold = telemetry::stats();
     let lost = Probe::of_all_threads(EventName::new("bedplate.telemetry.lost")).unwrap();
     std::thread::scope(|scope| {
         for thread in 0..4_u64 {
@@ -189,11 +189,21 @@ fn losses_are_counted_exactly() {
     assert!(since.delivered > 0, "{since:?}");
     let losses = lost.take();
     let count = |event: &OwnedEvent| event.measurement("count").unwrap().as_f64();
-    let lost: f64 = losses.iter().map(count).sum();
-    assert_eq!((since.overwritten + since.busy) as f64, lost, "{since:?}");
+    let counted: f64 = losses.iter().map(count).sum();
+    assert_eq!(
+        (since.overwritten + since.busy) as f64,
+        counted,
+        "{since:?}, {untold:?}, {:?}, {} missed, {:?}",
+        telemetry::stats(),
+        lost.missed(),
+        losses
+            .iter()
+            .map(|it| (it.get("shard"), count(it)))
+            .collect::<Vec<_>>()
+    );
     // The newest of each thread is never lost.
     assert_eq!(told.0, [Some(EACH - 1); 4]);
-    assert_eq!(telemetry::stats().failures, failures);
+    assert_eq!(telemetry::stats(), untold);
 }
 
 /// There are more threads than rings: those without one share.
