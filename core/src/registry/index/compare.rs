@@ -73,7 +73,7 @@ impl Bucket {
 }
 
 /// The upper half of the word of an entry at this place. A lane that has it nearly has an entry at the place: three bits of the
-/// hash lie below, those that tell buckets apart: from eight buckets on, two entries of one chain agree in them.
+/// hash lie below, among those that tell buckets apart: once there are eight, two entries of one chain agree in them.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "half of a word")]
 fn upper_half_at(place: Place) -> u32 {

@@ -15,10 +15,10 @@
 //! ```
 //! Lanes of a chain are counted through. `meta` has the *cursor*: which lane is the next to be taken.
 //!
-//! Buckets are reached through a table of groups of sixteen, as long as a power of two. A cell whose group is not there
-//! yet leads to that of its parents. So who looks for something takes as many bits of the hash as number the cells, and
-//! compares with nothing; only where a group is there in part it may come to a bucket that was not added. Buckets
-//! are therefore added by the group.
+//! Buckets are reached through a table of groups of some that lie side by side, as long as a power of two. A cell whose group
+//! is not there yet leads to that of its parents. So who looks for something takes as many bits of the hash as number the
+//! cells, and compares with nothing; only where a group is there in part it may come to a bucket that was not added. The first
+//! bucket is alone until it is full; from then on buckets are added by the group.
 //!
 //! # Paths
 //! *Find.* Visit the lanes of the chain; where the hash agrees, read the slot, and then the lane and
@@ -154,15 +154,13 @@ pub(in crate::registry) struct Index {
 impl Index {
     pub(in crate::registry) fn new() -> Self {
         let buckets = Flat::<Bucket>::new();
-        for number in 0..GROUP {
-            // Relaxed: not shared yet.
-            buckets
-                .ensure(number)
-                .meta
-                .store(Meta::ready(GROUP.ilog2(), 0).0, Ordering::Relaxed);
-        }
+        // Relaxed: not shared yet.
+        buckets
+            .ensure(0)
+            .meta
+            .store(Meta::ready(0, 0).0, Ordering::Relaxed);
         Self {
-            size: AtomicUsize::new(Size::of(GROUP).0),
+            size: AtomicUsize::new(Size::of(1).0),
             buckets,
             overflow: Steps::new(),
             overflowed: AtomicUsize::new(0),

@@ -115,14 +115,20 @@ impl<T: Zeroed> Steps<T> {
     /// The element, if its step is there.
     #[inline]
     pub(in crate::registry) fn at(&self, spot: Spot) -> Option<&T> {
+        let element = self.pointer(spot)?;
+        // SAFETY: initialised [I1], and neither moved nor freed while `self` is borrowed.
+        Some(unsafe { element.as_ref() })
+    }
+
+    /// Where the element lies, and may be reached from there what lies beside it in its step.
+    #[inline]
+    fn pointer(&self, spot: Spot) -> Option<NonNull<T>> {
         // Acquire: the array is initialised; pairs with Release in `ensure` [I1].
         let array = NonNull::new(self.steps[spot.step()].load(Ordering::Acquire))?;
         debug_assert!(spot.offset() < length_of(spot.step()));
         // SAFETY: a spot is only made `of` a number, or from the bits of one, so its offset is less
         // than the length of its step.
-        let element = unsafe { array.add(spot.offset()) };
-        // SAFETY: initialised [I1], and neither moved nor freed while `self` is borrowed.
-        Some(unsafe { element.as_ref() })
+        Some(unsafe { array.add(spot.offset()) })
     }
 
     pub(in crate::registry) fn get(&self, number: usize) -> Option<&T> {
@@ -283,15 +289,21 @@ impl<T: Zeroed> Flat<T> {
         if group >= self.length.load(Ordering::Relaxed) {
             self.lengthen(group);
         }
-        if let Some(cell) = self.cell(group) {
+        if number.is_multiple_of(GROUP)
+            && let Some(cell) = self.cell(group)
+        {
             // Release: the group is initialised; pairs with Acquire in `pointer` [I8]. Everybody stores the same.
             cell.store(self.first(group), Ordering::Release);
         }
         element
     }
 
+    /// Where a group lies, whose step is there.
     fn first(&self, group: usize) -> *mut T {
-        ptr::from_ref(self.steps.ensure(group * GROUP)).cast_mut()
+        match self.steps.pointer(Spot::of(group * GROUP)) {
+            Some(first) => first.as_ptr(),
+            None => unreachable!("a group lies within one step"),
+        }
     }
 
     /// Where the flat table has this group. `None` while a longer table is being set by those who ensure what lies behind, whose

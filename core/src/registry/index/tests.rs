@@ -178,7 +178,7 @@ proptest::proptest! {
         for &key in &stay {
             put(&mut map, key);
         }
-        table.index.grow(LOAD * first);
+        table.index.grow_to(first);
         let mut walk = table.index.walk(All(&table));
         let mut seen = Vec::new();
         let mut next = || {
@@ -198,7 +198,7 @@ proptest::proptest! {
                         assert!(table.index.remove(entry, table.sequence(slot), &mut ()));
                     }
                 }
-                _ => table.index.grow(LOAD * (key + 1)),
+                _ => table.index.grow_to(key + 1),
             }
         }
         while next() {}
@@ -253,7 +253,7 @@ proptest::proptest! {
                         free.push(core::mem::replace(old, slot));
                     }
                 }
-                _ => table.index.grow(4 * entries + 4),
+                _ => table.index.grow_to(entries + 1),
             }
             for key in 0..40 {
                 let expected = map.get(&key).map(|&slot| (slot, slot));
@@ -280,6 +280,13 @@ fn a_walk_goes_through_chains_of_any_length() {
             times += 1;
             if times == grown {
                 table.index.grow(LOAD * 10);
+                let size = table.index.size();
+                assert_eq!(size.buckets(), GROUP);
+                for alike in [alike(0), alike(1)] {
+                    let lanes = table.index.lanes(table.index.bucket(alike.bucket(size)));
+                    let taken = lanes.filter(|lane| load(lane).is_taken()).count();
+                    assert!((entries / 2..=entries / 2 + 1).contains(&taken), "divided");
+                }
             }
         }
         assert!(seen.iter().all(|&times| times == 1), "{seen:?}");
@@ -287,6 +294,13 @@ fn a_walk_goes_through_chains_of_any_length() {
 }
 
 impl Index {
+    /// Adds buckets until there are so many, which need not be whole groups.
+    fn grow_to(&self, buckets: usize) {
+        while self.size().buckets() < buckets {
+            self.add_bucket(self.size().buckets());
+        }
+    }
+
     /// As if insertions had used up all overflow buckets but so many.
     pub(in crate::registry) fn leave_overflow(&self, left: usize) {
         let used = MOST_OVERFLOW - left;
@@ -295,17 +309,13 @@ impl Index {
     }
 }
 
-/// So many are of one bucket before it is split, half of them of the other one then.
+/// So many are of one bucket before there are two, half of them of the other one then.
 const CROWD: usize = 2 * BUCKET_LANES;
-
-/// Of the buckets there are at first.
-const FIRST_LEVEL: u32 = GROUP.ilog2();
 
 fn crowd(key: usize) -> Place {
     (0..)
         .map(Place::of_hash)
-        .filter(|place| place.belongs_to(0, FIRST_LEVEL))
-        .filter(|place| place.moves_at(FIRST_LEVEL) == (key % 2 == 1))
+        .filter(|place| place.moves_at(0) == (key % 2 == 1))
         .nth(key / 2)
         .expect("there are many")
 }
@@ -334,7 +344,7 @@ fn insertions_are_refused_when_overflow_buckets_are_used_up() {
     }
     // Nor does the bucket split, for which another could be needed.
     table.index.grow(100 * CROWD);
-    assert_eq!(table.index.size().buckets(), GROUP);
+    assert_eq!(table.index.size().buckets(), 1);
     assert!(matches!(insert(), Err(Refused::Crowded)));
     let gone = Lane::taken(crowd(3), Spot::of(3));
     assert!(table.index.remove(gone, table.sequence(3), &mut ()));
@@ -347,12 +357,12 @@ fn insertions_are_refused_when_overflow_buckets_are_used_up() {
 #[test]
 fn a_split_under_way_gets_the_overflow_bucket_it_needs() {
     let table = crowded();
-    table.index.add_bucket(GROUP); // as by one who found that there were some left
-    assert_eq!(table.index.size().buckets(), GROUP + 1);
+    table.index.add_bucket(1); // as by one who found that there were some left
+    assert_eq!(table.index.size().buckets(), 2);
     for key in 0..CROWD {
         assert_eq!(table.find(crowd(key), key), Some((key, key)));
     }
-    let new = table.index.bucket(GROUP);
+    let new = table.index.bucket(1);
     assert!(meta(new).is_ready() && table.index.next(new).is_some());
 }
 

@@ -34,7 +34,7 @@ use crate::sync::{AtomicUsize, Ordering};
 use alloc::vec::Vec;
 use core::ops::Range;
 
-/// Lanes in a batch at most: those of as many buckets as lie side by side, if all are taken.
+/// Lanes in a batch at most: those of a group of buckets that are half full, or of half a group.
 const BATCH: usize = 48;
 
 /// Positions of a chain that a mask has bits for.

@@ -164,8 +164,8 @@ const WHOLE: [[u64; TEXT / 8 + 1]; TEXT / 8] = {
     table
 };
 
-/// The words of a short text. This is part of every look-up, of texts whose lengths nobody can predict: so
-/// there is no branch for a length, but for the shortest.
+/// The words of a short text. This is part of every registration, and of every look-up where nothing is compared at once, of texts
+/// whose lengths nobody can predict: so there is no branch for a length, but for the shortest.
 #[inline]
 fn text_inline(text: &str) -> Option<TextWords> {
     let text = text.as_bytes();
