@@ -97,6 +97,17 @@ impl<K: Stored, V: Stored> Slot<K, V> {
         Sequence(self.sequence.load(Ordering::Acquire))
     }
 
+    /// Everything, behind its sequence.
+    #[inline]
+    fn seen(&self, sequence: Sequence) -> Seen<K, V> {
+        Seen {
+            sequence,
+            owner: self.owner(),
+            key: self.key.load(),
+            value: self.value.load(),
+        }
+    }
+
     #[inline]
     fn owner(&self) -> u64 {
         // Relaxed: valid only if the sequence does not change [S1].
@@ -372,13 +383,7 @@ impl<K: Stored, V: Stored> Slab<K, V> {
     /// As [`read`](Self::read), of a slot that was looked up.
     #[inline]
     pub(super) fn read_slot(slot: &Slot<K, V>) -> Seen<K, V> {
-        Seen {
-            // Before the words.
-            sequence: slot.sequence(),
-            owner: slot.owner(),
-            key: slot.key.load(),
-            value: slot.value.load(),
-        }
+        slot.seen(slot.sequence())
     }
 
     /// Whether an entry of one's own owns anything.
@@ -395,13 +400,7 @@ impl<K: Stored, V: Stored> Slab<K, V> {
         is_it: impl FnOnce(&CellsOf<K>) -> bool,
     ) -> (Sequence, Option<Seen<K, V>>) {
         let sequence = slot.sequence(); // before the words
-        let seen = is_it(&slot.key).then(|| Seen {
-            sequence,
-            owner: slot.owner(),
-            key: slot.key.load(),
-            value: slot.value.load(),
-        });
-        (sequence, seen)
+        (sequence, is_it(&slot.key).then(|| slot.seen(sequence)))
     }
 
     /// As [`read_if`](Self::read_if), and no more than whose it is.

@@ -134,15 +134,26 @@ impl Index {
 
     #[inline]
     fn find_thoroughly<S: Slots>(&self, place: Place, slots: S) -> Option<Found<S::Seen>> {
+        self.in_chain(place, |head| self.find_in_chain(head, place, slots))
+    }
+
+    /// What `look` finds in the chain of a place; `None` if there was nothing at some moment, wherever what belongs there was.
+    #[inline]
+    pub(super) fn in_chain<'i, T>(
+        &'i self,
+        place: Place,
+        mut look: impl FnMut(&'i Bucket) -> Option<T>,
+    ) -> Option<T> {
         loop {
             let number = place.bucket(self.size());
             let head = self.bucket(number);
+            // Before its own lanes: what was in the parent is here, or is looked for there.
             if !meta(head).is_ready()
-                && let Some(found) = self.find_in_chain(self.bucket(parent(number)), place, slots)
+                && let Some(found) = look(self.bucket(parent(number)))
             {
                 return Some(found);
             }
-            if let Some(found) = self.find_in_chain(head, place, slots) {
+            if let Some(found) = look(head) {
                 return Some(found);
             }
             if self.is_still(number, place) {

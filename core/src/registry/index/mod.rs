@@ -262,19 +262,8 @@ impl Index {
 
     /// Whether the lane of an entry still refers to its slot.
     pub(in crate::registry) fn contains(&self, entry: Lane) -> bool {
-        let place = entry.place();
-        loop {
-            let number = place.bucket(self.size());
-            let head = self.bucket(number);
-            let is_there = |head| self.position(head, entry).is_some();
-            // Before its own lanes: what was in the parent is here, or is looked for there.
-            if !meta(head).is_ready() && is_there(self.bucket(parent(number))) || is_there(head) {
-                return true;
-            }
-            if self.is_still(number, place) {
-                return false;
-            }
-        }
+        let there = self.in_chain(entry.place(), |head| self.position(head, entry));
+        there.is_some()
     }
 
     /// Bytes of the buckets there are, overflow included.

@@ -120,7 +120,7 @@ impl<T: Zeroed> Steps<T> {
         Some(unsafe { element.as_ref() })
     }
 
-    /// Where the element lies, and may be reached from there what lies beside it in its step.
+    /// Where the element lies; what lies beside it in its step may be reached from there.
     #[inline]
     fn pointer(&self, spot: Spot) -> Option<NonNull<T>> {
         // Acquire: the array is initialised; pairs with Release in `ensure` [I1].
@@ -143,8 +143,8 @@ impl<T: Zeroed> Steps<T> {
         }
         let length = length_of(spot.step());
         let new = allocate::<T>(length);
-        // Release: publish the array; pairs with Acquire in `at` [I1].
-        // Relaxed on failure: `at` loads it again.
+        // Release: publish the array; pairs with Acquire in `pointer` [I1].
+        // Relaxed on failure: it is loaded again below.
         let set = self.steps[spot.step()].compare_exchange(
             ptr::null_mut(),
             new.as_ptr(),

@@ -69,7 +69,7 @@ macro_rules! owned_text {
 
             #[inline]
             fn cells_own(cells: &Array<WORDS>) -> bool {
-                text_length_in(cells) == usize::from(ELSEWHERE)
+                text_length_in(cells) == ELSEWHERE
             }
 
             fn bytes_owned(words: &TextWords) -> usize {
@@ -225,17 +225,16 @@ fn text_is_in(cells: &Array<WORDS>, text: &str) -> bool {
     // SAFETY: the cells are `TEXT` bytes, more than the text has.
     if let Some(begins) = unsafe { at_once::begin_with(&cells.0, text.as_bytes()) } {
         // The text and no more, since it is as long; the bytes behind it are zero.
-        return begins & (text_length_in(cells) == text.len());
+        return begins & (usize::from(text_length_in(cells)) == text.len());
     }
     text_inline(text).is_some_and(|words| cells.are(&words))
 }
 
-/// The length of the inline text in these cells.
+/// As [`text_length`], in these cells.
 #[inline]
-fn text_length_in(cells: &Array<WORDS>) -> usize {
+fn text_length_in(cells: &Array<WORDS>) -> u8 {
     // Relaxed: as in `load`.
-    let last = cells.0[WORDS - 1].load(Ordering::Relaxed);
-    last.to_le() >> (usize::BITS - 8)
+    last_byte(cells.0[WORDS - 1].load(Ordering::Relaxed))
 }
 
 fn text_words_elsewhere(first: *mut u8, length: usize) -> TextWords {
@@ -249,8 +248,13 @@ fn text_words_elsewhere(first: *mut u8, length: usize) -> TextWords {
 /// The length of an inline text.
 #[inline]
 const fn text_length(words: &TextWords) -> u8 {
-    let last = words[words.len() - 1].to_ne_bytes();
-    last[last.len() - 1]
+    last_byte(words[WORDS - 1])
+}
+
+/// The last one in memory.
+#[inline]
+const fn last_byte(word: usize) -> u8 {
+    word.to_ne_bytes()[size_of::<usize>() - 1]
 }
 
 const fn text_is_elsewhere(words: &TextWords) -> bool {
